@@ -1,0 +1,63 @@
+# make help lists the targets. Every target that runs something refreshes the editable install first: its link tree shows
+# a new file, and forgets a deleted one, only after a reinstall.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EDITABLE := --editable '.[dev]' --config-settings editable_mode=strict
+PYTEST_ARGS ?=
+# Two workers: models are small, and torch takes every core that it is given. Tests of one file share a worker, and so their
+# fixtures.
+WORKERS ?= 2
+
+export OMP_NUM_THREADS ?= 1
+# Nothing that make runs may reach for a model hub.
+export HF_HUB_OFFLINE ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The whole install, with dependencies, again as soon as what it depends on has changed.
+$(STAMP): setup.cfg constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(EDITABLE) -c constraints.txt
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## create .venv if it is missing, and refresh the editable install
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation $(EDITABLE)
+
+.PHONY: demo
+demo: install ## export, tag, optimise, re-tag and check a small BERT, offline
+	$(BIN)/onnx-tagger demo
+
+.PHONY: test
+test: install ## the tests and the examples in docstrings, without the slow ones
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest --doctest-modules --pyargs onnx_tagger
+
+.PHONY: test-all
+test-all: install ## everything, the slow tests too
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m '' $(PYTEST_ARGS)
+	$(BIN)/pytest --doctest-modules --pyargs onnx_tagger
+
+.PHONY: lint
+lint: install ## ruff, and the contracts that say who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: install ## mypy --strict on the package
+	$(BIN)/mypy --strict --package onnx_tagger
+
+.PHONY: bench
+bench: install ## the benchmarks, one at a time
+	$(BIN)/pytest benchmarks -m '' --benchmark-enable --benchmark-only $(PYTEST_ARGS)

@@ -1,0 +1,107 @@
+"""What an exporter gives, and what it is given to tag with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import onnx
+from torch import nn
+
+from onnx_tagger.exporters.capture import Captured
+from onnx_tagger.graph import Walk, operator
+from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.metadata import Tag
+from onnx_tagger.report import Phase
+
+# Given the exported graph without payloads and the map of it, tag the graph in place and return the finished map.
+Annotate = Callable[[onnx.ModelProto, HierarchyMap], HierarchyMap]
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be exported.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+    args, kwargs
+        What its `forward` takes.
+    path : Path
+        The file to write.
+    annotate : callable or None
+        Tags the skeleton before the only save; None for the bare export.
+    opset : int or None
+        ONNX opset version; None for the exporter's default.
+    dynamic : bool
+        Whether the dimensions of tensor inputs are left open.
+    """
+
+    model: nn.Module
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+    path: Path
+    annotate: Annotate | None
+    opset: int | None = None
+    dynamic: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
+
+    Attributes
+    ----------
+    path : Path
+        The ONNX file.
+    hierarchy : HierarchyMap
+        The map with the exported graph.
+    timings : list of Phase
+        Seconds by phase.
+    notes : list of str
+        Sentences about what was done for the user so that the export could succeed.
+    """
+
+    path: Path
+    hierarchy: HierarchyMap
+    timings: list[Phase] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Exporter(Protocol):
+    """A strategy."""
+
+    name: str
+
+    def export(self, request: Request, captured: Captured) -> Exported:
+        """Export, tag and save; raises `ExportError` with a one-line reason if torch cannot."""
+
+
+def saved_graph(walk: Walk, tags: Sequence[Tag | None], owners: Mapping[str, tuple[str, ...]]) -> SavedGraph:
+    """The skeleton of an exported graph with what the exporter says of each node.
+
+    Parameters
+    ----------
+    walk : Walk
+        Of the exported model.
+    tags : sequence of (Tag or None)
+        One for each op of the walk.
+    owners : mapping
+        Initializer name to the modules that own a parameter of its values.
+    """
+    main = walk.scopes[0]
+    nodes = [
+        SavedNode(op.scope.name, op.node.name, operator(op.node), tuple(op.node.input), tuple(op.node.output), tag)
+        for op, tag in zip(walk.ops, tags, strict=True)
+    ]
+    stored = {name: owners.get(name, ()) for name in main.initializer_names}
+    return SavedGraph(nodes, tuple(main.input_names), tuple(main.output_names), stored)
+
+
+def parameter_owners(hierarchy: HierarchyMap) -> dict[str, tuple[str, ...]]:
+    """Parameter name to the owners of all parameters of the same shape and values: exporters de-duplicate by value."""
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for parameter in hierarchy.parameters:
+        alike.setdefault((parameter.shape, parameter.digests), []).append(parameter.owner)
+    return {p.name: tuple(dict.fromkeys(alike[p.shape, p.digests])) for p in hierarchy.parameters}

@@ -1,0 +1,301 @@
+"""The module-usage map: which modules a model has, which of them run and how often, and what they hold.
+
+The run wraps each module's `forward` on the instance, since hooks miss a direct `.forward()`. It is a run of its own,
+never one during an export.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from onnx_tagger.digest import value_digests
+from onnx_tagger.errors import ExportError
+from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter
+from onnx_tagger.naming import ModuleRow, class_paths, parent_path
+from onnx_tagger.version import version
+
+# A child of one of these carries its key in its tag.
+_KEYED = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
+
+# Bit patterns of types that numpy lacks.
+_AS_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+@dataclass
+class CallLog:
+    """Every call of a module's `forward`, in order.
+
+    Attributes
+    ----------
+    order : dict
+        Module path to its position among the modules in order of first call.
+    frames : dict
+        Module path to one entry for each call: the label of the enclosing call and the number of this call in it.
+    """
+
+    order: dict[str, int] = field(default_factory=dict)
+    frames: dict[str, list[tuple[tuple[str, int], int]]] = field(default_factory=lambda: defaultdict(list))
+    _stack: list[tuple[str, int]] = field(default_factory=list)
+    _counts: Counter[tuple[tuple[str, int], str]] = field(default_factory=Counter)
+
+    def enter(self, path: str) -> None:
+        """Note that a call begins."""
+        self.order.setdefault(path, len(self.order))
+        outer = next((frame for frame in reversed(self._stack) if _lies_in(path, frame[0])), ("", 0))
+        number = self._counts[outer, path]
+        self._counts[outer, path] += 1
+        self._stack.append((path, len(self.frames[path])))
+        self.frames[path].append((outer, number))
+
+    def leave(self) -> None:
+        """Note that the innermost call ends."""
+        self._stack.pop()
+
+    def label(self, path: str, index: int) -> tuple[str, ...]:
+        """The path of the `index`-th call of a module, with ``@k`` behind each module called more than once.
+
+        Empty if no module on the path was called more than once in one call of the module around it.
+        """
+        if index >= len(self.frames.get(path, ())):
+            return ()
+        marks: dict[str, int] = {}
+        frame = (path, index)
+        while frame[0]:
+            outer, number = self.frames[frame[0]][frame[1]]
+            if self._counts[outer, frame[0]] > 1:
+                marks[frame[0]] = number
+            frame = outer
+        if not marks:
+            return ()
+        parts, done = [], ""
+        for part in path.split("."):
+            done = f"{done}.{part}" if done else part
+            parts.append(f"{part}@{marks[done]}" if done in marks else part)
+        return (".".join(parts),)
+
+
+def _lies_in(path: str, outer: str) -> bool:
+    return not outer or path.startswith(outer + ".")
+
+
+@dataclass(frozen=True)
+class Captured:
+    """The module-usage map of a model and the calls that it was made of."""
+
+    hierarchy: HierarchyMap
+    calls: CallLog
+
+
+def named_modules(model: nn.Module) -> dict[nn.Module, str]:
+    """Canonical path of every module: the first name in the order of `named_modules`."""
+    return {module: path for path, module in model.named_modules()}
+
+
+def capture(
+    model: nn.Module,
+    args: Sequence[object] = (),
+    kwargs: Mapping[str, object] | None = None,
+    *,
+    digests: bool = True,
+) -> Captured:
+    """Run a model once and record its module-usage map.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it was, also if it raises: instance attributes, training mode and random state.
+    args, kwargs
+        What its `forward` takes.
+    digests : bool
+        Whether parameters and buffers are recorded with digests of their values.
+
+    Returns
+    -------
+    Captured
+
+    Raises
+    ------
+    ExportError
+        If the model raises on these inputs.
+    MapError
+        If two modules have one path.
+    """
+    paths = named_modules(model)
+    log = CallLog()
+    # The run must not use up what the export is to get: caches given as inputs are filled in place.
+    try:
+        args, kwargs = copy.deepcopy((tuple(args), dict(kwargs or {})))
+    except (TypeError, RuntimeError):
+        args, kwargs = tuple(args), dict(kwargs or {})
+    with quiet_run(model), _recorded(paths, log):
+        try:
+            model(*args, **kwargs)
+        except Exception as error:
+            raise ExportError(
+                f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
+            ) from error
+    parameters = _parameters(model) if digests else ()
+    return Captured(HierarchyMap(_modules(model, log), parameters, created_by=created_by()), log)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, at most 200 characters."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else "no message"
+
+
+def created_by() -> str:
+    """Name and versions that are written into a map."""
+    return f"onnx-tagger {version()}, torch {torch.__version__.partition('+')[0]}"
+
+
+@contextmanager
+def quiet_run(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end."""
+    modes = [(module, module.training) for module in model.modules()]
+    # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.enter_context(torch.no_grad())
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            model.eval()
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fastpath)
+            for module, training in modes:
+                module.training = training
+
+
+@contextmanager
+def _recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
+    """Wrap the forward of every module on its instance, and take the wrappers off again."""
+    missing = object()
+    before: list[tuple[nn.Module, object]] = []
+    handles: list[torch.utils.hooks.RemovableHandle] = []
+    try:
+        for module, path in paths.items():
+            if isinstance(module, torch.jit.ScriptModule):
+                # A compiled module takes no attribute; it has no inner Python calls to miss, so hooks see all of it.
+                handles.append(module.register_forward_pre_hook(lambda *_, path=path: log.enter(path)))
+                handles.append(module.register_forward_hook(lambda *_: log.leave(), always_call=True))
+            elif has_forward(module):
+                before.append((module, module.__dict__.get("forward", missing)))
+                module.__dict__["forward"] = _wrapped(module.forward, path, log)
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, forward in before:
+            if forward is missing:
+                del module.__dict__["forward"]
+            else:
+                module.__dict__["forward"] = forward
+
+
+def _wrapped(forward: Callable[..., Any], path: str, log: CallLog) -> Callable[..., Any]:
+    """A forward that notes its calls and keeps the signature that callers inspect."""
+
+    @functools.wraps(forward)
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        log.enter(path)
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            log.leave()
+
+    try:
+        recorded.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        # A forward made in C has no signature to keep.
+        return recorded
+    return recorded
+
+
+def has_forward(module: nn.Module) -> bool:
+    """Whether a module's class, or the module itself, defines `forward`."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return True
+    own = getattr(type(module), "forward", None)
+    return (own is not None and own is not nn.Module.forward) or "forward" in module.__dict__
+
+
+def class_name(module: nn.Module) -> str:
+    """Name of a module's class; of a compiled module, that of the class it was compiled from."""
+    original = getattr(module, "original_name", None) if isinstance(module, torch.jit.ScriptModule) else None
+    return original if isinstance(original, str) and original else type(module).__name__
+
+
+def module_rows(model: nn.Module) -> list[ModuleRow]:
+    """What naming needs of each module, in the order of `named_modules`."""
+    return [
+        ModuleRow(path, class_name(module), has_forward(module), isinstance(module, _KEYED))
+        for path, module in model.named_modules()
+    ]
+
+
+def _modules(model: nn.Module, log: CallLog) -> tuple[Module, ...]:
+    rows = module_rows(model)
+    tags = class_paths(rows)
+    canonical = named_modules(model)
+    aliases: dict[str, list[str]] = defaultdict(list)
+    for name, module in model.named_modules(remove_duplicate=False):
+        if name != canonical[module]:
+            aliases[canonical[module]].append(name)
+    return tuple(
+        Module(
+            row.path,
+            row.class_name,
+            tags[row.path],
+            parent_path(row.path) if row.path else None,
+            log.order.get(row.path),
+            len(log.frames.get(row.path, ())),
+            tuple(aliases.get(row.path, ())),
+        )
+        for row in rows
+    )
+
+
+def _parameters(model: nn.Module) -> tuple[Parameter, ...]:
+    """Parameters and buffers by their first name, with the digests of their values."""
+    canonical = {module: path for path, module in model.named_modules()}
+    found: list[Parameter] = []
+    seen: set[int] = set()
+    for module, path in canonical.items():
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is None or id(tensor) in seen:
+                continue
+            seen.add(id(tensor))
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            full = f"{path}.{name}" if path else name
+            found.append(Parameter(full, path, tuple(tensor.shape), dtype, tensor_digests(tensor)))
+    return tuple(found)
+
+
+def tensor_digests(tensor: torch.Tensor) -> tuple[str, str]:
+    """The two digests of a tensor's values; see `digest.value_digests`."""
+    dense = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
+    if dense.device.type == "meta":
+        raise ExportError("the model has parameters without values (device 'meta'): materialise it first")
+    if dense.is_quantized:
+        dense = dense.int_repr()
+    dense = dense.cpu().contiguous()
+    try:
+        stored: npt.NDArray[Any] = dense.numpy()
+    except TypeError:
+        bits: npt.NDArray[Any] = dense.view(_AS_BITS[dense.element_size()]).numpy()
+        return value_digests(bits, dense.to(torch.float16).numpy())
+    return value_digests(np.asarray(stored))

@@ -1,0 +1,250 @@
+"""The fx strategy: `torch.export` and the dynamo exporter; tags come from the stack that FX keeps on every node.
+
+The only thing that is private to torch here is none: the stack, the IR and the save are public.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from onnx_tagger.errors import ExportError, TaggerError
+from onnx_tagger.exporters.base import Exported, Request, parameter_owners, saved_graph
+from onnx_tagger.exporters.capture import Captured, first_line, quiet_run
+from onnx_tagger.exporters.flatcall import bound_names
+from onnx_tagger.graph import walk
+from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.metadata import EXPORT_ROOT, Source, Tag, claims
+from onnx_tagger.report import Report
+
+# Tensors above this many bytes are left out of the graph that is tagged before the save.
+_SKELETON_BYTES = 1024
+
+# protobuf cannot hold more in one file; the rest of the model needs room, too.
+_EMBED_BYTES = 1_800_000_000
+
+_NOISY = ("torch.onnx", "torch._export", "onnxscript", "onnx_ir")
+
+
+class FxExporter:
+    """Exports through `torch.onnx.export(dynamo=True)`."""
+
+    name = "fx"
+
+    def export(self, request: Request, captured: Captured) -> Exported:
+        """Export, tag and save a model.
+
+        Parameters
+        ----------
+        request : Request
+        captured : Captured
+            The model's usage map.
+
+        Returns
+        -------
+        Exported
+
+        Raises
+        ------
+        ExportError
+            If torch cannot export the model.
+        """
+        report = Report()
+        notes: list[str] = []
+        with report.phase("export"):
+            program = _program(request, notes)
+        hierarchy = captured.hierarchy
+        if request.annotate is not None:
+            with report.phase("tag"):
+                hierarchy = _annotate(program.model, request, captured)
+        with report.phase("save"):
+            _save(program, request.path)
+        return Exported(request.path, hierarchy, report.phases, notes)
+
+
+def _program(request: Request, notes: list[str]) -> Any:
+    """Export; a model whose views need gradients off is tried once more so."""
+    try:
+        return _export(request)
+    except Exception as error:
+        frozen = [p for p in request.model.parameters() if p.requires_grad]
+        if not frozen or isinstance(error, TaggerError):
+            raise _explained(error) from error
+        try:
+            with _without_gradients(frozen):
+                program = _export(request)
+        except Exception:
+            raise _explained(error) from error
+        notes.append(f"fx: exported with requires_grad switched off for the export, since: {_reason(error)}")
+        return program
+
+
+def _export(request: Request) -> Any:
+    options: dict[str, Any] = {}
+    if request.opset is not None:
+        options["opset_version"] = request.opset
+    if request.dynamic:
+        options["dynamic_shapes"] = _dynamic_shapes(request)
+    with quiet_run(request.model), _quiet():
+        program = torch.onnx.export(
+            request.model, request.args, kwargs=dict(request.kwargs), dynamo=True, verbose=False, **options
+        )
+    if program is None:
+        raise ExportError("torch.onnx.export returned no program")
+    return program
+
+
+def _dynamic_shapes(request: Request) -> dict[str, Any]:
+    """Every dimension of every tensor is left to torch, which fixes those that the model needs fixed."""
+
+    def open_dims(leaf: object) -> object:
+        return dict.fromkeys(range(leaf.ndim), torch.export.Dim.AUTO) if isinstance(leaf, torch.Tensor) else None
+
+    names = bound_names(request.model, request.args, request.kwargs)
+    values = (*request.args, *request.kwargs.values())
+    return {name: pytree.tree_map(open_dims, value) for name, value in zip(names, values, strict=True)}
+
+
+@contextmanager
+def _without_gradients(parameters: list[nn.Parameter]) -> Iterator[None]:
+    try:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's progress and deprecation notes out of our streams."""
+    loggers = [logging.getLogger(name) for name in (*_NOISY, *_below(_NOISY))]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _below(names: tuple[str, ...]) -> list[str]:
+    """Loggers that exist below the given ones: some set a level of their own."""
+    prefixes = tuple(name + "." for name in names)
+    return [name for name in logging.Logger.manager.loggerDict if name.startswith(prefixes)]
+
+
+def _explained(error: Exception) -> Exception:
+    return error if isinstance(error, TaggerError) else ExportError(f"torch.export cannot do it: {_reason(error)}")
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost cause."""
+    seen: set[int] = set()
+    while error.__cause__ is not None and id(error) not in seen:
+        seen.add(id(error))
+        error = error.__cause__
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def _annotate(model: ir.Model, request: Request, captured: Captured) -> HierarchyMap:
+    """Tag the program's IR: build the graph without payloads, have it tagged, carry the entries over."""
+    skeleton = _skeleton(model)
+    walked = walk(skeleton)
+    nodes = _nodes(model)
+    if len(nodes) != len(walked.ops):
+        raise ExportError(f"the program lists {len(nodes)} nodes, its serialized form {len(walked.ops)}")
+    said = [_said(node, op.node, captured) for node, op in zip(nodes, walked.ops, strict=True)]
+    tree = captured.hierarchy
+    graph = saved_graph(walked, said, parameter_owners(tree))
+    assert request.annotate is not None
+    finished = request.annotate(skeleton, HierarchyMap(tree.modules, tree.parameters, graph, tree.created_by))
+    for node, op in zip(nodes, walked.ops, strict=True):
+        for entry in op.node.metadata_props:
+            node.metadata_props.setdefault(entry.key, entry.value)
+        if op.node.doc_string:
+            node.doc_string = op.node.doc_string
+    for entry in skeleton.metadata_props:
+        model.metadata_props.setdefault(entry.key, entry.value)
+    return finished
+
+
+def _nodes(model: ir.Model) -> list[ir.Node]:
+    """The nodes in the order of our walk."""
+    found = list(ir.traversal.RecursiveGraphIterator(model.graph))
+    for function in model.functions.values():
+        found.extend(ir.traversal.RecursiveGraphIterator(function))
+    return found
+
+
+def _skeleton(model: ir.Model) -> onnx.ModelProto:
+    """The program's protobuf without the payloads of its large initializers."""
+    swapped: list[tuple[ir.Value, Any]] = []
+    try:
+        for value in model.graph.initializers.values():
+            tensor = value.const_value
+            if tensor is None or tensor.nbytes <= _SKELETON_BYTES:
+                continue
+            swapped.append((value, tensor))
+            value.const_value = ir.ExternalTensor(
+                "left-out", 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=tensor.name or ""
+            )
+        return ir.to_proto(model)
+    finally:
+        for value, tensor in swapped:
+            value.const_value = tensor
+
+
+def _said(node: ir.Node, proto: onnx.NodeProto, captured: Captured) -> Tag | None:
+    """What the exporter says of a node: the innermost frame of the FX stack, or torch's keys where no FX node is left."""
+    tree = captured.hierarchy
+    fx_node = node.meta.get("node")
+    stack = fx_node.meta.get("nn_module_stack") if fx_node is not None else None
+    if stack:
+        key, (path, _) = list(stack.items())[-1]
+        found = _tagged(path, tree)
+        if found is not None:
+            number = key.rpartition("@")[2]
+            call = captured.calls.label(found, int(number) if "@" in key and number.isdigit() else 0)
+            return tree.tag(found, Source.EXPORTED, call=call)
+    for claim in claims(proto, ("torch",)):
+        found = _tagged(claim.module or "", tree)
+        if found is not None:
+            return tree.tag(found, Source.EXPORTED)
+    return None
+
+
+def _tagged(path: str, tree: HierarchyMap) -> str | None:
+    """Canonical path of the innermost tagged module at or around `path`; None if the tree does not have it."""
+    if path == EXPORT_ROOT or path.startswith(EXPORT_ROOT + "."):
+        path = path[len(EXPORT_ROOT) + 1 :]
+    module = tree.resolve(path)
+    return tree.chain(module.path)[-1] if module is not None else None
+
+
+def _save(program: Any, path: Path) -> None:
+    """Save beside the target and rename, the weights in a file of their own if they do not fit into one."""
+    size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:80]}.") as folder:
+        program.save(Path(folder) / path.name, external_data=size > _EMBED_BYTES)
+        # The model last: it must never stand there without its weights.
+        for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
+            with made.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(made, path.parent / made.name)

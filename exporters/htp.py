@@ -1,0 +1,238 @@
+"""The htp strategy (hierarchical trace-and-project): the TorchScript exporter, its scopes projected on the module tree.
+
+While it traces, TorchScript pushes a scope for every module call and derives node names from the part behind ``::``.
+The part before is free: there we put which module it is and which call, so that a scope says exactly where a node came
+from and the exported bytes stay what they would have been. Three functions of torch's private exporter module are
+wrapped for the time of the export: `_setup_trace_module_map`, `_model_to_graph` (to keep the traced graph) and nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from onnx_tagger.errors import ExportError, TaggerError
+from onnx_tagger.exporters.base import Exported, Request, parameter_owners, saved_graph
+from onnx_tagger.exporters.capture import Captured, first_line, named_modules, quiet_run
+from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
+from onnx_tagger.graph import Walk, walk
+from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.metadata import Source, Tag
+from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
+from onnx_tagger.report import Report
+
+# What is put before `::` in a scope: number of the module in the order of `named_modules`, number of its call.
+_MARK = re.compile(r"\|(\d+)@(\d+)\|")
+
+# TorchScript can write into memory only what protobuf can hold in one message.
+_EMBED_BYTES = 1_800_000_000
+
+
+class HtpExporter:
+    """Exports through `torch.onnx.export(dynamo=False)`."""
+
+    name = "htp"
+
+    def export(self, request: Request, captured: Captured) -> Exported:
+        """Export, tag and save a model.
+
+        Parameters
+        ----------
+        request : Request
+        captured : Captured
+            The model's usage map.
+
+        Returns
+        -------
+        Exported
+
+        Raises
+        ------
+        ExportError
+            If torch cannot export the model.
+        """
+        report = Report()
+        notes: list[str] = []
+        size = sum(p.numel() * p.element_size() for p in (*request.model.parameters(), *request.model.buffers()))
+        with tempfile.TemporaryDirectory(dir=request.path.parent, prefix=f".{request.path.name[:80]}.") as folder:
+            target = Path(folder) / request.path.name if size > _EMBED_BYTES else None
+            with report.phase("export"):
+                try:
+                    data, scopes = _traced(request, target)
+                except TaggerError:
+                    raise
+                except Exception as error:
+                    reason = f"{type(error).__name__}: {first_line(error)}"
+                    raise ExportError(f"the TorchScript exporter cannot do it: {reason}") from error
+            skeleton = read_skeleton(target if target is not None else data)
+            hierarchy = captured.hierarchy
+            if request.annotate is not None:
+                with report.phase("tag"):
+                    hierarchy = _annotate(skeleton, request, captured, scopes, notes)
+            with report.phase("save"):
+                write_spliced(skeleton, request.path)
+        return Exported(request.path, hierarchy, report.phases, notes)
+
+
+def _traced(request: Request, target: Path | None) -> tuple[bytes, list[tuple[str, str]]]:
+    """Export into memory, or to `target`; return the bytes and (kind, scope) of each node in the order of our walk."""
+    call = flatten_call(request.model, request.args, request.kwargs)
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {}
+    if request.opset is not None:
+        options["opset_version"] = request.opset
+    if request.dynamic:
+        options["dynamic_axes"] = {
+            name: {i: f"{name}_{i}" for i in range(tensor.ndim)}
+            for name, tensor in zip(call.names, call.tensors, strict=True)
+        }
+    with quiet_run(request.model), _positional(request.model, call), _marked(request.model) as kept:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                request.model,
+                tuple(call.tensors),
+                str(target) if target is not None else buffer,
+                input_names=call.names,
+                dynamo=False,
+                verbose=False,
+                **options,
+            )
+    return buffer.getvalue(), _scopes(kept[-1]) if kept else []
+
+
+@contextmanager
+def _positional(model: nn.Module, call: FlatCall) -> Iterator[None]:
+    """Let the model's forward take the tensors alone, in order: the exporter passes nothing by keyword."""
+    original: Callable[..., Any] = model.forward
+    had = "forward" in model.__dict__
+
+    def forward(*tensors: torch.Tensor) -> Any:
+        args, kwargs = call.rebuild(tensors)
+        return original(*args, **kwargs)
+
+    model.__dict__["forward"] = forward
+    try:
+        yield
+    finally:
+        if had:
+            model.__dict__["forward"] = original
+        else:
+            del model.__dict__["forward"]
+
+
+class _CallMap(dict[nn.Module, str]):
+    """Torch's module-to-scope map, which adds module and call number to a scope each time it is asked for one."""
+
+    def __init__(self, scopes: Mapping[nn.Module, str], numbers: Mapping[nn.Module, int]) -> None:
+        super().__init__(scopes)
+        self.numbers = numbers
+        self.calls: dict[int, int] = {}
+
+    def get(self, key: nn.Module, default: Any = None) -> Any:
+        scope = super().get(key, default)
+        number = self.numbers.get(key)
+        if scope is None or number is None:
+            return scope
+        call = self.calls.get(number, 0)
+        self.calls[number] = call + 1
+        left, colons, right = scope.partition("::")
+        return f"{left}|{number}@{call}|{colons}{right}"
+
+
+@contextmanager
+def _marked(model: nn.Module) -> Iterator[list[Any]]:
+    """Have scopes carry module and call while exporting; yields the list that the traced graph is put into."""
+    from torch.onnx._internal.torchscript_exporter import utils
+
+    numbers = {module: index for index, module in enumerate(named_modules(model))}
+    setup, to_graph = utils._setup_trace_module_map, utils._model_to_graph
+    kept: list[Any] = []
+
+    def marking_setup(*args: Any, **kwargs: Any) -> Any:
+        result = setup(*args, **kwargs)
+        found = torch.jit._trace._trace_module_map
+        if found is not None:
+            torch.jit._trace._trace_module_map = _CallMap(found, numbers)
+        return result
+
+    def keeping_graph(*args: Any, **kwargs: Any) -> Any:
+        result = to_graph(*args, **kwargs)
+        kept.append(result[0])
+        return result
+
+    utils._setup_trace_module_map, utils._model_to_graph = marking_setup, keeping_graph
+    try:
+        yield kept
+    finally:
+        utils._setup_trace_module_map, utils._model_to_graph = setup, to_graph
+
+
+def _scopes(graph: Any) -> list[tuple[str, str]]:
+    """(operator, scope) of each node and of those in its blocks, depth first."""
+    found: list[tuple[str, str]] = []
+    stack = [iter(list(graph.nodes()))]
+    while stack:
+        node = next(stack[-1], None)
+        if node is None:
+            stack.pop()
+            continue
+        found.append((node.kind().rpartition("::")[2], node.scopeName()))
+        stack.extend(iter(list(block.nodes())) for block in reversed(list(node.blocks())))
+    return found
+
+
+def _annotate(
+    skeleton: Skeleton, request: Request, captured: Captured, scopes: list[tuple[str, str]], notes: list[str]
+) -> HierarchyMap:
+    """Tag the exported graph with what its scopes say."""
+    walked = walk(skeleton.model)
+    tree = captured.hierarchy
+    exported = [op for op in walked.ops if op.scope.owner is None or not op.scope.name.startswith("function:")]
+    said: list[Tag | None] = [None] * len(walked.ops)
+    if [kind for kind, _ in scopes] == [op.node.op_type for op in exported]:
+        paths = list(named_modules(request.model).values())
+        for op, (_, scope) in zip(exported, scopes, strict=True):
+            said[op.id] = _project(scope, paths, captured)
+    else:
+        notes.append("htp: the traced graph and the file list different nodes; tags come from node names instead")
+    _name_parameters(walked, said, tree)
+    graph = saved_graph(walked, said, parameter_owners(tree))
+    assert request.annotate is not None
+    return request.annotate(skeleton.model, HierarchyMap(tree.modules, tree.parameters, graph, tree.created_by))
+
+
+def _project(scope: str, paths: list[str], captured: Captured) -> Tag | None:
+    """The module that a scope's innermost mark means."""
+    marks = _MARK.findall(scope)
+    if not marks:
+        return None
+    number, call = (int(text) for text in marks[-1])
+    path = captured.hierarchy.chain(paths[number])[-1]
+    return captured.hierarchy.tag(path, Source.EXPORTED, call=captured.calls.label(path, call))
+
+
+def _name_parameters(walked: Walk, said: list[Tag | None], tree: HierarchyMap) -> None:
+    """An Identity that stands for a de-duplicated parameter carries its name: it belongs to the owner, if only that reads it."""
+    owners = {parameter.name: parameter.owner for parameter in tree.parameters}
+    readers: dict[str, set[str | None]] = {}
+    for op in walked.ops:
+        tag = said[op.id]
+        for name in op.node.input:
+            if name in owners:
+                readers.setdefault(name, set()).add(tag.module if tag is not None else None)
+    for op in walked.scopes[0].ops:
+        if said[op.id] is not None or len(op.node.output) != 1:
+            continue
+        owner = owners.get(op.node.output[0])
+        if owner is not None and readers.get(op.node.output[0]) == {owner}:
+            said[op.id] = tree.tag(owner, Source.EXPORTED)

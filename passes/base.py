@@ -1,0 +1,195 @@
+"""What a pass and an analysis are, and the context that they work on.
+
+The manager that runs them lives in `manager`; the passes themselves each have a file of their own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from typing import ClassVar, Generic, TypeVar, cast
+
+import onnx
+
+from onnx_tagger import graph
+from onnx_tagger.errors import PassError
+from onnx_tagger.graph import Op, Walk
+from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.metadata import Tag
+from onnx_tagger.report import Report
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Touches(Flag):
+    """What a pass may change, or an analysis reads."""
+
+    NOTHING = 0
+    TAGS = auto()
+    METADATA = auto()
+    TOPOLOGY = auto()
+
+
+class Analysis(ABC, Generic[T_co]):
+    """Something computed of a model once and dropped when a pass touches what it reads; it never writes.
+
+    Class attributes
+    ----------------
+    requires : tuple of Analysis classes
+        Other analyses that `compute` asks for.
+    reads : Touches
+        What it depends on.
+    """
+
+    requires: ClassVar[tuple[type[Analysis[object]], ...]] = ()
+    reads: ClassVar[Touches] = Touches.TOPOLOGY
+
+    @abstractmethod
+    def compute(self, ctx: Context) -> T_co:
+        """Compute the result from the context, without changing anything."""
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """One step over a model; the fields of a subclass are its options.
+
+    Class attributes
+    ----------------
+    name : str
+        Its name in reports, errors and on the command line; every concrete subclass must set one.
+    requires : tuple of Analysis classes
+        The analyses that `run` asks the context for.
+    touches : Touches
+        What `run` may change; the manager verifies it.
+    again_after : Touches
+        The manager runs the pass once more at the end of the chain if a later pass changed any of these.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class CountOps(Pass):
+    ...     name = "count-ops"
+    ...     op: str = "MatMul"
+    ...     def run(self, ctx):
+    ...         print(sum(op.node.op_type == self.op for op in ctx.ops), self.op)
+    ...         return 0
+    >>> CountOps(op="Add").op
+    'Add'
+    """
+
+    name: ClassVar[str] = ""
+    requires: ClassVar[tuple[type[Analysis[object]], ...]] = ()
+    touches: ClassVar[Touches] = Touches.NOTHING
+    again_after: ClassVar[Touches] = Touches.NOTHING
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """Insist on a name."""
+        super().__init_subclass__(**options)
+        if not isinstance(cls.name, str) or not cls.name or "name" not in cls.__dict__:
+            raise PassError(f"the pass class {cls.__qualname__} has no name: add name = \"...\" to its body")
+
+    @abstractmethod
+    def run(self, ctx: Context) -> int:
+        """Do the work and return how many nodes it changed."""
+
+
+@dataclass
+class Context:
+    """What passes work on.
+
+    Attributes
+    ----------
+    model : onnx.ModelProto
+        The model; payloads of large tensors may be missing.
+    hierarchy : HierarchyMap or None
+        The map that modules are looked up in.
+    tags : dict
+        Op to Tag, the table that passes fill.
+    report : Report
+        What is told at the end.
+    """
+
+    model: onnx.ModelProto
+    hierarchy: HierarchyMap | None = None
+    tags: dict[Op, Tag] = field(default_factory=dict)
+    report: Report = field(default_factory=Report)
+    _walk: Walk | None = None
+    _analyses: dict[type[Analysis[object]], object] = field(default_factory=dict)
+    _declared: list[tuple[str, Sequence[type[Analysis[object]]]]] = field(default_factory=list)
+
+    @property
+    def walk(self) -> Walk:
+        """All scopes and nodes of the model."""
+        if self._walk is None:
+            self._walk = graph.walk(self.model)
+        return self._walk
+
+    @property
+    def ops(self) -> list[Op]:
+        """All nodes of the model, those of bodies and functions too."""
+        return self.walk.ops
+
+    def get(self, analysis: type[Analysis[T]]) -> T:
+        """The result of an analysis, computed now if it has not been yet.
+
+        Raises
+        ------
+        PassError
+            If the running pass has not declared it.
+        """
+        key = cast("type[Analysis[object]]", analysis)
+        if self._declared:
+            name, allowed = self._declared[-1]
+            if key not in allowed:
+                raise PassError(
+                    f"{name!r} asks for {analysis.__name__} without declaring it: add requires = ({analysis.__name__},)"
+                )
+        if key not in self._analyses:
+            if any(name == analysis.__name__ for name, _ in self._declared):
+                raise PassError(f"the analysis {analysis.__name__} requires itself in a circle")
+            self._declared.append((analysis.__name__, key.requires))
+            try:
+                self._analyses[key] = analysis().compute(self)
+            finally:
+                self._declared.pop()
+        return cast(T, self._analyses[key])
+
+    def drop(self, touched: Touches) -> None:
+        """Forget the analyses that read what was touched, and those that build on them."""
+        stale = {key for key in self._analyses if key.reads & touched}
+        while True:
+            more = {key for key in self._analyses if key not in stale and stale & set(key.requires)}
+            if not more:
+                break
+            stale |= more
+        for key in stale:
+            del self._analyses[key]
+        if touched & Touches.TOPOLOGY:
+            self._rewalk()
+
+    def _rewalk(self) -> None:
+        """List the nodes anew and keep the tags of those that are still there."""
+        if self._walk is None:
+            return
+        old = self._walk.ops
+        self._walk = graph.walk(self.model)
+        same = {id(op.node): op for op in old}
+        alike: dict[tuple[str, ...], Op | None] = {}
+        for op in old:
+            key = _signature(op)
+            alike[key] = None if key in alike else op
+        tags: dict[Op, Tag] = {}
+        for op in self._walk.ops:
+            before = same.get(id(op.node)) or alike.get(_signature(op))
+            if before is not None and before in self.tags:
+                tags[op] = self.tags[before]
+        self.tags.clear()
+        self.tags.update(tags)
+
+
+def _signature(op: Op) -> tuple[str, ...]:
+    """What a node is known by after a pass has copied it."""
+    return (op.scope.family, op.node.op_type, op.node.name, *op.node.output)

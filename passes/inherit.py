@@ -1,0 +1,136 @@
+"""Context inheritance: a tag for what no carrier and no region speaks for, from the data flow around it.
+
+Never a sibling's tag: an ancestor is less precise, a sibling is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from onnx_tagger.graph import MAIN, Op, functions_in_call_order
+from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.metadata import Source
+from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.index import DataFlow, Flow
+
+# They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
+_FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})
+
+
+@dataclass(frozen=True)
+class Inherit(Pass):
+    """Give untagged nodes the innermost module that encloses their neighbours.
+
+    Constants and shape arithmetic take their consumers', any other node its tagged producers' and consumers'. A node
+    in a body never leaves the module of the node that owns the body. A node of a function takes what its call sites
+    are, each resolved in its caller. Chains settle in one backward and one forward sweep.
+
+    Parameters
+    ----------
+    fallback : bool
+        Give nodes without any tagged neighbour the root's tag, with the source `root`; without it they stay untagged.
+    """
+
+    name = "inherit"
+    requires = (DataFlow,)
+    touches = Touches.TAGS
+
+    fallback: bool = True
+
+    def run(self, ctx: Context) -> int:
+        """Return how many nodes got a tag."""
+        tree = ctx.hierarchy
+        if tree is None or len(ctx.tags) == len(ctx.ops):
+            return 0
+        before = len(ctx.tags)
+        sweep = _Sweep(ctx, tree, ctx.get(DataFlow))
+        sweep.main()
+        by_family: dict[str, list[Op]] = {}
+        for op in ctx.ops:
+            if op.scope.family != MAIN:
+                by_family.setdefault(op.scope.family, []).append(op)
+        for key in functions_in_call_order(ctx.walk):
+            name = ctx.walk.functions[key].name
+            sweep.function(by_family.get(name, ()), ctx.walk.calls[key])
+        if self.fallback:
+            sweep.rest()
+        return len(ctx.tags) - before
+
+
+class _Sweep:
+    """One run over one model."""
+
+    def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
+        self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
+
+    def main(self) -> None:
+        """Tag the nodes of the main graph and its bodies."""
+        below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
+        above = self._nearest(self.flow.order, self.flow.graph.pred)
+        auxiliary = self._auxiliary()
+        # In the order of the walk an owner comes before its bodies, so its tag is settled when they are held to it.
+        for op in self.ops:
+            if op in self.tags or op.scope.family != MAIN:
+                continue
+            sides = [below[op.id]] if auxiliary[op.id] and below[op.id] is not None else [below[op.id], above[op.id]]
+            known = [side for side in sides if side is not None]
+            if not known:
+                continue
+            origins = self._users(op) if auxiliary[op.id] else ()
+            self._set(op, self.tree.enclosing(known), origins)
+
+    def _nearest(self, order: Iterable[int], neighbours: Mapping[int, Iterable[int]]) -> list[str | None]:
+        """For each op its module or, if it has no tag, what encloses the nearest tagged ops in one direction."""
+        found: list[str | None] = [None] * len(self.ops)
+        for index in order:
+            tag = self.tags.get(self.ops[index])
+            if tag is not None:
+                found[index] = tag.module
+                continue
+            near = {path for other in neighbours[index] if (path := found[other]) is not None}
+            if near:
+                found[index] = self.tree.enclosing(near)
+        return found
+
+    def _auxiliary(self) -> list[bool]:
+        """Which ops only make constants and shapes: no data reaches them but through Shape and Size."""
+        found = [False] * len(self.ops)
+        pred, flow = self.flow.graph.pred, self.flow
+        for index in flow.order:
+            if self.ops[index].node.op_type in _FROM_SHAPES:
+                found[index] = True
+            elif all(key in flow.producer or key in flow.stored for key in flow.inputs[index]):
+                found[index] = all(found[source] for source in pred[index])
+        return found
+
+    def _users(self, op: Op) -> tuple[str, ...]:
+        """The modules that read a shared constant."""
+        return tuple({self.tags[self.ops[i]].module for i in self.flow.graph.succ[op.id] if self.ops[i] in self.tags})
+
+    def _set(self, op: Op, module: str, origins: Iterable[str] = ()) -> None:
+        owner = op.scope.owner
+        if owner is not None and owner in self.tags:
+            within = self.tags[owner].module
+            if not self.tree.encloses(within, module):
+                module, origins = within, ()
+        self.tags[op] = self.tree.tag(module, Source.INHERITED, origins)
+
+    def function(self, ops: Iterable[Op], sites: Iterable[Op]) -> None:
+        """Tag the untagged nodes of a function with the union of its call sites."""
+        tags = [self.tags[site] for site in sites if site in self.tags]
+        if not tags:
+            return
+        origins = {path for tag in tags for path in tag.modules}
+        source = max(tag.source for tag in tags)
+        tag = self.tree.tag(self.tree.enclosing(origins), source, origins)
+        for op in ops:
+            if op not in self.tags:
+                self.tags[op] = tag
+
+    def rest(self) -> None:
+        """Give what is left the root."""
+        root = self.tree.tag("", Source.ROOT)
+        for op in self.ops:
+            if op not in self.tags and op.scope.called:
+                self.tags[op] = root

@@ -1,0 +1,59 @@
+"""Metadata injection: the tag table is written onto the nodes, in one sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+
+from onnx_tagger import metadata
+from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.version import version
+
+
+@dataclass(frozen=True)
+class Inject(Pass):
+    """Write each node's tag into its metadata, and what we wrote before out of it.
+
+    Parameters
+    ----------
+    also : tuple of str or None
+        Dialects to write besides our own keys; None keeps those that the model says it carries.
+    map_digest : str or None
+        Written on the model as ``pkg.onnx_tagger.map``; None takes the map's, or what the model already says.
+    """
+
+    name = "inject"
+    touches = Touches.METADATA
+    again_after = Touches.TAGS | Touches.TOPOLOGY
+
+    also: tuple[str, ...] | None = None
+    map_digest: str | None = None
+
+    def run(self, ctx: Context) -> int:
+        """Return the number of nodes whose metadata changed."""
+        model = ctx.model
+        before = metadata.also_of(model)
+        also = before if self.also is None else metadata.check_dialects(self.also)
+        digest = self.map_digest
+        if digest is None:
+            digest = (ctx.hierarchy.digest if ctx.hierarchy else "") or metadata.model_value(model, metadata.MAP)
+        changed = 0
+        for op in ctx.ops:
+            node = op.node
+            noted = bool(node.metadata_props) or bool(node.doc_string)
+            old = _state(node) if noted else None
+            if noted:
+                metadata.clear_node(node, before)
+            tag = ctx.tags.get(op)
+            if tag is not None:
+                metadata.write_node(node, tag, also)
+            if noted or tag is not None:
+                changed += old is None or old != _state(node)
+        metadata.clear_model(model)
+        metadata.write_model(model, version(), digest, also)
+        return changed
+
+
+def _state(node: onnx.NodeProto) -> tuple[object, ...]:
+    return (node.doc_string, *((entry.key, entry.value) for entry in node.metadata_props))

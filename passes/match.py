@@ -1,0 +1,201 @@
+"""What is known outright: the same node in the saved map, our own keys, torch's keys, TorchScript scopes, dialects.
+
+Nothing is inferred here. Where several carriers speak, the order above decides, and a contradiction is reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onnx_tagger.errors import MapError
+from onnx_tagger.graph import Op, operator
+from onnx_tagger.hierarchy import HierarchyMap, SavedNode
+from onnx_tagger.metadata import READABLE, Claim, Source, Tag, claims, own_tag, props_of
+from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
+
+# How believable a foreign carrier's word is: torch's keys come from the exporter itself.
+_CARRIER_SOURCE = {"torch": Source.EXPORTED}
+
+_MAX_NOTES = 5
+
+
+@dataclass(frozen=True)
+class Match(Pass):
+    """Tag the nodes of which some carrier says outright where they come from.
+
+    Parameters
+    ----------
+    fresh : bool
+        The model is the very graph that the map was made of, node by node: tags keep the source `exported`.
+    dialects : tuple of str
+        Foreign carriers to read, the most believable first.
+    own : bool
+        Whether our own keys are read.
+    saved : bool
+        Whether the map's saved graph and the node's name are read.
+
+    Raises
+    ------
+    MapError
+        With `fresh`, if the graphs differ.
+    """
+
+    name = "match"
+    requires = (SavedGraphIndex,)
+    touches = Touches.TAGS
+
+    fresh: bool = False
+    dialects: tuple[str, ...] = READABLE
+    own: bool = True
+    saved: bool = True
+
+    def run(self, ctx: Context) -> int:
+        """Return how many nodes got a tag."""
+        tree = ctx.hierarchy
+        if tree is None:
+            return 0
+        before = len(ctx.tags)
+        if self.fresh:
+            _copy_fresh(ctx, tree)
+            return len(ctx.tags) - before
+        index = ctx.get(SavedGraphIndex)
+        conflicts: list[str] = []
+        for op in ctx.ops:
+            if op in ctx.tags:
+                continue
+            saved = _from_map(op, index) if self.saved and index is not None else None
+            said = self._said(op, tree) if op.node.metadata_props or op.node.doc_string else None
+            tag = saved or said or (_from_scope_name(op, tree) if self.saved else None)
+            if tag is None:
+                continue
+            ctx.tags[op] = tag
+            if saved is not None and said is not None and not set(saved.modules) & set(said.modules):
+                conflicts.append(f"{op.label}: the map says {saved.module!r}, the node {said.module!r}")
+        _note(ctx, conflicts)
+        return len(ctx.tags) - before
+
+    def _said(self, op: Op, tree: HierarchyMap) -> Tag | None:
+        """What the node's own metadata says."""
+        if self.own:
+            tag = own_tag(props_of(op.node))
+            if tag is not None and (known := _known(tag, tree)) is not None:
+                return known
+        for claim in claims(op.node, self.dialects):
+            path = resolve_claim(claim, tree)
+            if path is not None:
+                return tree.tag(path, _CARRIER_SOURCE.get(claim.carrier, Source.MATCHED))
+        return None
+
+
+def _copy_fresh(ctx: Context, tree: HierarchyMap) -> None:
+    nodes = tree.graph.nodes if tree.graph is not None else ()
+    if len(nodes) != len(ctx.ops):
+        raise MapError(f"the map holds {len(nodes)} nodes, the model {len(ctx.ops)}: it is not of this very graph")
+    for op, node in zip(ctx.ops, nodes, strict=True):
+        if node.op != operator(op.node) or node.outputs != tuple(op.node.output):
+            raise MapError(f"{op.label} is not the map's node {node.name!r}: the map is not of this very graph")
+        if node.tag is not None:
+            ctx.tags[op] = node.tag
+
+
+def _from_map(op: Op, index: SavedIndex) -> Tag | None:
+    """The saved node that makes the same tensors of the same inputs by the same operator."""
+    family = op.scope.family
+    found = {index.by_output.get((family, name)) for name in op.node.output if name}
+    if len(found) != 1:
+        return None
+    position = found.pop()
+    if position is None:
+        return None
+    node = index.graph.nodes[position]
+    if node.tag is None or not same_node(op, node):
+        return None
+    return node.tag.worse(Source.MATCHED)
+
+
+def same_node(op: Op, node: SavedNode) -> bool:
+    """Whether a node is the saved one: operator and inputs agree; trailing empty inputs do not count."""
+    return operator(op.node) == node.op and _stripped(tuple(op.node.input)) == _stripped(node.inputs)
+
+
+def _stripped(names: tuple[str, ...]) -> tuple[str, ...]:
+    while names and not names[-1]:
+        names = names[:-1]
+    return names
+
+
+def _known(tag: Tag, tree: HierarchyMap) -> Tag | None:
+    """A tag read from our own keys, if the map knows its module and its origins."""
+    module = tree.resolve(tag.module)
+    if module is None or module.tag is None:
+        return None
+    origins = [found.path for path in tag.origins if (found := tree.resolve(path)) is not None]
+    if len(origins) < len(tag.origins):
+        return None
+    return tree.tag(module.path, tag.source, origins, tag.call)
+
+
+def resolve_claim(claim: Claim, tree: HierarchyMap) -> str | None:
+    """The tagged module that a foreign carrier means, or None if the map has none."""
+    module = None
+    if claim.module is not None:
+        module = tree.resolve(claim.module)
+        while module is not None and module.tag is None and module.path:
+            module = tree.by_path.get(module.parent or "")
+    elif claim.tag is not None:
+        module = tree.by_tag.get(claim.tag)
+    return module.path if module is not None and module.tag is not None else None
+
+
+def _from_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
+    """The module that a TorchScript node name spells, ``/encoder/layer.0/query/MatMul``, if the tree has it.
+
+    The name is believed only if it ends with the operator and every part leads from a module to one of its
+    descendants; ``layer.0`` is the child ``0`` of the container ``layer``.
+    """
+    name = op.node.name
+    if not name.startswith("/"):
+        return None
+    *parts, last = name[1:].split("/")
+    stem, _, number = last.rpartition("_")
+    if last != op.node.op_type and not (stem == op.node.op_type and number.isdigit()):
+        return None
+    path = ""
+    for part in parts:
+        below = _step(path, part, tree)
+        if below is None:
+            return None
+        path = below
+    module = tree.by_path[path]
+    return tree.tag(path, Source.MATCHED) if module.tag is not None else None
+
+
+def _step(path: str, part: str, tree: HierarchyMap) -> str | None:
+    """The module below `path` that one part of a scope means: its path from the last attribute that is no number.
+
+    The part may repeat what `path` already says: below ``seq.2``, the part ``seq.2.0`` is the child ``0``.
+    """
+    atoms = part.split(".")
+    for skip in range(len(atoms)):
+        module = tree.resolve(".".join([path, *atoms[skip:]] if path else atoms[skip:]))
+        if module is not None and _unqualified(module.path) == part:
+            return module.path
+    stem, _, number = part.rpartition("_")
+    if stem and number.isdigit():
+        return _step(path, stem, tree)
+    return None
+
+
+def _unqualified(path: str) -> str:
+    """A module path from its last attribute that is no number, as TorchScript scopes spell it."""
+    atoms = path.split(".")
+    start = next((i for i in reversed(range(len(atoms))) if not atoms[i].isnumeric()), 0)
+    return ".".join(atoms[start:])
+
+
+def _note(ctx: Context, conflicts: list[str]) -> None:
+    """Report contradictions: how many, and the first of them."""
+    if conflicts:
+        more = f" and {len(conflicts) - _MAX_NOTES} more" if len(conflicts) > _MAX_NOTES else ""
+        ctx.report.fallbacks.append("carriers contradict each other: " + "; ".join(conflicts[:_MAX_NOTES]) + more)

@@ -1,0 +1,83 @@
+"""Which PyTorch module does each node of an ONNX file come from: the public names of this package.
+
+Names are imported on first use, so that `import onnx_tagger` stays quick and needs neither torch nor onnxruntime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx_tagger.errors import CoverageError as CoverageError
+    from onnx_tagger.errors import TaggerError as TaggerError
+    from onnx_tagger.graph import Op as Op
+    from onnx_tagger.hierarchy import HierarchyMap as HierarchyMap
+    from onnx_tagger.metadata import Source as Source
+    from onnx_tagger.metadata import Tag as Tag
+    from onnx_tagger.passes.align import Align as Align
+    from onnx_tagger.passes.base import Analysis as Analysis
+    from onnx_tagger.passes.base import Context as Context
+    from onnx_tagger.passes.base import Pass as Pass
+    from onnx_tagger.passes.base import Touches as Touches
+    from onnx_tagger.passes.coverage import Coverage as Coverage
+    from onnx_tagger.passes.index import DataFlow as DataFlow
+    from onnx_tagger.passes.inherit import Inherit as Inherit
+    from onnx_tagger.passes.inject import Inject as Inject
+    from onnx_tagger.passes.manager import PassManager as PassManager
+    from onnx_tagger.passes.match import Match as Match
+    from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass
+    from onnx_tagger.pipeline import Export as Export
+    from onnx_tagger.pipeline import capture as capture
+    from onnx_tagger.pipeline import check as check
+    from onnx_tagger.pipeline import default_passes as default_passes
+    from onnx_tagger.pipeline import export as export
+    from onnx_tagger.pipeline import retag as retag
+    from onnx_tagger.pipeline import stats as stats
+    from onnx_tagger.pipeline import strip as strip
+    from onnx_tagger.report import Limits as Limits
+    from onnx_tagger.report import Report as Report
+
+    __version__: str
+
+_HOMES = {
+    "onnx_tagger.errors": ("CoverageError", "TaggerError"),
+    "onnx_tagger.graph": ("Op",),
+    "onnx_tagger.hierarchy": ("HierarchyMap",),
+    "onnx_tagger.metadata": ("Source", "Tag"),
+    "onnx_tagger.passes.align": ("Align",),
+    "onnx_tagger.passes.base": ("Analysis", "Context", "Pass", "Touches"),
+    "onnx_tagger.passes.coverage": ("Coverage",),
+    "onnx_tagger.passes.index": ("DataFlow",),
+    "onnx_tagger.passes.inherit": ("Inherit",),
+    "onnx_tagger.passes.inject": ("Inject",),
+    "onnx_tagger.passes.manager": ("PassManager",),
+    "onnx_tagger.passes.match": ("Match",),
+    "onnx_tagger.passes.surgery": ("GraphSurgeonPass",),
+    "onnx_tagger.pipeline": ("Export", "capture", "check", "default_passes", "export", "retag", "stats", "strip"),
+    "onnx_tagger.report": ("Limits", "Report"),
+}
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use."""
+    if name == "__version__":
+        from onnx_tagger.version import version
+
+        return version()
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted({*globals(), *__all__, "__version__"})

@@ -1,0 +1,6 @@
+"""`python -m onnx_tagger` is the command `onnx-tagger`; the command itself lives in `onnx_tagger.cli`."""
+
+from onnx_tagger.cli import main
+
+if __name__ == "__main__":
+    main()

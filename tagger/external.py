@@ -1,0 +1,160 @@
+"""External data: which files beside a model hold its tensors' values, where those may lie, and how they follow a model.
+
+How a model's own bytes are read and written is `onnxfile`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import onnx
+
+from onnx_tagger.errors import TaggerError
+from onnx_tagger.filecopy import CHUNK, replacing
+from onnx_tagger.wire import FileReader, open_file
+
+
+def locations(model: onnx.ModelProto) -> Iterator[str | bytes]:
+    """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none."""
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            yield {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from _tensors_of_graph(model.graph)
+    for function in model.functions:
+        yield from _tensors_of_attributes(function.attribute_proto)
+        for node in function.node:
+            yield from _tensors_of_attributes(node.attribute)
+    for training in model.training_info:
+        yield from _tensors_of_graph(training.initialization)
+        yield from _tensors_of_graph(training.algorithm)
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _tensors_of_attributes(node.attribute)
+
+
+def _tensors_of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
+    for attribute in attributes:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        if attribute.HasField("g"):
+            yield from _tensors_of_graph(attribute.g)
+        for graph in attribute.graphs:
+            yield from _tensors_of_graph(graph)
+
+
+def contained(folder: Path, location: str | bytes) -> Path:
+    """Resolve where a tensor says that its values lie, refusing what leaves the model's folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the model file.
+    location : str or bytes
+        The tensor's `location`, relative to the folder; bytes if it is not valid UTF-8.
+
+    Returns
+    -------
+    Path
+        The resolved path; the file itself need not exist.
+
+    Raises
+    ------
+    TaggerError
+        If the location is empty, absolute, climbs with ``..`` or follows a link out of the folder.
+    """
+    what = f"the external data {location!r} of the model in {folder}"
+    if isinstance(location, bytes) or not location or "\0" in location:
+        raise TaggerError(f"{what} is no file name; repair the model's external data")
+    relative = Path(location)
+    if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+        raise TaggerError(f"{what} lies outside its folder; move the data beside the model and save it again")
+    try:
+        inside = (folder / relative).resolve()
+        root = folder.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise TaggerError(f"{what} cannot be found: {error}; repair the links in the folder") from error
+    if not inside.is_relative_to(root):
+        raise TaggerError(f"{what} is a link out of its folder; put the file itself there")
+    return inside
+
+
+@contextmanager
+def placed(locations: Iterable[str | bytes], source: Path, target: Path, *, link: bool, model: Path) -> Iterator[None]:
+    """Put the data files of a model into another folder, and take them away again if the block fails.
+
+    Parameters
+    ----------
+    locations : iterable of str or bytes
+        The data files, relative to both folders.
+    source, target : Path
+        The folders.
+    link : bool
+        Hard-link instead of copying. (onnx's own loader, from 1.21, refuses files with several hard links.)
+    model : Path
+        The model file that is about to be written in the target folder.
+
+    Raises
+    ------
+    TaggerError
+        If a data file is missing, leaves its folder, or a different file has its name in the target folder.
+    """
+    with ExitStack() as undo:
+        for location in locations:
+            old, new = contained(source, location), contained(target, location)
+            if new == model.resolve():
+                raise TaggerError(f"{model} would take the name of its data file; choose another name for the model")
+            with open_file(old) as reader:
+                if new.exists():
+                    _insist_on_same(reader, new)
+                    continue
+                _make_folders(new.parent, undo)
+                _place(reader, old, new, link=link)
+                undo.callback(new.unlink, missing_ok=True)
+        yield
+        undo.pop_all()
+
+
+def _make_folders(folder: Path, undo: ExitStack) -> None:
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    for parent in reversed(missing):
+        try:
+            parent.mkdir()
+        except OSError as error:
+            raise TaggerError(
+                f"the folder {parent} cannot be created: {error.strerror}; choose another target"
+            ) from error
+        undo.callback(parent.rmdir)
+
+
+def _place(reader: FileReader, old: Path, new: Path, *, link: bool) -> None:
+    if link:
+        try:
+            os.link(old, new)
+        except OSError as error:
+            raise TaggerError(f"{old} cannot be linked to {new}: {error.strerror}; copy it instead") from error
+        return
+    with replacing(new) as output:
+        output.copy(reader, 0, reader.size)
+
+
+def _insist_on_same(reader: FileReader, path: Path) -> None:
+    """Raise unless a file holds exactly what the reader's file holds."""
+    with open_file(path) as other:
+        same = reader.identity == other.identity or (
+            reader.size == other.size
+            and all(reader.read(at, CHUNK) == other.read(at, CHUNK) for at in range(0, reader.size, CHUNK))
+        )
+    if not same:
+        raise TaggerError(f"{path} already exists and is not the data of this model; choose another folder")

@@ -1,0 +1,183 @@
+"""Bytes from file to file: ranges copied by the kernel, and files replaced as a whole or not at all.
+
+What the bytes mean does not live here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onnx_tagger.errors import TaggerError
+from onnx_tagger.wire import FileReader, Reader
+
+CHUNK = 1 << 20
+"""Bytes that a buffered copy moves at a time."""
+
+_BY_KERNEL = 1 << 16  # shorter ranges go through the buffer
+_TARGET_BLOCK = 1 << 16  # the page cache takes a copy fastest in blocks that start at a multiple of this
+_KERNEL_LIMIT = 1 << 30  # bytes for one call: some file systems fail at 2 GiB
+
+# No such call, another file system, or one that cannot: EPERM is what sandboxes answer for calls that they do not know.
+_NO_KERNEL_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+
+
+class Output:
+    """A file under construction that takes bytes and ranges of sources in order.
+
+    Parameters
+    ----------
+    descriptor : int
+        The file, open for writing and positioned at its end.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._buffer = bytearray()
+        self._written = 0
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Append bytes."""
+        self._buffer += data
+        if len(self._buffer) >= CHUNK:
+            self.flush()
+
+    def copy(self, reader: Reader, start: int, stop: int) -> None:
+        """Append the source's bytes from `start` to `stop`, through the kernel where it can."""
+        if isinstance(reader, FileReader) and stop - start >= _BY_KERNEL:
+            self.flush()
+            start = self._copy_by_kernel(reader.descriptor, start, stop)
+        while start < stop:
+            data = reader.read(start, min(CHUNK, stop - start))
+            self.write(data)
+            start += len(data)
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        with memoryview(self._buffer) as view:
+            done = 0
+            while done < len(view):
+                done += os.write(self._descriptor, view[done:])
+        self._written += done
+        self._buffer.clear()
+
+    def _copy_by_kernel(self, source: int, start: int, stop: int) -> int:
+        """Copy as far as the kernel goes and return the offset it reached."""
+        copy_range = getattr(os, "copy_file_range", None)
+        # A short first step puts all that follows on the blocks of the target.
+        length = -self._written % _TARGET_BLOCK or _KERNEL_LIMIT
+        while copy_range is not None and start < stop:
+            try:
+                copied = copy_range(source, self._descriptor, min(length, stop - start), start)
+            except OSError as error:
+                if error.errno not in _NO_KERNEL_COPY:
+                    raise
+                break
+            if copied == 0:
+                break
+            start += copied
+            self._written += copied
+            length = _KERNEL_LIMIT
+        return start
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Output]:
+    """Write a file that takes the target's place only when it is whole and on the disk.
+
+    Parameters
+    ----------
+    target : Path
+        A regular file, or nothing yet, in an existing folder.
+
+    Yields
+    ------
+    Output
+        What the new content is written to.
+
+    Raises
+    ------
+    TaggerError
+        If the system refuses any step; the target is then as it was and nothing is left beside it.
+    """
+    mode = permissions_of(target)
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(temporary, flags, 0o666 if mode is None else mode | stat.S_IWUSR | stat.S_IRUSR)
+        try:
+            try:
+                output = Output(descriptor)
+                yield output
+                output.flush()
+                if mode is not None and hasattr(os, "fchmod"):
+                    os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise TaggerError(
+            f"{target} cannot be written: {error.strerror}; choose a place that is writable and has room"
+        ) from error
+
+
+def permissions_of(target: Path) -> int | None:
+    """Check that a file can be put at a path.
+
+    Parameters
+    ----------
+    target : Path
+        The file to be.
+
+    Returns
+    -------
+    int or None
+        The permissions of what is there now, None if there is nothing.
+
+    Raises
+    ------
+    TaggerError
+        If the folder is missing, or the target is anything but a regular file that may be written.
+    """
+    try:
+        if target.parent.exists() and not target.parent.is_dir():
+            raise TaggerError(f"{target} cannot be written: {target.parent} is not a folder; choose another target")
+        if not target.parent.exists():
+            raise TaggerError(f"{target} cannot be written: there is no folder {target.parent}; create it first")
+        status = target.stat()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise TaggerError(f"{target} cannot be written: {reason}; choose another target") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise TaggerError(f"{target} is a directory; give the path of a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise TaggerError(f"{target} is not a regular file; choose another target")
+    if not os.access(target, os.W_OK):
+        raise TaggerError(f"{target} is write-protected; change its permissions or choose another target")
+    return stat.S_IMODE(status.st_mode)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the folder's new entry on the disk."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,265 @@
+"""The hierarchy map: the module tree, the parameters, and the graph as it was exported.
+
+It is where exporters and passes meet, so a saved map enters by the same door as a fresh one. Reading and writing the
+JSON file is `hierarchy_file`'s; how modules are named is `naming`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from onnx_tagger.errors import MapError
+from onnx_tagger.metadata import Source, Tag
+from onnx_tagger.naming import ModuleRow, class_paths, parent_path
+
+FORMAT = "onnx-tagger/hierarchy-map"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module of the tree.
+
+    Attributes
+    ----------
+    path : str
+        Canonical dotted path, the first name in the order of `named_modules`; ``""`` for the root.
+    class_name : str
+        Name of its class.
+    tag : str or None
+        Class path; None if the class defines no `forward`.
+    parent : str or None
+        Path of the module around it; None for the root.
+    order : int or None
+        Position among the modules in order of first call, from 0; None if it was not called.
+    calls : int
+        How often its `forward` ran.
+    aliases : tuple of str
+        Its other names, never written.
+    """
+
+    path: str
+    class_name: str
+    tag: str | None
+    parent: str | None = None
+    order: int | None = None
+    calls: int = 0
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter or buffer.
+
+    Attributes
+    ----------
+    name : str
+        Its dotted name, the first one if it is tied.
+    owner : str
+        Path of the module that holds it.
+    shape : tuple of int
+        Its shape.
+    dtype : str
+        Its type, as numpy or torch name it (``float32``).
+    digests : tuple of (str, str)
+        Of the values as stored and rounded to float16, see `digest.value_digests`.
+    """
+
+    name: str
+    owner: str
+    shape: tuple[int, ...]
+    dtype: str
+    digests: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedNode:
+    """One node of the exported graph, with the module that it came from if that is known."""
+
+    scope: str
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    tag: Tag | None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedGraph:
+    """The skeleton of the exported graph.
+
+    Attributes
+    ----------
+    nodes : sequence of SavedNode
+        In the order of the walk.
+    inputs, outputs : tuple of str
+        Of the main graph.
+    initializers : mapping
+        Name to the paths of the modules that own a parameter of these values, empty if none does.
+    """
+
+    nodes: Sequence[SavedNode]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    initializers: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class HierarchyMap:
+    """Module tree, parameters and, if made at export, the exported graph.
+
+    Parameters
+    ----------
+    modules : tuple of Module
+        The root first.
+    parameters : tuple of Parameter
+    graph : SavedGraph or None
+    created_by : str
+        Name and version of the program that made it.
+    digest : str
+        Digest of the file that it was read from; `hierarchy_file.digest_of` gives it for a fresh map.
+
+    Raises
+    ------
+    MapError
+        If two modules share a path or a tag, a parent is missing, or there is no root.
+    """
+
+    modules: tuple[Module, ...]
+    parameters: tuple[Parameter, ...] = ()
+    graph: SavedGraph | None = None
+    created_by: str = ""
+    digest: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        paths = {module.path for module in self.modules}
+        if "" not in paths:
+            raise MapError("the map has no root module (path ''): it was not made by onnx-tagger, or is damaged")
+        if len(paths) < len(self.modules):
+            raise MapError("the map names two modules by one path: it is damaged, capture the model again")
+        tags = [module.tag for module in self.modules if module.tag is not None]
+        if len(set(tags)) < len(tags):
+            raise MapError("the map gives two modules one tag: it is damaged, capture the model again")
+        lost = next((m for m in self.modules if m.path and m.parent not in paths), None)
+        if lost is not None:
+            raise MapError(f"the map's module {lost.path!r} has the parent {lost.parent!r}, which it does not list")
+
+    @classmethod
+    def load(cls, path: str | Path) -> HierarchyMap:
+        """Read a map from a ``.hierarchy.json`` or ``.hierarchy.json.gz`` file; see `hierarchy_file.read_map`."""
+        from onnx_tagger.hierarchy_file import read_map
+
+        return read_map(path)
+
+    def save(self, path: str | Path) -> str:
+        """Write the map to a file, gzipped if its name ends with ``.gz``, and return its digest."""
+        from onnx_tagger.hierarchy_file import write_map
+
+        return write_map(self, path)
+
+    @cached_property
+    def by_path(self) -> dict[str, Module]:
+        """Modules by canonical path."""
+        return {module.path: module for module in self.modules}
+
+    @cached_property
+    def by_tag(self) -> dict[str, Module]:
+        """Modules by tag."""
+        return {module.tag: module for module in self.modules if module.tag is not None}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Module]:
+        found = {alias: module for module in self.modules for alias in module.aliases}
+        return found | self.by_path
+
+    @cached_property
+    def _chains(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    @cached_property
+    def _enclosing(self) -> dict[tuple[str, str], str]:
+        return {}
+
+    def resolve(self, path: str) -> Module | None:
+        """The module of a path or of an alias, or None."""
+        return self._by_name.get(path)
+
+    def chain(self, path: str) -> tuple[str, ...]:
+        """Paths of the tagged modules from the root to `path`, both included."""
+        found = self._chains.get(path)
+        if found is None:
+            steps = [path]
+            while path:
+                path = self.by_path[path].parent or ""
+                steps.append(path)
+            found = tuple(p for p in reversed(steps) if self.by_path[p].tag is not None or not p)
+            self._chains[steps[0]] = found
+        return found
+
+    def enclosing(self, paths: Iterable[str]) -> str:
+        """The innermost tagged module that encloses all of the given ones; the root if there are none.
+
+        Examples
+        --------
+        >>> tree = HierarchyMap.from_rows([ModuleRow("", "Net"), ModuleRow("a", "Blk"), ModuleRow("a.x", "Linear"),
+        ...                                ModuleRow("a.y", "Linear"), ModuleRow("b", "Blk")])
+        >>> tree.enclosing(["a.x", "a.y"]), tree.enclosing(["a.x", "b"])
+        ('a', '')
+        """
+        result: str | None = None
+        for path in paths:
+            result = self.chain(path)[-1] if result is None else self._pair(result, path)
+            if not result:
+                return ""
+        return result or ""
+
+    def _pair(self, first: str, second: str) -> str:
+        if first == second:
+            return first
+        key = (first, second)
+        found = self._enclosing.get(key)
+        if found is None:
+            found = ""
+            for one, other in zip(self.chain(first), self.chain(second), strict=False):
+                if one != other:
+                    break
+                found = one
+            self._enclosing[key] = found
+        return found
+
+    def encloses(self, outer: str, inner: str) -> bool:
+        """Whether `inner` is `outer` or lies in it."""
+        return outer in self.chain(inner)
+
+    def tag(self, path: str, source: Source, origins: Iterable[str] = (), call: tuple[str, ...] = ()) -> Tag:
+        """Make the tag of a module, with the source `root` where an inferred tag is the root's.
+
+        Raises
+        ------
+        MapError
+            If the map has no such module, or the module has no tag.
+        """
+        module = self.by_path.get(path)
+        if module is None or module.tag is None:
+            raise MapError(f"the map has no module {path!r} that a node could be tagged with")
+        distinct = tuple(sorted(set(origins)))
+        if source is Source.INHERITED and not path:
+            source = Source.ROOT
+        return Tag(path, module.tag, source, distinct if len(distinct) > 1 else (), call)
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[ModuleRow], created_by: str = "") -> HierarchyMap:
+        """Build a map of a bare module tree."""
+        tags = class_paths(rows)
+        modules = []
+        for row in sorted(rows, key=lambda row: bool(row.path)):
+            parent = None
+            if row.path:
+                parent = parent_path(row.path)
+                while parent not in tags:
+                    parent = parent_path(parent)
+            modules.append(Module(row.path, row.class_name, tags[row.path], parent))
+        return cls(tuple(modules), created_by=created_by)

@@ -1,0 +1,334 @@
+"""The JSON file of a hierarchy map: its schema, reading with limits, writing with equal bytes for equal maps.
+
+pydantic describes the file once: it validates what is read, and `python -m onnx_tagger.hierarchy_file` prints the JSON
+schema that ships with the package. Nothing in a file is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from onnx_tagger.errors import MapError
+from onnx_tagger.files import replace_file
+from onnx_tagger.hierarchy import FORMAT, FORMAT_VERSION, HierarchyMap, Module, Parameter, SavedGraph, SavedNode
+from onnx_tagger.metadata import SOURCES, Tag
+
+# Bytes of JSON, after decompression. A million nodes take about 300 MB.
+MAX_BYTES = 1 << 30
+
+_STRICT = ConfigDict(strict=True, extra="ignore", populate_by_name=True)
+
+Index = Annotated[int, Field(ge=0, lt=1 << 31)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+class ModuleRecord(BaseModel):
+    """A module: its path, class, tag, parent, order of first call, number of calls and aliases."""
+
+    model_config = _STRICT
+    path: str
+    class_name: str = Field(alias="class")
+    tag: str | None
+    parent: str | None
+    order: Index | None
+    calls: Index
+    aliases: list[str] = []
+
+
+class ParameterRecord(BaseModel):
+    """A parameter or buffer: name, owner, shape, dtype and the digests of its values."""
+
+    model_config = _STRICT
+    name: str
+    owner: str
+    shape: list[Annotated[int, Field(ge=0, lt=1 << 63)]]
+    dtype: str
+    digests: tuple[Digest, Digest] = Field(strict=False)
+
+
+class NodeColumns(BaseModel):
+    """The nodes of the exported graph by columns; integers index `strings`, the module -1 is unknown."""
+
+    model_config = _STRICT
+    scope: list[Index]
+    name: list[Index]
+    op: list[Index]
+    inputs: list[list[Index]]
+    outputs: list[list[Index]]
+    module: list[Annotated[int, Field(ge=-1, lt=1 << 31)]]
+    call: list[list[Index]]
+    origins: list[list[Index]]
+    source: list[Literal["exported", "matched", "aligned", "inherited", "root", ""]]
+
+
+class InitializerColumns(BaseModel):
+    """The stored tensors of the main graph and the modules that own a parameter of their values."""
+
+    model_config = _STRICT
+    name: list[Index]
+    owners: list[list[Index]]
+
+
+class GraphRecord(BaseModel):
+    """The skeleton of the exported graph, columnar with one string table."""
+
+    model_config = _STRICT
+    strings: list[str]
+    nodes: NodeColumns
+    inputs: list[Index]
+    outputs: list[Index]
+    initializers: InitializerColumns
+
+
+class MapRecord(BaseModel):
+    """A hierarchy map: which modules a PyTorch model has and which of them each node of its ONNX export came from."""
+
+    model_config = _STRICT
+    format: Literal["onnx-tagger/hierarchy-map"]
+    version: Literal[1]
+    created_by: str
+    modules: list[ModuleRecord]
+    parameters: list[ParameterRecord]
+    graph: GraphRecord | None = None
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    format: object = None
+    version: object = None
+
+
+@cache
+def _adapter() -> TypeAdapter[MapRecord]:
+    return TypeAdapter(MapRecord)
+
+
+def json_schema() -> str:
+    """The JSON schema of the file, as it ships in ``hierarchy-map.schema.json``."""
+    return json.dumps(MapRecord.model_json_schema(by_alias=True), indent=1, sort_keys=True) + "\n"
+
+
+class _Strings:
+    """A string table in the making."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        return self.table.setdefault(text, len(self.table))
+
+    def all(self, texts: tuple[str, ...]) -> list[int]:
+        return [self(text) for text in texts]
+
+
+def _graph_json(graph: SavedGraph) -> dict[str, object]:
+    """The columns of a graph as plain lists."""
+    put = _Strings()
+    nodes = graph.nodes
+    columns: dict[str, list[object]] = {
+        "scope": [put(node.scope) for node in nodes],
+        "name": [put(node.name) for node in nodes],
+        "op": [put(node.op) for node in nodes],
+        "inputs": [put.all(node.inputs) for node in nodes],
+        "outputs": [put.all(node.outputs) for node in nodes],
+        "module": [put(node.tag.module) if node.tag else -1 for node in nodes],
+        "call": [put.all(node.tag.call) if node.tag else [] for node in nodes],
+        "origins": [put.all(node.tag.origins) if node.tag else [] for node in nodes],
+        "source": [node.tag.source.label if node.tag else "" for node in nodes],
+    }
+    stored = {
+        "name": [put(name) for name in graph.initializers],
+        "owners": [put.all(owners) for owners in graph.initializers.values()],
+    }
+    inputs, outputs = put.all(graph.inputs), put.all(graph.outputs)
+    return {"strings": list(put.table), "nodes": columns, "inputs": inputs, "outputs": outputs, "initializers": stored}
+
+
+def to_json(hierarchy: HierarchyMap) -> bytes:
+    """Serialize a map; equal maps give equal bytes.
+
+    One module and one parameter a line, so that maps can be compared with line tools.
+    """
+
+    def text(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    modules = [
+        {
+            "path": m.path,
+            "class": m.class_name,
+            "tag": m.tag,
+            "parent": m.parent,
+            "order": m.order,
+            "calls": m.calls,
+            "aliases": m.aliases,
+        }
+        for m in hierarchy.modules
+    ]
+    parameters = [
+        {"name": p.name, "owner": p.owner, "shape": p.shape, "dtype": p.dtype, "digests": p.digests}
+        for p in hierarchy.parameters
+    ]
+    lines = [
+        f'"format":{text(FORMAT)}',
+        f'"version":{FORMAT_VERSION}',
+        f'"created_by":{text(hierarchy.created_by)}',
+        f'"modules":[\n{_rows(map(text, modules))}]',
+        f'"parameters":[\n{_rows(map(text, parameters))}]',
+    ]
+    if hierarchy.graph is not None:
+        lines.append(f'"graph":{text(_graph_json(hierarchy.graph))}')
+    try:
+        return ("{" + ",\n".join(lines) + "}\n").encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise MapError(f"a name in the model is no valid text ({error.reason}): rename it before saving a map") from None
+
+
+def _rows(lines: map[str]) -> str:
+    return ",\n".join(lines) + "\n"
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of a map that is written on a model: the first 32 hexadecimal digits of the JSON's SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def write_map(hierarchy: HierarchyMap, path: str | os.PathLike[str]) -> str:
+    """Write a map to a file, atomically; see `HierarchyMap.save`."""
+    data = to_json(hierarchy)
+    target = Path(path)
+    if target.suffix == ".gz":
+        packed = io.BytesIO()
+        with gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as stream:
+            stream.write(data)
+        replace_file(target, packed.getvalue())
+    else:
+        replace_file(target, data)
+    return digest_of(data)
+
+
+def read_map(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> HierarchyMap:
+    """Read and validate a map.
+
+    Parameters
+    ----------
+    path : path
+        A ``.hierarchy.json`` or gzipped file.
+    max_bytes : int
+        Largest JSON text that is accepted, in bytes after decompression.
+
+    Raises
+    ------
+    MapError
+        If the file is missing, too large, no JSON, of another format or version, or inconsistent.
+    """
+    source = Path(path)
+    return parse_map(_read_bytes(source, max_bytes), str(source))
+
+
+def _read_bytes(source: Path, max_bytes: int) -> bytes:
+    try:
+        with source.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+        with gzip.open(source) if packed else source.open("rb") as stream:
+            data = stream.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise MapError(f"{source}: no such file; a map is saved beside the model at export, or made by 'capture'") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise MapError(f"{source}: cannot be read as a map ({error}); give a .hierarchy.json[.gz] file") from None
+    if len(data) > max_bytes:
+        raise MapError(f"{source}: holds more than {max_bytes} bytes of JSON, which is the limit for a map")
+    return data
+
+
+def parse_map(data: bytes, where: str) -> HierarchyMap:
+    """Parse the JSON text of a map; `where` names it in errors."""
+    try:
+        record = _adapter().validate_json(data)
+    except ValidationError as error:
+        raise MapError(_explain(data, where, error)) from None
+    try:
+        return _from_record(record, digest_of(data))
+    except MapError as error:
+        raise MapError(f"{where}: {error}") from None
+
+
+def _explain(data: bytes, where: str, error: ValidationError) -> str:
+    """One sentence for what is wrong with a map file."""
+    try:
+        header = _Header.model_validate_json(data)
+    except ValidationError:
+        return f"{where}: is no JSON object; give a map made by 'onnx-tagger export' or 'capture'"
+    if header.format != FORMAT:
+        found = "no format" if header.format is None else f"the format {str(header.format)[:60]!r}"
+        return f"{where}: has {found}, not {FORMAT!r}; give a map made by 'onnx-tagger export' or 'capture'"
+    if type(header.version) is not int or header.version != FORMAT_VERSION:
+        return (
+            f"{where}: has map version {str(header.version)[:20]}, this onnx-tagger reads version {FORMAT_VERSION}: "
+            "make the map again or use a fitting onnx-tagger"
+        )
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {place or 'the map'}: {first['msg']}; the map is damaged, make it again"
+
+
+def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
+    modules = tuple(
+        Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
+    )
+    parameters = tuple(Parameter(p.name, p.owner, tuple(p.shape), p.dtype, p.digests) for p in record.parameters)
+    bare = HierarchyMap(modules, parameters, None, record.created_by, digest)
+    lost = next((p for p in parameters if p.owner not in bare.by_path), None)
+    if lost is not None:
+        raise MapError(f"parameter {lost.name!r} has the owner {lost.owner!r}, which the map does not list")
+    if record.graph is None:
+        return bare
+    try:
+        graph = _graph_from(record.graph, bare)
+    except IndexError:
+        raise MapError("a node refers to a string that the table does not hold; the map is damaged") from None
+    return HierarchyMap(modules, parameters, graph, record.created_by, digest)
+
+
+def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
+    strings, nodes = record.strings, record.nodes
+    columns = (nodes.scope, nodes.name, nodes.op, nodes.inputs, nodes.outputs, nodes.module, nodes.call, nodes.origins)
+    if any(len(column) != len(nodes.source) for column in columns):
+        raise MapError("the columns of its nodes differ in length; the map is damaged")
+    if len(record.initializers.name) != len(record.initializers.owners):
+        raise MapError("the columns of its initializers differ in length; the map is damaged")
+
+    def texts(indices: list[int]) -> tuple[str, ...]:
+        return tuple(strings[i] for i in indices)
+
+    def tag(module: int, source: str, origins: list[int], call: list[int]) -> Tag | None:
+        if module < 0 or not source:
+            return None
+        found = tree.tag(strings[module], SOURCES[source], texts(origins), texts(call))
+        unknown = [origin for origin in found.origins if origin not in tree.by_path]
+        if unknown:
+            raise MapError(f"a node has the origin {unknown[0]!r}, which the map does not list")
+        return found
+
+    saved = [
+        SavedNode(strings[scope], strings[name], strings[op], texts(inputs), texts(outputs), tag(module, source, origins, call))
+        for scope, name, op, inputs, outputs, module, call, origins, source in zip(*columns, nodes.source, strict=True)
+    ]
+    owners = {
+        strings[name]: texts(paths) for name, paths in zip(record.initializers.name, record.initializers.owners, strict=True)
+    }
+    return SavedGraph(saved, texts(record.inputs), texts(record.outputs), owners)
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

@@ -1,0 +1,456 @@
+"""Keys and values of node metadata: our own, and the other conventions (dialects) that we read and write.
+
+A `Tag` is what is known of one node. `entries` says what is written for it, `own_tag` and `claims` read it back. Which
+node gets which tag is the passes' business; how metadata lies in the file's bytes is `onnxfile`'s.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import onnx
+
+from onnx_tagger.errors import TaggerError
+
+PREFIX = "pkg.onnx_tagger."
+TAG = PREFIX + "tag"
+MODULE = PREFIX + "module"
+SOURCE = PREFIX + "source"
+ORIGINS = PREFIX + "origins"
+CALL = PREFIX + "call"
+
+VERSION = PREFIX + "version"
+MAP = PREFIX + "map"
+ALSO = PREFIX + "also"
+
+NAMESPACE = "namespace"
+LAYER_ANN = "layer_ann"
+WINML_TAG = "winml.hierarchy.tag"
+WINML_DEPTH = "winml.hierarchy.depth"
+DOC_LINE = "onnx_tagger:"
+TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
+TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
+TORCH_STACK = "pkg.torch.onnx.stack_trace"
+
+# A strict torch.export names the model's root so.
+EXPORT_ROOT = "_export_root"
+
+# Longer values of torch's keys are not parsed: real ones stay below a few kilobytes.
+MAX_LITERAL = 64 * 1024
+
+
+class Source(IntEnum):
+    """How a tag was found, best first; a larger value is worse and a source never improves."""
+
+    EXPORTED = 0
+    MATCHED = 1
+    ALIGNED = 2
+    INHERITED = 3
+    ROOT = 4
+
+    @property
+    def label(self) -> str:
+        """The word that is written, ``exported`` to ``root``."""
+        return self.name.lower()
+
+
+SOURCES = {source.label: source for source in Source}
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """What is known of one node.
+
+    Attributes
+    ----------
+    module : str
+        Canonical module path, ``""`` for the root.
+    tag : str
+        Class path, such as ``/BertModel/BertEncoder/BertLayer.0``.
+    source : Source
+        How it was found.
+    origins : tuple of str
+        Sorted module paths of all modules whose work the node does, if they are two or more.
+    call : tuple of str
+        Paths with call numbers, if a module on the path is called more than once.
+    """
+
+    module: str
+    tag: str
+    source: Source
+    origins: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+
+    def worse(self, source: Source) -> Tag:
+        """The same tag with a source that is at best `source`."""
+        return self if self.source >= source else replace(self, source=source)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The origins, or the one module."""
+        return self.origins or (self.module,)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a foreign carrier says of a node: a module path, a class path, or the classes along a module path.
+
+    Attributes
+    ----------
+    carrier : str
+        ``torch``, ``namespace``, ``layer_ann``, ``winml`` or ``doc_string``.
+    module : str or None
+        Module path, where the carrier gives one.
+    tag : str or None
+        Class path, where the carrier gives one.
+    stack : tuple of (str, str)
+        (module path, class name) from the root inwards, where the carrier gives them.
+    """
+
+    carrier: str
+    module: str | None = None
+    tag: str | None = None
+    stack: tuple[tuple[str, str], ...] = ()
+
+
+Entries = list[tuple[str, str]]
+
+
+def _write_doc(tag: Tag) -> Entries:
+    return []
+
+
+# What each dialect that we write adds to a node's metadata; `doc_string` lives in a field of its own.
+DIALECTS: dict[str, Callable[[Tag], Entries]] = {
+    "namespace": lambda tag: [(NAMESPACE, tag.tag.lstrip("/"))],
+    "layer_ann": lambda tag: [(LAYER_ANN, tag.tag + "/")],
+    "winml": lambda tag: [(WINML_TAG, tag.tag), (WINML_DEPTH, str(tag.tag.count("/")))],
+    "doc_string": _write_doc,
+}
+
+# Dialects that can be read, in the order in which they are believed.
+READABLE = ("torch", "winml", "namespace", "layer_ann", "doc_string")
+
+
+def check_dialects(names: Iterable[str], known: Iterable[str] = tuple(DIALECTS)) -> tuple[str, ...]:
+    """Return the names in the order of the table, without repeats.
+
+    Raises
+    ------
+    TaggerError
+        If one is not known.
+    """
+    wanted = set(names)
+    unknown = sorted(wanted - set(known))
+    if unknown:
+        raise TaggerError(f"unknown dialect {unknown[0]!r}: choose from {', '.join(known)}")
+    return tuple(name for name in known if name in wanted)
+
+
+def own_entries(tag: Tag) -> Entries:
+    """Our own metadata entries for a tag, in the order in which they are written."""
+    entries = [(TAG, tag.tag), (MODULE, tag.module), (SOURCE, tag.source.label)]
+    if len(tag.origins) > 1:
+        entries.append((ORIGINS, json.dumps(tag.origins, ensure_ascii=False)))
+    if tag.call:
+        call = tag.call[0] if len(tag.call) == 1 else json.dumps(tag.call, ensure_ascii=False)
+        entries.append((CALL, call))
+    return entries
+
+
+def dialect_entries(tag: Tag, also: Iterable[str]) -> Entries:
+    """The entries that the named dialects add for a tag."""
+    return [entry for name in also for entry in DIALECTS[name](tag)]
+
+
+def doc_line(tag: Tag) -> str:
+    """The line that the `doc_string` dialect writes."""
+    return DOC_LINE + tag.module
+
+
+def own_tag(props: Mapping[str, str]) -> Tag | None:
+    """Read our own keys, or None if they are missing or not well formed.
+
+    Parameters
+    ----------
+    props : mapping
+        Metadata of one node.
+    """
+    if TAG not in props:
+        return None
+    tag, problem = parse_own(props)
+    return None if problem else tag
+
+
+def parse_own(props: Mapping[str, str]) -> tuple[Tag | None, str]:
+    """Read our own keys and say what is wrong with them.
+
+    Returns
+    -------
+    tuple of (Tag or None, str)
+        The tag, and a phrase that is empty if all is well.
+    """
+    missing = [key for key in (TAG, MODULE, SOURCE) if key not in props]
+    if missing:
+        return None, f"has no {missing[0]}"
+    source = SOURCES.get(props[SOURCE])
+    if source is None:
+        return None, f"has the unknown {SOURCE} {props[SOURCE]!r}"
+    if not fits(props[TAG], props[MODULE]):
+        return None, f"has the tag {props[TAG]!r}, which does not fit its module {props[MODULE]!r}"
+    if source is Source.ROOT and props[MODULE]:
+        return None, f"has source 'root' but the module {props[MODULE]!r}"
+    origins = string_list(props.get(ORIGINS, "[]"))
+    if origins is None or (ORIGINS in props and len(set(origins)) < 2):
+        return None, f"has a {ORIGINS} that is no JSON list of two or more module paths"
+    call = props.get(CALL)
+    calls = (string_list(call) or (call,)) if call else ()
+    return Tag(props[MODULE], props[TAG], source, origins, calls), ""
+
+
+def string_list(text: str) -> tuple[str, ...] | None:
+    """Parse a flat JSON list of strings; None if it is anything else."""
+    if not text.startswith("[") or len(text) > 16 * MAX_LITERAL:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return tuple(found) if all(isinstance(item, str) for item in found) else None
+
+
+def segments(tag: str) -> list[tuple[str, tuple[str, ...]]] | None:
+    """Split a class path into (class name, attribute parts) pairs; None if it is not well formed.
+
+    Examples
+    --------
+    >>> segments("/Net/Blk.down.0")
+    [('Net', ()), ('Blk', ('down', '0'))]
+    >>> segments("x") is None
+    True
+    """
+    if not tag.startswith("/"):
+        return None
+    found = []
+    for part in tag[1:].split("/"):
+        name, *keys = part.split(".")
+        if not name:
+            return None
+        found.append((name, tuple(keys)))
+    return found
+
+
+def fits(tag: str, module: str) -> bool:
+    """Whether a class path can belong to a module path: each segment stands for one or more attributes.
+
+    Examples
+    --------
+    >>> fits("/Net/Blk.0", "layers.0"), fits("/Net/Blk.1", "layers.0"), fits("/Net", "layers.0")
+    (True, False, False)
+    """
+    parsed = segments(tag)
+    if parsed is None or parsed[0][1]:
+        return False
+    parts = [escape_attribute(part) for part in module.split(".")] if module else []
+    # Fill from the right: a segment takes its own parts, and at least one; only whole prefixes may be skipped.
+    ends = {len(parts)}
+    for _, keys in reversed(parsed[1:]):
+        take = len(keys)
+        starts: set[int] = set()
+        for end in ends:
+            if end >= max(take, 1) and tuple(parts[end - take : end]) == keys:
+                starts.update(range(0, end - max(take, 1) + 1))
+        ends = starts
+    return 0 in ends
+
+
+def escape_class(name: str) -> str:
+    """Percent-escape what would break a segment in a class name."""
+    return name.replace("%", "%25").replace("/", "%2F").replace(".", "%2E")
+
+
+def escape_attribute(name: str) -> str:
+    """Percent-escape what would break a segment in an attribute name."""
+    return name.replace("%", "%25").replace("/", "%2F")
+
+
+def props_of(node: onnx.NodeProto) -> dict[str, str]:
+    """A node's metadata as a dict; of equal keys the last counts, as in protobuf maps."""
+    return {entry.key: entry.value for entry in node.metadata_props}
+
+
+def claims(node: onnx.NodeProto, dialects: Iterable[str] = READABLE) -> Iterator[Claim]:
+    """Yield what foreign carriers say of a node, the most believable first."""
+    props = props_of(node)
+    for name in dialects:
+        claim = _READERS[name](node, props)
+        if claim is not None:
+            yield claim
+
+
+def literal_list(text: str | None) -> list[str] | None:
+    """Parse a Python literal that is a flat list of strings; None if it is anything else or too long."""
+    if text is None or len(text) > MAX_LITERAL or not text.startswith("["):
+        return None
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else None
+
+
+def _read_torch(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
+    """Torch's keys: the module paths from the root inwards, the last item is the operation."""
+    scopes = literal_list(props.get(TORCH_SCOPES))
+    if not scopes or len(scopes) < 2:
+        return None
+    paths = [re.sub(rf"^{EXPORT_ROOT}(\.|$)", "", path) for path in scopes[:-1]]
+    classes = literal_list(props.get(TORCH_CLASSES)) or []
+    names = [name.rpartition(".")[2] for name in classes[:-1]]
+    stack = tuple(zip(paths, names, strict=True)) if len(names) == len(paths) else ()
+    return Claim("torch", module=paths[-1], stack=stack)
+
+
+def _read_winml(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
+    tag = props.get(WINML_TAG)
+    return Claim("winml", tag=tag.rstrip("/")) if tag and segments(tag.rstrip("/")) else None
+
+
+def _read_namespace(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
+    """Ours (a class path without its first slash); torch's value says the same as torch's own keys and is left to them."""
+    value = props.get(NAMESPACE)
+    if not value or ": " in value:
+        return None
+    tag = "/" + value.strip("/")
+    return Claim("namespace", tag=tag) if segments(tag) else None
+
+
+def _read_layer_ann(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
+    value = props.get(LAYER_ANN)
+    if not value or not value.startswith("/"):
+        return None
+    tag = value.rstrip("/")
+    return Claim("layer_ann", tag=tag) if segments(tag) else None
+
+
+def _read_doc(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
+    """The last line of ours: tools that join doc strings append the newer one."""
+    found = [line for line in node.doc_string.split("\n") if line.startswith(DOC_LINE)]
+    return Claim("doc_string", module=found[-1][len(DOC_LINE) :]) if found else None
+
+
+_READERS: dict[str, Callable[[onnx.NodeProto, Mapping[str, str]], Claim | None]] = {
+    "torch": _read_torch,
+    "winml": _read_winml,
+    "namespace": _read_namespace,
+    "layer_ann": _read_layer_ann,
+    "doc_string": _read_doc,
+}
+
+
+def also_of(model: onnx.ModelProto) -> tuple[str, ...]:
+    """The dialects that this package wrote into a model."""
+    for entry in model.metadata_props:
+        if entry.key == ALSO:
+            return tuple(name for name in entry.value.split(",") if name in DIALECTS)
+    return ()
+
+
+def clear_node(node: onnx.NodeProto, also: Iterable[str]) -> bool:
+    """Remove what we wrote on a node: our keys, the entries of the dialects `also` behind them, our doc line.
+
+    A dialect's entry is ours if it stands behind our first key and says what our tag says, so a foreign value stays.
+
+    Returns
+    -------
+    bool
+        Whether there was anything.
+    """
+    changed = False
+    if node.metadata_props:
+        props = node.metadata_props
+        first = next((i for i, entry in enumerate(props) if entry.key.startswith(PREFIX)), None)
+        if first is not None:
+            values = {entry.key: entry.value for entry in props}
+            written = Tag(values.get(MODULE, ""), values.get(TAG, ""), Source.ROOT)
+            ours = set(dialect_entries(written, also))
+            keep = [
+                (entry.key, entry.value)
+                for i, entry in enumerate(props)
+                if not entry.key.startswith(PREFIX) and not (i > first and (entry.key, entry.value) in ours)
+            ]
+            del props[:]
+            add_entries(node, keep)
+            changed = True
+    if node.doc_string and DOC_LINE in node.doc_string:
+        changed = _clear_doc(node) or changed
+    return changed
+
+
+def remove_key(node: onnx.NodeProto, key: str) -> bool:
+    """Remove every metadata entry of a key from a node; return whether there was one."""
+    keep = [(entry.key, entry.value) for entry in node.metadata_props if entry.key != key]
+    if len(keep) == len(node.metadata_props):
+        return False
+    del node.metadata_props[:]
+    add_entries(node, keep)
+    return True
+
+
+def _clear_doc(node: onnx.NodeProto) -> bool:
+    lines = node.doc_string.split("\n")
+    keep = [line for line in lines if not line.startswith(DOC_LINE)]
+    if len(keep) == len(lines):
+        return False
+    text = "\n".join(keep)
+    node.doc_string = text
+    if not text:
+        node.ClearField("doc_string")
+    return True
+
+
+def add_entries(holder: onnx.NodeProto | onnx.ModelProto, entries: Entries) -> None:
+    """Append metadata entries to a node or a model."""
+    for key, value in entries:
+        holder.metadata_props.add(key=key, value=value)
+
+
+def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> None:
+    """Append our entries and those of the dialects `also`; a foreign entry of the same key stays and wins.
+
+    The node must hold nothing of ours (`clear_node`).
+    """
+    entries = own_entries(tag)
+    if also:
+        taken = {entry.key for entry in node.metadata_props}
+        entries += [entry for entry in dialect_entries(tag, also) if entry[0] not in taken]
+        if "doc_string" in also:
+            node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if node.doc_string else doc_line(tag)
+    add_entries(node, entries)
+
+
+def clear_model(model: onnx.ModelProto) -> None:
+    """Remove our own entries from the model's metadata."""
+    keep = [(entry.key, entry.value) for entry in model.metadata_props if not entry.key.startswith(PREFIX)]
+    if len(keep) < len(model.metadata_props):
+        del model.metadata_props[:]
+        add_entries(model, keep)
+
+
+def write_model(model: onnx.ModelProto, version: str, map_digest: str, also: tuple[str, ...]) -> None:
+    """Append our own entries to the model's metadata; the model must hold none of them (`clear_model`)."""
+    add_entries(model, [(VERSION, version)])
+    if map_digest:
+        add_entries(model, [(MAP, map_digest)])
+    if also:
+        add_entries(model, [(ALSO, ",".join(also))])
+
+
+def model_value(model: onnx.ModelProto, key: str) -> str:
+    """The value of one of the model's metadata entries, or an empty string."""
+    return next((entry.value for entry in model.metadata_props if entry.key == key), "")

@@ -1,0 +1,475 @@
+"""What has to change in a file's bytes so that it says what a skeleton says now: the plan, not the writing.
+
+A plan is a list of segments in ascending order, each a stretch of the source and the bytes that take its place; all
+between them is copied as it is. Only three kinds of stretches ever change: metadata entries (cut or appended), a node's
+doc_string, and the length prefixes of the messages around them. `onnxfile` carries the plan out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from onnx_tagger import wire
+from onnx_tagger.errors import TaggerError
+from onnx_tagger.wire import Field, Reader, Window, broken, fields, length_prefix, prune, varint
+
+_MERGE = 1 << 16  # two edits closer than this become one segment: one buffered write instead of several calls
+_WORTH_ALIGNING = 1 << 20  # below this, a copy at full speed gains nothing that could be measured
+_PAGE = 4096
+
+_METADATA_TAG_OF_NODE = varint(wire.METADATA_OF_NODE << 3 | wire.LENGTH)
+_METADATA_TAG_OF_MODEL = varint(wire.METADATA_OF_MODEL << 3 | wire.LENGTH)
+_DOC_STRING_TAG = varint(wire.DOC_STRING_OF_NODE << 3 | wire.LENGTH)
+_ENCODE_ENTRY = onnx.StringStringEntryProto.SerializeToString
+_NODE_ENTRY_HEADS = tuple(_METADATA_TAG_OF_NODE + length_prefix(length) for length in range(1024))
+
+Proto = TypeVar("Proto")
+Text = str | bytes  # protobuf hands out bytes where a string is not valid UTF-8
+
+
+@dataclass
+class Layout:
+    """Where the parts of a source lie that a splice touches, as `wire.fields` and `wire.prune` report them.
+
+    Attributes
+    ----------
+    top : list of Field
+        The model's own fields for the graph, functions and metadata.
+    nodes : array of int
+        Offsets of length, value and end of each node of the main graph, one after another.
+    initializers : array of int
+        The same of each initializer of the main graph.
+    functions : list of array of int
+        The same of the nodes of each function.
+    marks : bytes
+        For each node of the main graph, whether the source holds anything in it that an edit may have to compare.
+    function_marks : list of bytes
+        The same for each function.
+    """
+
+    top: list[Field] = field(default_factory=list)
+    nodes: array[int] = field(default_factory=lambda: array("Q"))
+    initializers: array[int] = field(default_factory=lambda: array("Q"))
+    functions: list[array[int]] = field(default_factory=list)
+    marks: bytes = b""
+    function_marks: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Segment:
+    """The source's bytes from `start` to `end` give way to `data`."""
+
+    start: int
+    end: int
+    data: bytearray
+
+
+class Edits:
+    """A growing list of segments; edits come in ascending order and never overlap."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.segments: list[Segment] = []
+        self.delta = 0
+        self._window = Window(reader)
+        self._open: Segment | None = None
+
+    def replace(self, start: int, end: int, data: bytes) -> None:
+        """Put `data` where the source's bytes from `start` to `end` were."""
+        segment = self._open
+        if segment is None or start - segment.end > _MERGE:
+            segment = self._open = Segment(start, end, bytearray())
+            self.segments.append(segment)
+        elif start > segment.end:
+            segment.data += self._window.read(segment.end, start)
+        segment.data += data
+        segment.end = end
+        self.delta += len(data) - (end - start)
+
+    def split(self) -> None:
+        """Let the next edit start a segment of its own."""
+        self._open = None
+
+    def enter(self, before: int, value: int) -> tuple[int, int]:
+        """Keep a place for a message's length prefix, to be written when its content is known."""
+        self.segments.append(Segment(before, value, bytearray()))
+        self.split()
+        return len(self.segments), self.delta
+
+    def leave(self, entered: tuple[int, int], end: int) -> None:
+        """Fill the place that `enter` kept, or give it up if nothing inside the message changed."""
+        count, delta = entered
+        prefix = self.segments[count - 1]
+        if len(self.segments) == count:
+            self.segments.pop()
+            return
+        old_length, old_width = end - prefix.end, prefix.end - prefix.start
+        prefix.data += length_prefix(old_length + self.delta - delta, old_length, old_width)
+        self.delta += len(prefix.data) - old_width
+
+
+def parse(decode: Callable[[bytes], Proto], data: bytes, reader: Reader, at: int) -> Proto:
+    """Parse a message that starts at an offset of a source.
+
+    Parameters
+    ----------
+    decode : callable
+        The `FromString` of the message's class.
+    data : bytes
+        The message.
+    reader : Reader
+        The source, named in the error.
+    at : int
+        Where in it the message starts.
+
+    Returns
+    -------
+    Proto
+        The parsed message.
+
+    Raises
+    ------
+    FileFormatError
+        If protobuf refuses it.
+    """
+    try:
+        return decode(data)
+    except (DecodeError, ValueError) as error:
+        raise broken(reader, at, f"a message starts that protobuf cannot parse ({error})") from error
+
+
+def has_bodies(node: onnx.NodeProto) -> bool:
+    """Tell whether a node holds graphs in its attributes."""
+    return any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+
+
+def marks_of(nodes: Iterable[onnx.NodeProto]) -> bytes:
+    """Mark the nodes that hold metadata, a doc_string or bodies: an edit has to look at those in the source."""
+    return bytes(
+        1 if node.metadata_props or node.HasField("doc_string") or (node.attribute and has_bodies(node)) else 0
+        for node in nodes
+    )
+
+
+def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str | None = None) -> list[Segment]:
+    """Compare what a model's metadata says now with its source and list what has to change.
+
+    Parameters
+    ----------
+    reader : Reader
+        The source.
+    layout : Layout
+        Where things lie in it.
+    model : onnx.ModelProto
+        The skeleton, as the caller has changed it.
+    pad_key : str, optional
+        Key of a model metadata entry whose length may be chosen so that the largest stretch that is copied keeps its
+        place modulo 4096; nothing is padded without it, or if nothing else changes.
+
+    Returns
+    -------
+    list of Segment
+        In ascending order, empty if nothing has to change.
+
+    Raises
+    ------
+    TaggerError
+        If the skeleton has more or fewer nodes than its source: a splice cannot write that.
+    """
+    planner = _Planner(reader, pad_key)
+    planner.model(layout, model)
+    segments = planner.edits.segments
+    if segments and pad_key is not None:
+        return _aligned(segments, reader.size, layout.top, planner.pads, pad_key)
+    return segments
+
+
+def _key(entry: onnx.StringStringEntryProto) -> tuple[Text, Text]:
+    return entry.key, entry.value
+
+
+def _common(held: list[onnx.StringStringEntryProto], wanted: list[onnx.StringStringEntryProto]) -> int:
+    """Count the entries that two lists start with."""
+    shorter = min(len(held), len(wanted))
+    if held[:shorter] == wanted[:shorter]:
+        return shorter
+    return next(index for index in range(shorter) if held[index] != wanted[index])
+
+
+def _node_entries(entries: Iterable[onnx.StringStringEntryProto]) -> bytes:
+    """Encode metadata entries as fields of a node."""
+    encoded = list(map(_ENCODE_ENTRY, entries))
+    try:
+        return b"".join([_NODE_ENTRY_HEADS[len(data)] + data for data in encoded])
+    except IndexError:  # one of them is long
+        return b"".join([_METADATA_TAG_OF_NODE + length_prefix(len(data)) + data for data in encoded])
+
+
+def _doc_string(text: Text) -> bytes:
+    """Encode a doc_string as a field of a node; nothing for an empty one."""
+    data = _encoded(text)
+    return _DOC_STRING_TAG + length_prefix(len(data)) + data if data else b""
+
+
+def _encoded(text: Text) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
+
+
+class _Planner:
+    """One comparison of a model with its source."""
+
+    def __init__(self, reader: Reader, pad_key: str | None) -> None:
+        self.reader = reader
+        self.window = Window(reader)
+        self.edits = Edits(reader)
+        self.pad_key = pad_key
+        self.pads: list[Field] = []
+
+    def model(self, layout: Layout, model: onnx.ModelProto) -> None:
+        if len(layout.functions) != len(model.functions):
+            raise _reshaped(self.reader, "functions")
+        held = [f for f in layout.top if f[0] == wire.METADATA_OF_MODEL]
+        cut, added = _compare(held, map(self._entry, held), model.metadata_props)
+        functions = iter(zip(layout.functions, model.functions, layout.function_marks, strict=True))
+        for found in layout.top:
+            number, _, _, before, value, end = found
+            if number == wire.METADATA_OF_MODEL:
+                self._model_entry(found, found in cut)
+            elif number == wire.GRAPH_OF_MODEL:
+                entered = self.edits.enter(before, value)
+                self.nodes(layout.nodes, model.graph.node, layout.marks)
+                self.edits.leave(entered, end)
+            elif number == wire.FUNCTION_OF_MODEL:
+                spans, function, marks = next(functions)
+                entered = self.edits.enter(before, value)
+                self.nodes(spans, function.node, marks)
+                self.edits.leave(entered, end)
+        if added:
+            data = b"".join(_METADATA_TAG_OF_MODEL + varint(len(e)) + e for e in (a.SerializeToString() for a in added))
+            self.edits.replace(self.reader.size, self.reader.size, data)
+
+    def _model_entry(self, found: Field, cut: bool) -> None:
+        if cut:
+            self.edits.replace(found[2], found[5], b"")
+        elif self.pad_key is not None and self._entry(found)[0] == self.pad_key:
+            self.pads.append(found)
+            self.edits.split()  # so that no segment spans it and it can still be cut
+
+    def nodes(self, spans: Sequence[int], nodes: Sequence[onnx.NodeProto], marks: bytes | None) -> None:
+        """Plan the nodes of one graph or function; without marks, each is compared with the source."""
+        if len(spans) != 3 * len(nodes):
+            raise _reshaped(self.reader, "nodes")
+        replace = self.edits.replace
+        at = 0
+        for index, node in enumerate(nodes):
+            if marks is None or marks[index]:
+                self._marked(spans[at], spans[at + 1], spans[at + 2], node)
+            else:
+                entries, text = node.metadata_props, node.doc_string
+                if entries or text:
+                    added = _node_entries(entries)
+                    if text:
+                        added += _doc_string(text)
+                    before, value, end = spans[at], spans[at + 1], spans[at + 2]
+                    length = end - value
+                    replace(before, value, length_prefix(length + len(added), length, value - before))
+                    replace(end, end, added)
+            at += 3
+
+    def _marked(self, before: int, value: int, end: int, node: onnx.NodeProto) -> None:
+        """Plan a node that may hold something in the source: compare first, and look at its fields only if needed."""
+        source = self._source_node(value, end)
+        if has_bodies(source) or not self._ended_anew(before, value, end, node, source):
+            self._scanned(before, value, end, node, source)
+
+    def _source_node(self, value: int, end: int) -> onnx.NodeProto:
+        small = end - value <= wire.SMALL_NODE
+        data = self.window.read(value, end) if small else prune(self.window, wire.NODE, value, end)
+        node: onnx.NodeProto = parse(onnx.NodeProto.FromString, data, self.reader, value)
+        return node
+
+    def _ended_anew(self, before: int, value: int, end: int, node: onnx.NodeProto, source: onnx.NodeProto) -> bool:
+        """Plan a node of which nothing but the end changes; False, with nothing planned, if more does."""
+        text = b""
+        if source.doc_string != node.doc_string:
+            if source.HasField("doc_string"):
+                return False
+            text = _doc_string(node.doc_string)
+        held, wanted = list(source.metadata_props), list(node.metadata_props)
+        same = _common(held, wanted)
+        old, new = held[same:], wanted[same:]
+        if not (old or new or text):
+            return True
+        tail = _node_entries(old)
+        if old and not (set(map(_key, old)).isdisjoint(map(_key, new)) and self._ends_with(tail, value, end)):
+            return False
+        added = _node_entries(new) + text
+        length = end - value
+        new_length = length - len(tail) + len(added)
+        self.edits.replace(before, value, length_prefix(new_length, length, value - before))
+        self.edits.replace(end - len(tail), end, added)
+        return True
+
+    def _ends_with(self, tail: bytes, value: int, end: int) -> bool:
+        """Tell whether the last fields of a node are exactly these."""
+        if end - value > wire.SMALL_NODE:
+            return False
+        data = self.window.read(value, end)
+        if not data.endswith(tail):
+            return False
+        try:
+            onnx.NodeProto.FromString(data[: -len(tail)])
+        except DecodeError:  # the same bytes, but inside a field: what is before them is cut short
+            return False
+        return True
+
+    def _scanned(self, before: int, value: int, end: int, node: onnx.NodeProto, source: onnx.NodeProto) -> None:
+        """Plan a node field by field."""
+        found = list(fields(self.window, value, end))
+        held = self._messages(found, wire.METADATA_OF_NODE)
+        attributes = self._messages(found, wire.ATTRIBUTE_OF_NODE)
+        texts = self._messages(found, wire.DOC_STRING_OF_NODE)
+        if len(attributes) != len(node.attribute):
+            raise _reshaped(self.reader, "attributes")
+        cut, added = _compare(held, map(_key, source.metadata_props), node.metadata_props)
+        bodies = iter(zip(node.attribute, source.attribute, strict=True))
+        changed_text = source.doc_string != node.doc_string
+        entered = self.edits.enter(before, value)
+        for one in found:
+            if one[0] == wire.ATTRIBUTE_OF_NODE:
+                self._attribute(one, *next(bodies))
+            elif one in cut:
+                self.edits.replace(one[2], one[5], b"")
+            elif changed_text and one[0] == wire.DOC_STRING_OF_NODE and one == texts[-1]:
+                # After metadata, and alone, only an earlier splice can have put it there.
+                ours = len(texts) == 1 and bool(held) and held[0][2] < one[2]
+                self._set_text(one, _encoded(node.doc_string), drop=ours)
+        tail = _node_entries(added) + (_doc_string(node.doc_string) if changed_text and not texts else b"")
+        if tail:
+            self.edits.replace(end, end, tail)
+        self.edits.leave(entered, end)
+
+    def _set_text(self, found: Field, text: bytes, *, drop: bool) -> None:
+        _, _, at, before, value, end = found
+        if drop and not text:
+            self.edits.replace(at, end, b"")
+        else:
+            self.edits.replace(before, end, length_prefix(len(text), end - value, value - before) + text)
+
+    def _attribute(self, found: Field, attribute: onnx.AttributeProto, source: onnx.AttributeProto) -> None:
+        """Plan the bodies in one attribute of a node."""
+        if (attribute.HasField("g"), len(attribute.graphs)) != (source.HasField("g"), len(source.graphs)):
+            raise _reshaped(self.reader, "bodies")
+        if not (attribute.HasField("g") or attribute.graphs):
+            return
+        _, _, _, before, value, end = found
+        inside = list(fields(self.window, value, end))
+        single = self._messages(inside, wire.GRAPH_OF_ATTRIBUTE)
+        if len(single) > 1:
+            raise broken(self.reader, single[1][2], "an attribute holds its graph twice")
+        graphs = iter(attribute.graphs)
+        entered = self.edits.enter(before, value)
+        for one in inside:
+            if one[0] == wire.GRAPH_OF_ATTRIBUTE:
+                self._body(one, attribute.g)
+            elif one[0] == wire.GRAPHS_OF_ATTRIBUTE:
+                self._body(one, next(graphs))
+        self.edits.leave(entered, end)
+
+    def _body(self, found: Field, graph: onnx.GraphProto) -> None:
+        _, _, _, before, value, end = found
+        spans = [
+            offset
+            for one in self._messages(fields(self.window, value, end), wire.NODE_OF_GRAPH)
+            for offset in (one[3], one[4], one[5])
+        ]
+        entered = self.edits.enter(before, value)
+        self.nodes(spans, graph.node, None)
+        self.edits.leave(entered, end)
+
+    def _messages(self, found: Iterable[Field], number: int) -> list[Field]:
+        """Select the fields of one number, which must be length-delimited."""
+        selected = [one for one in found if one[0] == number]
+        for one in selected:
+            if one[1] != wire.LENGTH:
+                raise broken(self.reader, one[2], f"field {number} has wire type {one[1]} instead of {wire.LENGTH}")
+        return selected
+
+    def _entry(self, found: Field) -> tuple[Text, Text]:
+        data = self.window.read(found[4], found[5])
+        return _key(parse(onnx.StringStringEntryProto.FromString, data, self.reader, found[2]))
+
+
+def _compare(
+    held: list[Field], keys: Iterable[tuple[Text, Text]], wanted: Iterable[onnx.StringStringEntryProto]
+) -> tuple[set[Field], list[onnx.StringStringEntryProto]]:
+    """Split into entries to cut and entries to append; equal entries are counted, and the first ones stay."""
+    wanted = list(wanted)
+    missing = Counter(map(_key, wanted))
+    kept: Counter[tuple[Text, Text]] = Counter()
+    cut = set()
+    for found, key in zip(held, keys, strict=True):
+        if missing[key] > 0:
+            missing[key] -= 1
+            kept[key] += 1
+        else:
+            cut.add(found)
+    added = []
+    for entry in wanted:
+        key = _key(entry)
+        if kept[key] > 0:
+            kept[key] -= 1
+        else:
+            added.append(entry)
+    return cut, added
+
+
+def _reshaped(reader: Reader, what: str) -> TaggerError:
+    return TaggerError(
+        f"the number of {what} in the skeleton of {reader.name} is not that of the file; a splice writes metadata "
+        "only, save a model with a changed graph through onnx"
+    )
+
+
+def _aligned(segments: list[Segment], size: int, top: list[Field], pads: list[Field], key: str) -> list[Segment]:
+    """Choose the padding entry so that the largest stretch between two segments keeps its offset modulo 4096.
+
+    The entry goes right before the graph, where it moves all that the graph holds and no length prefix. Where the
+    offset is kept without it, the plan stays as it is.
+    """
+    graph_at = next(found[2] for found in top if found[0] == wire.GRAPH_OF_MODEL)
+    stops = [segment.start for segment in segments[1:]] + [size]
+    shift = largest = best = delta = 0
+    for segment, stop in zip(segments, stops, strict=True):
+        delta += len(segment.data) - (segment.end - segment.start)
+        if stop - segment.end > largest and segment.end >= graph_at:
+            largest, shift, best = stop - segment.end, delta, segment.end
+    if largest < _WORTH_ALIGNING or shift % _PAGE == 0:
+        return segments
+    for found in pads:
+        segments.append(Segment(found[2], found[5], bytearray()))
+        if found[2] < best:
+            shift -= found[5] - found[2]
+    need = -shift % _PAGE
+    if need:
+        segments.append(Segment(graph_at, graph_at, bytearray(_pad_entry(key, need))))
+    # The sort is stable and a cut that ends where the padding goes starts before it.
+    return sorted(segments, key=lambda segment: segment.start)
+
+
+def _pad_entry(key: str, need: int) -> bytes:
+    """Encode a model metadata entry whose length is `need` modulo a page."""
+    for total in itertools.count(need, _PAGE):  # some lengths fall into the step where a prefix grows
+        for blanks in range(max(0, total - len(key) - 16), max(0, total - len(key))):
+            entry: bytes = onnx.StringStringEntryProto(key=key, value=" " * blanks).SerializeToString()
+            data = _METADATA_TAG_OF_MODEL + varint(len(entry)) + entry
+            if len(data) == total:
+                return data
+    raise AssertionError("unreachable: the lengths have no end")
