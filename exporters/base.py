@@ -19,6 +19,7 @@ from onnx_tagger.report import Phase
 # Given the exported graph without payloads and the map of it, tag the graph in place and return the finished map.
 Annotate = Callable[[onnx.ModelProto, HierarchyMap], HierarchyMap]
 
+
 @dataclass(frozen=True)
 class Request:
     """What is to be exported.

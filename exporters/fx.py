@@ -1,6 +1,6 @@
 """The fx strategy: `torch.export` and the dynamo exporter; tags come from the stack that FX keeps on every node.
 
-The only thing that is private to torch here is none: the stack, the IR and the save are public.
+The one private name of torch used here is the key of the stack that it gives to nodes outside of every module.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import onnx
 import onnx_ir as ir
 import torch
 from torch import nn
+from torch._export.passes._node_metadata_hook import _EMPTY_NN_MODULE_STACK_KEY
 from torch.utils import _pytree as pytree
 
 from onnx_tagger.errors import ExportError, TaggerError
@@ -85,7 +86,7 @@ def _program(request: Request, notes: list[str]) -> Any:
         try:
             with _without_gradients(frozen):
                 program = _export(request)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever the second try says, the first reason is the one to tell
             raise _explained(error) from error
         notes.append(f"fx: exported with requires_grad switched off for the export, since: {_reason(error)}")
         return program
@@ -203,7 +204,7 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
                 continue
             swapped.append((value, tensor))
             value.const_value = ir.ExternalTensor(
-                "left-out", 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=tensor.name or ""
+                "left-out", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=tensor.name or ""
             )
         return ir.to_proto(model)
     finally:
@@ -212,12 +213,15 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
 
 
 def _said(node: ir.Node, proto: onnx.NodeProto, captured: Captured) -> Tag | None:
-    """What the exporter says of a node: the innermost frame of the FX stack, or torch's keys where no FX node is left."""
+    """What the exporter says of a node: the innermost frame of the FX stack, or torch's keys if no FX node is left."""
     tree = captured.hierarchy
     fx_node = node.meta.get("node")
     stack = fx_node.meta.get("nn_module_stack") if fx_node is not None else None
     if stack:
         key, (path, _) = list(stack.items())[-1]
+        # Sizes that torch reads off the graph's inputs after tracing stand outside of every module: the root's.
+        if key == _EMPTY_NN_MODULE_STACK_KEY:
+            return tree.tag("", Source.EXPORTED)
         found = _tagged(path, tree)
         if found is not None:
             number = key.rpartition("@")[2]
@@ -247,4 +251,4 @@ def _save(program: Any, path: Path) -> None:
         for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
             with made.open("rb+") as stream:
                 os.fsync(stream.fileno())
-            os.replace(made, path.parent / made.name)
+            made.replace(path.parent / made.name)

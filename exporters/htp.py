@@ -2,8 +2,9 @@
 
 While it traces, TorchScript pushes a scope for every module call and derives node names from the part behind ``::``.
 The part before is free: there we put which module it is and which call, so that a scope says exactly where a node came
-from and the exported bytes stay what they would have been. Three functions of torch's private exporter module are
-wrapped for the time of the export: `_setup_trace_module_map`, `_model_to_graph` (to keep the traced graph) and nothing else.
+from and the exported bytes stay what they would have been. Two functions of torch's private exporter module are wrapped
+for the time of the export: `_setup_trace_module_map`, to put marks into scopes, and `_model_to_graph`, to keep what
+was traced.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ def _traced(request: Request, target: Path | None) -> tuple[bytes, list[tuple[st
     """Export into memory, or to `target`; return the bytes and (kind, scope) of each node in the order of our walk."""
     call = flatten_call(request.model, request.args, request.kwargs)
     buffer = io.BytesIO()
+    # The exporter takes a stream, too, which its annotation does not say.
+    into: Any = buffer if target is None else str(target)
     options: dict[str, Any] = {}
     if request.opset is not None:
         options["opset_version"] = request.opset
@@ -95,18 +98,22 @@ def _traced(request: Request, target: Path | None) -> tuple[bytes, list[tuple[st
             name: {i: f"{name}_{i}" for i in range(tensor.ndim)}
             for name, tensor in zip(call.names, call.tensors, strict=True)
         }
-    with quiet_run(request.model), _positional(request.model, call), _marked(request.model) as kept:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                request.model,
-                tuple(call.tensors),
-                str(target) if target is not None else buffer,
-                input_names=call.names,
-                dynamo=False,
-                verbose=False,
-                **options,
-            )
+    with (
+        quiet_run(request.model),
+        _positional(request.model, call),
+        _marked(request.model) as kept,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            request.model,
+            tuple(call.tensors),
+            into,
+            input_names=call.names,
+            dynamo=False,
+            verbose=False,
+            **options,
+        )
     return buffer.getvalue(), _scopes(kept[-1]) if kept else []
 
 
@@ -222,7 +229,7 @@ def _project(scope: str, paths: list[str], captured: Captured) -> Tag | None:
 
 
 def _name_parameters(walked: Walk, said: list[Tag | None], tree: HierarchyMap) -> None:
-    """An Identity that stands for a de-duplicated parameter carries its name: it belongs to the owner, if only that reads it."""
+    """A node that stands for a de-duplicated parameter bears its name: it is its owner's, if only that reads it."""
     owners = {parameter.name: parameter.owner for parameter in tree.parameters}
     readers: dict[str, set[str | None]] = {}
     for op in walked.ops:

@@ -89,7 +89,7 @@ class Pass(ABC):
         """Insist on a name."""
         super().__init_subclass__(**options)
         if not isinstance(cls.name, str) or not cls.name or "name" not in cls.__dict__:
-            raise PassError(f"the pass class {cls.__qualname__} has no name: add name = \"...\" to its body")
+            raise PassError(f'the pass class {cls.__qualname__} has no name: add name = "..." to its body')
 
     @abstractmethod
     def run(self, ctx: Context) -> int:

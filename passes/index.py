@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import networkx as nx
 
 from onnx_tagger.errors import FileFormatError
-from onnx_tagger.graph import Scope
+from onnx_tagger.graph import Walk
 from onnx_tagger.passes.base import Analysis, Context
 
 TensorKey = tuple[int, str]
@@ -63,59 +64,67 @@ class DataFlow(Analysis[Flow]):
             If the nodes depend on each other in a circle.
         """
         walk = ctx.walk
-        number = {id(scope): index for index, scope in enumerate(walk.scopes)}
-        defined = [_defined(scope) for scope in walk.scopes]
-        producer: dict[TensorKey, int] = {}
-        for op in walk.ops:
-            place = number[id(op.scope)]
-            for name in op.node.output:
-                if name:
-                    producer.setdefault((place, name), op.id)
-                    defined[place].add(name)
-        parents = [number[id(scope.parent)] if scope.parent is not None else -1 for scope in walk.scopes]
-
-        def home(place: int, name: str) -> int:
-            found = place
-            while found >= 0 and name not in defined[found]:
-                found = parents[found]
-            return place if found < 0 else found
-
-        stored = {(place, name) for place, scope in enumerate(walk.scopes) for name in scope.initializer_names}
+        names = _Names(walk)
         edges: list[tuple[int, int, dict[str, str]]] = []
         readers: dict[TensorKey, list[int]] = {}
         inputs: list[list[TensorKey]] = []
         for op in walk.ops:
-            place = number[id(op.scope)]
-            keys = [(home(place, name), name) for name in op.node.input if name]
+            place = names.number[id(op.scope)]
+            keys = [names.resolve(place, name) for name in op.node.input if name]
             inputs.append(keys)
             for key in keys:
-                maker = producer.get(key)
+                maker = names.producer.get(key)
                 if maker is None:
                     readers.setdefault(key, []).append(op.id)
                 else:
                     edges.append((maker, op.id, {"tensor": key[1]}))
-        for place, scope in enumerate(walk.scopes):
-            if scope.owner is None:
-                continue
-            for name in scope.output_names:
-                maker = producer.get((home(place, name), name))
-                if maker is not None and maker != scope.owner.id:
-                    edges.append((maker, scope.owner.id, {"tensor": name}))
+        edges.extend(_body_edges(walk, names))
         graph: nx.DiGraph[int] = nx.DiGraph()
         graph.add_nodes_from(range(len(walk.ops)))
         graph.add_edges_from(edges)
         try:
             order = list(nx.topological_sort(graph))
         except nx.NetworkXUnfeasible:
-            raise FileFormatError(f"the nodes read each other in a circle, among them {_on_circle(ctx, graph)}") from None
-        return Flow(graph, order, producer, stored, readers, inputs)
+            raise FileFormatError(f"nodes read each other in a circle, among them {_on_circle(ctx, graph)}") from None
+        stored = {(place, name) for place, scope in enumerate(walk.scopes) for name in scope.initializer_names}
+        return Flow(graph, order, names.producer, stored, readers, inputs)
 
 
-def _defined(scope: Scope) -> set[str]:
-    """Names that a scope defines by itself: inputs and stored tensors."""
-    return {*scope.input_names, *scope.initializer_names}
+class _Names:
+    """Which scope defines each tensor name, by ONNX scoping."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.number = {id(scope): index for index, scope in enumerate(walk.scopes)}
+        self.parents = [self.number[id(scope.parent)] if scope.parent is not None else -1 for scope in walk.scopes]
+        self.defined = [{*scope.input_names, *scope.initializer_names} for scope in walk.scopes]
+        self.producer: dict[TensorKey, int] = {}
+        for op in walk.ops:
+            place = self.number[id(op.scope)]
+            for name in op.node.output:
+                if name:
+                    self.producer.setdefault((place, name), op.id)
+                    self.defined[place].add(name)
+
+    def resolve(self, place: int, name: str) -> TensorKey:
+        """The tensor that `name` means in a scope: its own, or that of the nearest scope around it."""
+        found = place
+        while found >= 0 and name not in self.defined[found]:
+            found = self.parents[found]
+        return (place if found < 0 else found, name)
+
+
+def _body_edges(walk: Walk, names: _Names) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """Edges from what makes a body's outputs to the node that owns the body."""
+    for place, scope in enumerate(walk.scopes):
+        if scope.owner is None:
+            continue
+        for name in scope.output_names:
+            maker = names.producer.get(names.resolve(place, name))
+            if maker is not None and maker != scope.owner.id:
+                yield maker, scope.owner.id, {"tensor": name}
 
 
 def _on_circle(ctx: Context, graph: nx.DiGraph[int]) -> str:
     circle = nx.find_cycle(graph)
-    return ctx.ops[circle[0][0]].label
+    first: int = circle[0][0]
+    return ctx.ops[first].label

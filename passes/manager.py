@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import onnx
 
 from onnx_tagger.errors import PassError, TaggerError
+from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.report import PassTiming, Report
@@ -24,7 +25,7 @@ class PassManager:
     Parameters
     ----------
     passes : sequence of Pass
-        Run in this order; a pass with `again_after` runs once more at the end if a later one changed what it derives from.
+        Run in this order; one with `again_after` runs once more at the end if a later one changed what it derives from.
     verify : bool
         Check between passes that each changed only what it declares, that every key of the tag table is a live node
         and that every tag is in the map.
@@ -146,13 +147,19 @@ class _Guard:
                 continue
             module = ctx.hierarchy.by_path.get(tag.module)
             if module is None or module.tag != tag.tag:
-                raise PassError(f"pass {name!r} gave {op.label} the tag {tag.tag!r} of {tag.module!r}, which the map lacks")
+                raise PassError(
+                    f"pass {name!r} gave {op.label} the tag {tag.tag!r} of {tag.module!r}, which the map lacks"
+                )
 
     def _declared(self, kind: Touches, differs: bool, changed: int) -> None:
         if differs and not self.step.touches & kind:
-            raise PassError(f"pass {self.step.name!r} changed {kind.name} without declaring it: add Touches.{kind.name}")
+            raise PassError(
+                f"pass {self.step.name!r} changed {kind.name} without declaring it: add Touches.{kind.name}"
+            )
         if differs and not changed:
-            raise PassError(f"pass {self.step.name!r} changed {kind.name} but returned 0: return how many nodes it changed")
+            raise PassError(
+                f"pass {self.step.name!r} changed {kind.name} but returned 0: return how many nodes it changed"
+            )
 
 
 def _digests(model: onnx.ModelProto) -> tuple[bytes, bytes]:
@@ -160,8 +167,6 @@ def _digests(model: onnx.ModelProto) -> tuple[bytes, bytes]:
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     notes = hashlib.sha256()
-    from onnx_tagger.graph import walk
-
     for op in walk(bare).ops:
         for entry in op.node.metadata_props:
             notes.update(f"{op.id}\0{entry.key}\0{entry.value}\0".encode("utf-8", "surrogateescape"))

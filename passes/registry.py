@@ -39,7 +39,9 @@ class Registered:
         if not (isinstance(found, type) and issubclass(found, Pass)):
             raise PassError(f"{self.entry.value} of {self.owner} is no Pass class: derive it from onnx_tagger.Pass")
         if found.name != self.name:
-            raise PassError(f"{self.entry.value} of {self.owner} is registered as {self.name!r} but named {found.name!r}")
+            raise PassError(
+                f"{self.entry.value} of {self.owner} is registered as {self.name!r} but named {found.name!r}"
+            )
         return found
 
 
@@ -85,7 +87,9 @@ def make_pass(text: str) -> Pass:
     for pair in filter(None, options.split(",")):
         key, equals, value = pair.partition("=")
         if not equals or key not in fields:
-            raise PassError(f"pass {name!r} has no option {pair!r}: write key=value with {', '.join(fields) or 'no key'}")
+            raise PassError(
+                f"pass {name!r} has no option {pair!r}: write key=value with {', '.join(fields) or 'no key'}"
+            )
         values[key] = _value(value)
     try:
         return cls(**values)

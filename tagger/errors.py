@@ -57,6 +57,4 @@ def require(module: str, extra: str, purpose: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        raise MissingExtraError(
-            f"{purpose} needs {module}, which is not installed: pip install 'onnx-tagger[{extra}]'"
-        )
+        raise MissingExtraError(f"{purpose} needs {module}, which is not installed: pip install 'onnx-tagger[{extra}]'")

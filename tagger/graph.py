@@ -57,7 +57,8 @@ class Scope:
     Attributes
     ----------
     name : str
-        ``main``, ``main/If_3.then_branch`` (operator type and position of the owner, attribute) or ``function:domain.name``.
+        ``main``, ``main/If_3.then_branch`` (the owner's operator type and position, the attribute) or
+        ``function:domain.name``.
     proto : onnx.GraphProto or onnx.FunctionProto
         What holds the nodes.
     owner : Op or None
@@ -209,7 +210,9 @@ def walk(model: onnx.ModelProto) -> Walk:
             if key in calls:
                 calls[key].append(op)
         _mark_uncalled(functions, calls, scopes)
-    return Walk(scopes, ops, calls, functions)
+    walked = Walk(scopes, ops, calls, functions)
+    functions_in_call_order(walked)
+    return walked
 
 
 def _walk_scope(scope: Scope, scopes: list[Scope], ops: list[Op]) -> None:
@@ -227,7 +230,9 @@ def _walk_scope(scope: Scope, scopes: list[Scope], ops: list[Op]) -> None:
             inner = [Scope(f"{current.name}/{node.op_type}_{index}.{name}", graph, op) for name, graph in bodies(node)]
             if inner:
                 if inner[0].depth > MAX_DEPTH:
-                    raise FileFormatError(f"the bodies of {op.label} are nested deeper than {MAX_DEPTH} levels: flatten them")
+                    raise FileFormatError(
+                        f"the bodies of {op.label} are nested deeper than {MAX_DEPTH} levels: flatten them"
+                    )
                 scopes.extend(inner)
                 stack.extend((body, enumerate(body.proto.node)) for body in reversed(inner))
                 break
@@ -235,7 +240,9 @@ def _walk_scope(scope: Scope, scopes: list[Scope], ops: list[Op]) -> None:
             stack.pop()
 
 
-def _mark_uncalled(functions: dict[FunctionKey, Scope], calls: dict[FunctionKey, list[Op]], scopes: list[Scope]) -> None:
+def _mark_uncalled(
+    functions: dict[FunctionKey, Scope], calls: dict[FunctionKey, list[Op]], scopes: list[Scope]
+) -> None:
     """Set `called` on every scope: reachable from the main graph through calls."""
     callers = callees_by_family(calls)
     reached = {MAIN}

@@ -191,7 +191,9 @@ def to_json(hierarchy: HierarchyMap) -> bytes:
     try:
         return ("{" + ",\n".join(lines) + "}\n").encode("utf-8")
     except UnicodeEncodeError as error:
-        raise MapError(f"a name in the model is no valid text ({error.reason}): rename it before saving a map") from None
+        raise MapError(
+            f"a name in the model is no valid text ({error.reason}): rename it before saving a map"
+        ) from None
 
 
 def _rows(lines: map[str]) -> str:
@@ -243,7 +245,9 @@ def _read_bytes(source: Path, max_bytes: int) -> bytes:
         with gzip.open(source) if packed else source.open("rb") as stream:
             data = stream.read(max_bytes + 1)
     except FileNotFoundError:
-        raise MapError(f"{source}: no such file; a map is saved beside the model at export, or made by 'capture'") from None
+        raise MapError(
+            f"{source}: no such file; a map is saved beside the model at export, or made by 'capture'"
+        ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise MapError(f"{source}: cannot be read as a map ({error}); give a .hierarchy.json[.gz] file") from None
     if len(data) > max_bytes:
@@ -320,13 +324,13 @@ def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
             raise MapError(f"a node has the origin {unknown[0]!r}, which the map does not list")
         return found
 
+    tags = [tag(*row) for row in zip(nodes.module, nodes.source, nodes.origins, nodes.call, strict=True)]
     saved = [
-        SavedNode(strings[scope], strings[name], strings[op], texts(inputs), texts(outputs), tag(module, source, origins, call))
-        for scope, name, op, inputs, outputs, module, call, origins, source in zip(*columns, nodes.source, strict=True)
+        SavedNode(strings[scope], strings[name], strings[op], texts(inputs), texts(outputs), found)
+        for scope, name, op, inputs, outputs, found in zip(*columns[:5], tags, strict=True)
     ]
-    owners = {
-        strings[name]: texts(paths) for name, paths in zip(record.initializers.name, record.initializers.owners, strict=True)
-    }
+    stored = record.initializers
+    owners = {strings[name]: texts(paths) for name, paths in zip(stored.name, stored.owners, strict=True)}
     return SavedGraph(saved, texts(record.inputs), texts(record.outputs), owners)
 
 

@@ -264,7 +264,7 @@ def fits(tag: str, module: str) -> bool:
         starts: set[int] = set()
         for end in ends:
             if end >= max(take, 1) and tuple(parts[end - take : end]) == keys:
-                starts.update(range(0, end - max(take, 1) + 1))
+                starts.update(range(end - max(take, 1) + 1))
         ends = starts
     return 0 in ends
 
@@ -322,7 +322,7 @@ def _read_winml(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
 
 
 def _read_namespace(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
-    """Ours (a class path without its first slash); torch's value says the same as torch's own keys and is left to them."""
+    """Ours, a class path without its first slash; torch's value says what torch's own keys say, and is left to them."""
     value = props.get(NAMESPACE)
     if not value or ": " in value:
         return None

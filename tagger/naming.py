@@ -1,4 +1,4 @@
-"""How a module is named by its class path: the tag. Depends on the module tree alone, never on inputs or on what ran."""
+"""How a module is named by its class path, the tag: by the module tree alone, never by inputs or by what ran."""
 
 from __future__ import annotations
 

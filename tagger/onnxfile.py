@@ -20,10 +20,11 @@ import onnx
 from onnx import numpy_helper
 
 from onnx_tagger import wire
+from onnx_tagger.edits import Segment
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.external import contained, locations, placed
 from onnx_tagger.filecopy import Output, permissions_of, replacing
-from onnx_tagger.splice import Layout, Segment, marks_of, parse, plan
+from onnx_tagger.splice import Layout, marks_of, parse, plan
 from onnx_tagger.wire import FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview

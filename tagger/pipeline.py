@@ -10,15 +10,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import onnx
 
-from onnx_tagger import metadata
-from onnx_tagger.errors import MapError, TaggerError
+from onnx_tagger import external, metadata
+from onnx_tagger.errors import MapError, TaggerError, require
+from onnx_tagger.files import replace_file
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
+from onnx_tagger.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.passes.align import Align, Merge
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.coverage import Coverage
@@ -31,8 +32,6 @@ from onnx_tagger.treefile import hierarchy_of_model
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from onnx_tagger.exporters.base import Exported
 
 Target = str | os.PathLike[str]
 MapSource = HierarchyMap | str | os.PathLike[str]
@@ -169,8 +168,6 @@ def export(
     TaggerError
         If the target cannot be written or an option is unknown.
     """
-    from onnx_tagger.errors import require
-
     require("torch", "torch", "export")
     from onnx_tagger.exporters.base import Request
     from onnx_tagger.exporters.capture import capture as captured_of
@@ -237,8 +234,6 @@ def capture(
     ExportError
         If the model raises on these inputs.
     """
-    from onnx_tagger.errors import require
-
     require("torch", "torch", "capture")
     from onnx_tagger.exporters.capture import capture as captured_of
 
@@ -301,9 +296,11 @@ def retag(
     tell("read")
     with report.phase("read"):
         skeleton = read_skeleton(model)
-        if os.path.exists(target) and os.path.samefile(model, target) and not in_place:
+        if not in_place and Path(target).exists() and Path(target).samefile(model):
             raise TaggerError(f"{target}: is the input file; choose another output or ask for --in-place")
         tree = load_map(hierarchy) if hierarchy is not None else hierarchy_of_model(skeleton.model)
+        rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in passes)
+        whole = _load_whole(model, target) if rebuilds else None
     if tree is None:
         raise TaggerError(
             f"{model}: says nothing of modules by itself; give --map with the .hierarchy.json saved at export"
@@ -314,13 +311,13 @@ def retag(
     position = next(i for i, step in enumerate(chain) if isinstance(step, Inject))
     tell("tag")
     with report.phase("tag"):
-        PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run(
-            skeleton.model, tree, report
-        )
+        proto = whole if whole is not None else skeleton.model
+        PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run(proto, tree, report)
     tell("write")
     with report.phase("write"):
-        if ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in passes):
-            _save_whole(skeleton, model, target, ir_version)
+        if whole is not None:
+            whole.ir_version = whole.ir_version if ir_version is None else ir_version
+            replace_file(target, whole.SerializeToString())
         else:
             write_spliced(skeleton, target, in_place=in_place, link=link)
     report.peak_rss_mb = peak_rss_mb()
@@ -349,38 +346,15 @@ def _insist_on_kin(model: onnx.ModelProto, tree: HierarchyMap, where: str) -> No
     )
 
 
-def _save_whole(skeleton: Skeleton, model: Target, target: Target, ir_version: int | None) -> None:
-    """Save through onnx what a splice cannot express: another topology or another IR version."""
-    from onnx_tagger.files import replace_file
-
-    if Path(model).resolve().parent != Path(target).resolve().parent and any(
-        tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in skeleton.model.graph.initializer
-    ):
-        raise TaggerError(f"{target}: a changed graph with external data must stay in the folder of its data file")
+def _load_whole(model: Target, target: Target) -> onnx.ModelProto:
+    """Read all of a model, for what a splice cannot express: another topology or another IR version."""
     whole = onnx.load(os.fspath(model), load_external_data=False)
-    payloads = {tensor.name: tensor for tensor in whole.graph.initializer}
-    changed = onnx.ModelProto()
-    changed.CopyFrom(skeleton.model)
-    for tensor in changed.graph.initializer:
-        if tensor.name in payloads:
-            tensor.CopyFrom(payloads[tensor.name])
-    originals = {(op.scope.name, op.node.name, *op.node.output): op.node for op in walk(whole).ops}
-    for op in walk(changed).ops:
-        before = originals.get((op.scope.name, op.node.name, *op.node.output))
-        if before is not None:
-            _restore_tensors(op.node, before)
-    if ir_version is not None:
-        changed.ir_version = ir_version
-    replace_file(target, changed.SerializeToString())
-
-
-def _restore_tensors(node: onnx.NodeProto, before: onnx.NodeProto) -> None:
-    """Put the payloads of a node's own tensors back."""
-    values = {attribute.name: attribute for attribute in before.attribute}
-    for attribute in node.attribute:
-        old = values.get(attribute.name)
-        if old is not None and attribute.type in (onnx.AttributeProto.TENSOR, onnx.AttributeProto.TENSORS):
-            attribute.CopyFrom(old)
+    elsewhere = Path(model).resolve().parent != Path(target).resolve().parent
+    if elsewhere and next(external.locations(whole), None) is not None:
+        raise TaggerError(
+            f"{target}: a graph that a pass may change stays beside its external data; write into the input's folder"
+        )
+    return whole
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:
@@ -511,7 +485,9 @@ class _Pairs:
             found = self.tree.by_path.get(module)
             if found is None:
                 return f"has the module {module!r}, which the map does not know"
-            return "" if found.tag == tag else f"has the tag {tag!r}, but the map gives {module!r} the tag {found.tag!r}"
+            return (
+                "" if found.tag == tag else f"has the tag {tag!r}, but the map gives {module!r} the tag {found.tag!r}"
+            )
         if self.tags.setdefault(module, tag) != tag:
             return f"has the tag {tag!r}, but another node of {module!r} has {self.tags[module]!r}"
         if self.modules.setdefault(tag, module) != module:

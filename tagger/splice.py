@@ -1,13 +1,11 @@
 """What has to change in a file's bytes so that it says what a skeleton says now: the plan, not the writing.
 
-A plan is a list of segments in ascending order, each a stretch of the source and the bytes that take its place; all
-between them is copied as it is. Only three kinds of stretches ever change: metadata entries (cut or appended), a node's
-doc_string, and the length prefixes of the messages around them. `onnxfile` carries the plan out.
+A plan is a list of `edits.Segment`. Only three kinds of stretches ever change: metadata entries (cut or appended), a
+node's doc_string, and the length prefixes of the messages around them. `onnxfile` carries the plan out.
 """
 
 from __future__ import annotations
 
-import itertools
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,15 +16,11 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_tagger import wire
+from onnx_tagger.edits import METADATA_TAG_OF_MODEL, Edits, Segment, aligned
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.wire import Field, Reader, Window, broken, fields, length_prefix, prune, varint
 
-_MERGE = 1 << 16  # two edits closer than this become one segment: one buffered write instead of several calls
-_WORTH_ALIGNING = 1 << 20  # below this, a copy at full speed gains nothing that could be measured
-_PAGE = 4096
-
 _METADATA_TAG_OF_NODE = varint(wire.METADATA_OF_NODE << 3 | wire.LENGTH)
-_METADATA_TAG_OF_MODEL = varint(wire.METADATA_OF_MODEL << 3 | wire.LENGTH)
 _DOC_STRING_TAG = varint(wire.DOC_STRING_OF_NODE << 3 | wire.LENGTH)
 _ENCODE_ENTRY = onnx.StringStringEntryProto.SerializeToString
 _NODE_ENTRY_HEADS = tuple(_METADATA_TAG_OF_NODE + length_prefix(length) for length in range(1024))
@@ -61,58 +55,6 @@ class Layout:
     functions: list[array[int]] = field(default_factory=list)
     marks: bytes = b""
     function_marks: list[bytes] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Segment:
-    """The source's bytes from `start` to `end` give way to `data`."""
-
-    start: int
-    end: int
-    data: bytearray
-
-
-class Edits:
-    """A growing list of segments; edits come in ascending order and never overlap."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.segments: list[Segment] = []
-        self.delta = 0
-        self._window = Window(reader)
-        self._open: Segment | None = None
-
-    def replace(self, start: int, end: int, data: bytes) -> None:
-        """Put `data` where the source's bytes from `start` to `end` were."""
-        segment = self._open
-        if segment is None or start - segment.end > _MERGE:
-            segment = self._open = Segment(start, end, bytearray())
-            self.segments.append(segment)
-        elif start > segment.end:
-            segment.data += self._window.read(segment.end, start)
-        segment.data += data
-        segment.end = end
-        self.delta += len(data) - (end - start)
-
-    def split(self) -> None:
-        """Let the next edit start a segment of its own."""
-        self._open = None
-
-    def enter(self, before: int, value: int) -> tuple[int, int]:
-        """Keep a place for a message's length prefix, to be written when its content is known."""
-        self.segments.append(Segment(before, value, bytearray()))
-        self.split()
-        return len(self.segments), self.delta
-
-    def leave(self, entered: tuple[int, int], end: int) -> None:
-        """Fill the place that `enter` kept, or give it up if nothing inside the message changed."""
-        count, delta = entered
-        prefix = self.segments[count - 1]
-        if len(self.segments) == count:
-            self.segments.pop()
-            return
-        old_length, old_width = end - prefix.end, prefix.end - prefix.start
-        prefix.data += length_prefix(old_length + self.delta - delta, old_length, old_width)
-        self.delta += len(prefix.data) - old_width
 
 
 def parse(decode: Callable[[bytes], Proto], data: bytes, reader: Reader, at: int) -> Proto:
@@ -187,7 +129,8 @@ def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str
     planner.model(layout, model)
     segments = planner.edits.segments
     if segments and pad_key is not None:
-        return _aligned(segments, reader.size, layout.top, planner.pads, pad_key)
+        graph_at = next(found[2] for found in layout.top if found[0] == wire.GRAPH_OF_MODEL)
+        return aligned(segments, reader.size, graph_at, planner.pads, pad_key)
     return segments
 
 
@@ -252,7 +195,7 @@ class _Planner:
                 self.nodes(spans, function.node, marks)
                 self.edits.leave(entered, end)
         if added:
-            data = b"".join(_METADATA_TAG_OF_MODEL + varint(len(e)) + e for e in (a.SerializeToString() for a in added))
+            data = b"".join(METADATA_TAG_OF_MODEL + varint(len(e)) + e for e in (a.SerializeToString() for a in added))
             self.edits.replace(self.reader.size, self.reader.size, data)
 
     def _model_entry(self, found: Field, cut: bool) -> None:
@@ -436,40 +379,3 @@ def _reshaped(reader: Reader, what: str) -> TaggerError:
         f"the number of {what} in the skeleton of {reader.name} is not that of the file; a splice writes metadata "
         "only, save a model with a changed graph through onnx"
     )
-
-
-def _aligned(segments: list[Segment], size: int, top: list[Field], pads: list[Field], key: str) -> list[Segment]:
-    """Choose the padding entry so that the largest stretch between two segments keeps its offset modulo 4096.
-
-    The entry goes right before the graph, where it moves all that the graph holds and no length prefix. Where the
-    offset is kept without it, the plan stays as it is.
-    """
-    graph_at = next(found[2] for found in top if found[0] == wire.GRAPH_OF_MODEL)
-    stops = [segment.start for segment in segments[1:]] + [size]
-    shift = largest = best = delta = 0
-    for segment, stop in zip(segments, stops, strict=True):
-        delta += len(segment.data) - (segment.end - segment.start)
-        if stop - segment.end > largest and segment.end >= graph_at:
-            largest, shift, best = stop - segment.end, delta, segment.end
-    if largest < _WORTH_ALIGNING or shift % _PAGE == 0:
-        return segments
-    for found in pads:
-        segments.append(Segment(found[2], found[5], bytearray()))
-        if found[2] < best:
-            shift -= found[5] - found[2]
-    need = -shift % _PAGE
-    if need:
-        segments.append(Segment(graph_at, graph_at, bytearray(_pad_entry(key, need))))
-    # The sort is stable and a cut that ends where the padding goes starts before it.
-    return sorted(segments, key=lambda segment: segment.start)
-
-
-def _pad_entry(key: str, need: int) -> bytes:
-    """Encode a model metadata entry whose length is `need` modulo a page."""
-    for total in itertools.count(need, _PAGE):  # some lengths fall into the step where a prefix grows
-        for blanks in range(max(0, total - len(key) - 16), max(0, total - len(key))):
-            entry: bytes = onnx.StringStringEntryProto(key=key, value=" " * blanks).SerializeToString()
-            data = _METADATA_TAG_OF_MODEL + varint(len(entry)) + entry
-            if len(data) == total:
-                return data
-    raise AssertionError("unreachable: the lengths have no end")

@@ -1,0 +1,104 @@
+"""Functions of other libraries as passes: they change the graph, and the tags are carried across.
+
+graphsurgeon drops node metadata; what it leaves is aligned with the graph as it was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from onnx_tagger import metadata
+from onnx_tagger.errors import PassError, require
+from onnx_tagger.graph import Op, operator
+from onnx_tagger.hierarchy import SavedGraph, SavedNode
+from onnx_tagger.passes.align import Align
+from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.inherit import Inherit
+from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.match import Match
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class GraphSurgeonPass(Pass):
+    """Run an onnx-graphsurgeon function on the model and carry the tags across.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes a `onnx_graphsurgeon.Graph` and changes it in place, or returns another one.
+
+    Raises
+    ------
+    MissingExtraError
+        If onnx-graphsurgeon is not installed.
+    PassError
+        If the model lacks its weights.
+    """
+
+    name = "graphsurgeon"
+    touches = Touches.TOPOLOGY | Touches.TAGS | Touches.METADATA
+
+    fn: Callable[[Any], Any]
+
+    def run(self, ctx: Context) -> int:
+        """Return how many nodes the model has afterwards: all of them are new."""
+        require("onnx_graphsurgeon", "surgeon", "GraphSurgeonPass")
+        import onnx_graphsurgeon as gs
+
+        _insist_on_weights(ctx.model)
+        whole = onnx.ModelProto()
+        whole.CopyFrom(ctx.model)
+        graph = gs.import_onnx(whole)
+        made = self.fn(graph)
+        changed = gs.export_onnx(graph if made is None else made, do_type_check=False)
+        _take_over(ctx, changed)
+        return len(ctx.ops)
+
+
+_PAYLOADS = ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data")
+
+
+def _insist_on_weights(model: onnx.ModelProto) -> None:
+    for tensor in model.graph.initializer:
+        stored = tensor.data_location == onnx.TensorProto.EXTERNAL or any(getattr(tensor, name) for name in _PAYLOADS)
+        if not stored and 0 not in tensor.dims:
+            raise PassError(f"the weight {tensor.name!r} was left out on reading: run this pass on onnx.load(...)")
+
+
+def _take_over(ctx: Context, changed: onnx.ModelProto) -> None:
+    """Put a changed graph into the context's model and find its tags from the old ones."""
+    tree = ctx.hierarchy
+    before = _saved(ctx.ops, ctx.tags) if tree is not None else None
+    model_entries = [(entry.key, entry.value) for entry in ctx.model.metadata_props]
+    ctx.model.CopyFrom(changed)
+    known = {entry.key for entry in ctx.model.metadata_props}
+    metadata.add_entries(ctx.model, [entry for entry in model_entries if entry[0] not in known])
+    if tree is None or before is None:
+        ctx.drop(Touches.TOPOLOGY)
+        return
+    fresh = Context(ctx.model, replace(tree, graph=before))
+
+    PassManager([Match(own=False, dialects=()), Align(), Inherit(fallback=False)]).run_in(fresh)
+    ctx.drop(Touches.TOPOLOGY)
+    ctx.tags.clear()
+    for op, other in zip(ctx.ops, fresh.ops, strict=True):
+        tag = fresh.tags.get(other)
+        if tag is not None:
+            ctx.tags[op] = tag
+
+
+def _saved(ops: Iterable[Op], tags: dict[Op, metadata.Tag]) -> SavedGraph:
+    nodes = [
+        SavedNode(
+            op.scope.name, op.node.name, operator(op.node), tuple(op.node.input), tuple(op.node.output), tags.get(op)
+        )
+        for op in ops
+    ]
+    return SavedGraph(nodes, (), (), {})
