@@ -42,11 +42,14 @@ class CallLog:
     order : dict
         Module path to its position among the modules in order of first call.
     frames : dict
-        Module path to one entry for each call: the label of the enclosing call and the number of this call in it.
+        Module path to one entry for each call: the enclosing call and the number of this call in it.
+    direct : set
+        Paths of modules whose `forward` was called by itself and not through the module.
     """
 
     order: dict[str, int] = field(default_factory=dict)
     frames: dict[str, list[tuple[tuple[str, int], int]]] = field(default_factory=lambda: defaultdict(list))
+    direct: set[str] = field(default_factory=set)
     _stack: list[tuple[str, int]] = field(default_factory=list)
     _counts: Counter[tuple[tuple[str, int], str]] = field(default_factory=Counter)
 
@@ -161,6 +164,11 @@ def created_by() -> str:
     return f"onnx-tagger {version()}, torch {torch.__version__.partition('+')[0]}"
 
 
+def direct_modules(model: nn.Module, log: CallLog) -> dict[str, nn.Module]:
+    """The modules whose `forward` was called by itself, but for the root, which nothing in the model calls."""
+    return {path: module for path, module in model.named_modules() if path and path in log.direct}
+
+
 @contextmanager
 def quiet_run(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end."""
@@ -193,8 +201,10 @@ def _recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
                 handles.append(module.register_forward_pre_hook(lambda *_, path=path: log.enter(path)))
                 handles.append(module.register_forward_hook(lambda *_: log.leave(), always_call=True))
             elif has_forward(module):
+                announced: list[bool] = []
+                handles.append(module.register_forward_pre_hook(lambda *_, announced=announced: announced.append(True)))
                 before.append((module, module.__dict__.get("forward", missing)))
-                module.__dict__["forward"] = _wrapped(module.forward, path, log)
+                module.__dict__["forward"] = _wrapped(module.forward, path, log, announced)
         yield
     finally:
         for handle in handles:
@@ -206,11 +216,14 @@ def _recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
                 module.__dict__["forward"] = forward
 
 
-def _wrapped(forward: Callable[..., Any], path: str, log: CallLog) -> Callable[..., Any]:
-    """A forward that notes its calls and keeps the signature that callers inspect."""
+def _wrapped(forward: Callable[..., Any], path: str, log: CallLog, announced: list[bool]) -> Callable[..., Any]:
+    """A forward that notes its calls, also those that no call of the module announced, and keeps its signature."""
 
     @functools.wraps(forward)
     def recorded(*args: Any, **kwargs: Any) -> Any:
+        if not announced:
+            log.direct.add(path)
+        announced.clear()
         log.enter(path)
         try:
             return forward(*args, **kwargs)

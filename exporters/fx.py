@@ -23,7 +23,8 @@ from torch.utils import _pytree as pytree
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Exported, Request, parameter_owners, saved_graph
-from onnx_tagger.exporters.capture import Captured, first_line, quiet_run
+from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, quiet_run
+from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import bound_names
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
@@ -65,7 +66,7 @@ class FxExporter:
         report = Report()
         notes: list[str] = []
         with report.phase("export"):
-            program = _program(request, notes)
+            program = _program(request, captured, notes)
         hierarchy = captured.hierarchy
         if request.annotate is not None:
             with report.phase("tag"):
@@ -75,30 +76,31 @@ class FxExporter:
         return Exported(request.path, hierarchy, report.phases, notes)
 
 
-def _program(request: Request, notes: list[str]) -> Any:
+def _program(request: Request, captured: Captured, notes: list[str]) -> Any:
     """Export; a model whose views need gradients off is tried once more so."""
     try:
-        return _export(request)
+        return _export(request, captured)
     except Exception as error:
         frozen = [p for p in request.model.parameters() if p.requires_grad]
         if not frozen or isinstance(error, TaggerError):
             raise _explained(error) from error
         try:
             with _without_gradients(frozen):
-                program = _export(request)
+                program = _export(request, captured)
         except Exception:  # noqa: BLE001 - whatever the second try says, the first reason is the one to tell
             raise _explained(error) from error
         notes.append(f"fx: exported with requires_grad switched off for the export, since: {_reason(error)}")
         return program
 
 
-def _export(request: Request) -> Any:
+def _export(request: Request, captured: Captured) -> Any:
     options: dict[str, Any] = {}
     if request.opset is not None:
         options["opset_version"] = request.opset
     if request.dynamic:
         options["dynamic_shapes"] = _dynamic_shapes(request)
-    with quiet_run(request.model), _quiet():
+    direct = direct_modules(request.model, captured.calls)
+    with quiet_run(request.model), calls_seen(direct), _quiet():
         program = torch.onnx.export(
             request.model, request.args, kwargs=dict(request.kwargs), dynamo=True, verbose=False, **options
         )

@@ -23,7 +23,8 @@ from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Exported, Request, parameter_owners, saved_graph
-from onnx_tagger.exporters.capture import Captured, first_line, named_modules, quiet_run
+from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, named_modules, quiet_run
+from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
 from onnx_tagger.graph import Walk, walk
 from onnx_tagger.hierarchy import HierarchyMap
@@ -68,7 +69,7 @@ class HtpExporter:
             target = Path(folder) / request.path.name if size > _EMBED_BYTES else None
             with report.phase("export"):
                 try:
-                    data, scopes = _traced(request, target)
+                    data, scopes = _traced(request, target, captured)
                 except TaggerError:
                     raise
                 except Exception as error:
@@ -84,7 +85,7 @@ class HtpExporter:
         return Exported(request.path, hierarchy, report.phases, notes)
 
 
-def _traced(request: Request, target: Path | None) -> tuple[bytes, list[tuple[str, str]]]:
+def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[bytes, list[tuple[str, str]]]:
     """Export into memory, or to `target`; return the bytes and (kind, scope) of each node in the order of our walk."""
     call = flatten_call(request.model, request.args, request.kwargs)
     buffer = io.BytesIO()
@@ -100,6 +101,7 @@ def _traced(request: Request, target: Path | None) -> tuple[bytes, list[tuple[st
         }
     with (
         quiet_run(request.model),
+        calls_seen(direct_modules(request.model, captured.calls)),
         _positional(request.model, call),
         _marked(request.model) as kept,
         warnings.catch_warnings(),
