@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import onnx
 from torch import nn
@@ -15,6 +15,8 @@ from onnx_tagger.graph import Walk, operator
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
 from onnx_tagger.metadata import Tag
 from onnx_tagger.report import Phase
+
+Merge = Literal["enclosing", "output"]
 
 # Given the exported graph without payloads and the map of it, tag the graph in place and return the finished map.
 Annotate = Callable[[onnx.ModelProto, HierarchyMap], HierarchyMap]
@@ -37,6 +39,8 @@ class Request:
         ONNX opset version; None for the exporter's default.
     dynamic : bool
         Whether the dimensions of tensor inputs are left open.
+    merge : "enclosing" or "output"
+        Whose tag a node gets that an exporter made of several modules' operations.
     """
 
     model: nn.Module
@@ -46,6 +50,7 @@ class Request:
     annotate: Annotate | None
     opset: int | None = None
     dynamic: bool = False
+    merge: Merge = "enclosing"
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,24 @@ class Exporter(Protocol):
 
     def export(self, request: Request, captured: Captured) -> Exported:
         """Export, tag and save; raises `ExportError` with a one-line reason if torch cannot."""
+
+
+def merged(tags: Sequence[Tag], tree: HierarchyMap, merge: Merge) -> Tag:
+    """The tag of a node that does the work of several operations.
+
+    Parameters
+    ----------
+    tags : sequence of Tag
+        One for each operation; the one whose output survives comes last.
+    tree : HierarchyMap
+    merge : "enclosing" or "output"
+    """
+    origins = {path for tag in tags for path in tag.modules}
+    if len(origins) == 1:
+        return tags[-1]
+    module = tags[-1].module if merge == "output" else tree.enclosing(origins)
+    calls = tuple(sorted({call for tag in tags for call in tag.call}))
+    return tree.tag(module, max(tag.source for tag in tags), origins, calls)
 
 
 def saved_graph(walk: Walk, tags: Sequence[Tag | None], owners: Mapping[str, tuple[str, ...]]) -> SavedGraph:

@@ -62,6 +62,11 @@ class CallLog:
         self._stack.append((path, len(self.frames[path])))
         self.frames[path].append((outer, number))
 
+    @property
+    def current(self) -> str:
+        """Path of the innermost module that runs, the root's if none does."""
+        return self._stack[-1][0] if self._stack else ""
+
     def leave(self) -> None:
         """Note that the innermost call ends."""
         self._stack.pop()
@@ -142,7 +147,7 @@ def capture(
         args, kwargs = copy.deepcopy((tuple(args), dict(kwargs or {})))
     except (TypeError, RuntimeError):
         args, kwargs = tuple(args), dict(kwargs or {})
-    with quiet_run(model), _recorded(paths, log):
+    with quiet_run(model), recorded(paths, log):
         try:
             model(*args, **kwargs)
         except Exception as error:
@@ -189,18 +194,18 @@ def quiet_run(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
+def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
     """Wrap the forward of every module on its instance, and take the wrappers off again."""
     missing = object()
     before: list[tuple[nn.Module, object]] = []
     handles: list[torch.utils.hooks.RemovableHandle] = []
+    compiled: dict[nn.Module, str] = {
+        module: path for module, path in paths.items() if isinstance(module, torch.jit.ScriptModule)
+    }
     try:
+        handles.extend(_compiled_hooks(compiled, log) if compiled else ())
         for module, path in paths.items():
-            if isinstance(module, torch.jit.ScriptModule):
-                # A compiled module takes no attribute; it has no inner Python calls to miss, so hooks see all of it.
-                handles.append(module.register_forward_pre_hook(lambda *_, path=path: log.enter(path)))
-                handles.append(module.register_forward_hook(lambda *_: log.leave(), always_call=True))
-            elif has_forward(module):
+            if module not in compiled and has_forward(module):
                 announced: list[bool] = []
                 handles.append(module.register_forward_pre_hook(lambda *_, announced=announced: announced.append(True)))
                 before.append((module, module.__dict__.get("forward", missing)))
@@ -216,11 +221,26 @@ def _recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
                 module.__dict__["forward"] = forward
 
 
+def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator[torch.utils.hooks.RemovableHandle]:
+    """Note calls of compiled modules: they take neither attributes nor hooks of their own, but heed global ones."""
+
+    def enter(module: nn.Module, *_: object) -> None:
+        if module in compiled:
+            log.enter(compiled[module])
+
+    def leave(module: nn.Module, *_: object) -> None:
+        if module in compiled:
+            log.leave()
+
+    yield torch.nn.modules.module.register_module_forward_pre_hook(enter)
+    yield torch.nn.modules.module.register_module_forward_hook(leave, always_call=True)
+
+
 def _wrapped(forward: Callable[..., Any], path: str, log: CallLog, announced: list[bool]) -> Callable[..., Any]:
     """A forward that notes its calls, also those that no call of the module announced, and keeps its signature."""
 
     @functools.wraps(forward)
-    def recorded(*args: Any, **kwargs: Any) -> Any:
+    def noted(*args: Any, **kwargs: Any) -> Any:
         if not announced:
             log.direct.add(path)
         announced.clear()
@@ -231,11 +251,11 @@ def _wrapped(forward: Callable[..., Any], path: str, log: CallLog, announced: li
             log.leave()
 
     try:
-        recorded.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+        noted.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         # A forward made in C has no signature to keep.
-        return recorded
-    return recorded
+        return noted
+    return noted
 
 
 def has_forward(module: nn.Module) -> bool:

@@ -22,7 +22,8 @@ from torch._export.passes._node_metadata_hook import _EMPTY_NN_MODULE_STACK_KEY
 from torch.utils import _pytree as pytree
 
 from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.base import Exported, Request, parameter_owners, saved_graph
+from onnx_tagger.exporters.absorbed import Absorbed
+from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, saved_graph
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, quiet_run
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import bound_names
@@ -70,7 +71,7 @@ class FxExporter:
         hierarchy = captured.hierarchy
         if request.annotate is not None:
             with report.phase("tag"):
-                hierarchy = _annotate(program.model, request, captured)
+                hierarchy = _annotate(program, request, captured)
         with report.phase("save"):
             _save(program, request.path)
         return Exported(request.path, hierarchy, report.phases, notes)
@@ -166,15 +167,21 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
-def _annotate(model: ir.Model, request: Request, captured: Captured) -> HierarchyMap:
+def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMap:
     """Tag the program's IR: build the graph without payloads, have it tagged, carry the entries over."""
+    model: ir.Model = program.model
     skeleton = _skeleton(model)
     walked = walk(skeleton)
     nodes = _nodes(model)
     if len(nodes) != len(walked.ops):
         raise ExportError(f"the program lists {len(nodes)} nodes, its serialized form {len(walked.ops)}")
-    said = [_said(node, op.node, captured) for node, op in zip(nodes, walked.ops, strict=True)]
     tree = captured.hierarchy
+    absorbed = Absorbed(program.exported_program, nodes)
+    said = []
+    for node, op in zip(nodes, walked.ops, strict=True):
+        tag = _said(node, op.node, captured)
+        more = [found for fx_node in absorbed.by(node) if (found := _from_stack(fx_node, captured)) is not None]
+        said.append(merged([*more, tag], tree, request.merge) if tag is not None and more else tag)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
     finished = request.annotate(skeleton, HierarchyMap(tree.modules, tree.parameters, graph, tree.created_by))
@@ -216,9 +223,22 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
 
 def _said(node: ir.Node, proto: onnx.NodeProto, captured: Captured) -> Tag | None:
     """What the exporter says of a node: the innermost frame of the FX stack, or torch's keys if no FX node is left."""
-    tree = captured.hierarchy
     fx_node = node.meta.get("node")
-    stack = fx_node.meta.get("nn_module_stack") if fx_node is not None else None
+    found = _from_stack(fx_node, captured) if fx_node is not None else None
+    if found is not None:
+        return found
+    tree = captured.hierarchy
+    for claim in claims(proto, ("torch",)):
+        path = _tagged(claim.module or "", tree)
+        if path is not None:
+            return tree.tag(path, Source.EXPORTED)
+    return None
+
+
+def _from_stack(fx_node: torch.fx.Node, captured: Captured) -> Tag | None:
+    """The innermost frame of an FX node's stack, with the number of the call."""
+    tree = captured.hierarchy
+    stack = fx_node.meta.get("nn_module_stack")
     if stack:
         key, (path, _) = list(stack.items())[-1]
         # Sizes that torch reads off the graph's inputs after tracing stand outside of every module: the root's.
@@ -229,10 +249,6 @@ def _said(node: ir.Node, proto: onnx.NodeProto, captured: Captured) -> Tag | Non
             number = key.rpartition("@")[2]
             call = captured.calls.label(found, int(number) if "@" in key and number.isdigit() else 0)
             return tree.tag(found, Source.EXPORTED, call=call)
-    for claim in claims(proto, ("torch",)):
-        found = _tagged(claim.module or "", tree)
-        if found is not None:
-            return tree.tag(found, Source.EXPORTED)
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
@@ -11,6 +12,9 @@ from onnx_tagger.errors import PassError
 from onnx_tagger.passes.base import Pass
 
 GROUP = "onnx_tagger.passes"
+
+# Commas part the options; those in a JSON list or text do not.
+_PAIR = re.compile(r"""(?:\[[^\]]*\]|"[^"]*"|[^,])+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def make_pass(text: str) -> Pass:
     cls = known[name].load()
     fields = [field.name for field in dataclasses.fields(cls)]
     values: dict[str, object] = {}
-    for pair in filter(None, options.split(",")):
+    for pair in _PAIR.findall(options):
         key, equals, value = pair.partition("=")
         if not equals or key not in fields:
             raise PassError(

@@ -125,7 +125,7 @@ class HierarchyMap:
     Raises
     ------
     MapError
-        If two modules share a path or a tag, a parent is missing, or there is no root.
+        If two modules share a path or a tag, a parent is missing or does not hold its child, or there is no root.
     """
 
     modules: tuple[Module, ...]
@@ -146,6 +146,10 @@ class HierarchyMap:
         lost = next((m for m in self.modules if m.path and m.parent not in paths), None)
         if lost is not None:
             raise MapError(f"the map's module {lost.path!r} has the parent {lost.parent!r}, which it does not list")
+        # So no module lies in itself, and every chain of parents ends at the root.
+        astray = next((m for m in self.modules if m.path and m.parent and not m.path.startswith(f"{m.parent}.")), None)
+        if astray is not None:
+            raise MapError(f"the map's module {astray.path!r} does not lie in its parent {astray.parent!r}: it is damaged")
 
     @classmethod
     def load(cls, path: str | Path) -> HierarchyMap:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from onnx_tagger.errors import MapError
 from onnx_tagger.files import replace_file
 from onnx_tagger.hierarchy import FORMAT, FORMAT_VERSION, HierarchyMap, Module, Parameter, SavedGraph, SavedNode
-from onnx_tagger.metadata import SOURCES, Tag
+from onnx_tagger.metadata import SOURCES, Tag, fits
 
 # Bytes of JSON, after decompression. A million nodes take about 300 MB.
 MAX_BYTES = 1 << 30
@@ -292,6 +292,9 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
     )
     parameters = tuple(Parameter(p.name, p.owner, tuple(p.shape), p.dtype, p.digests) for p in record.parameters)
     bare = HierarchyMap(modules, parameters, None, record.created_by, digest)
+    odd = next((m for m in modules if m.tag is not None and not fits(m.tag, m.path)), None)
+    if odd is not None:
+        raise MapError(f"the tag {odd.tag!r} does not fit the module {odd.path!r}; the map is damaged, make it again")
     lost = next((p for p in parameters if p.owner not in bare.by_path), None)
     if lost is not None:
         raise MapError(f"parameter {lost.name!r} has the owner {lost.owner!r}, which the map does not list")

@@ -23,6 +23,8 @@ MODULE = PREFIX + "module"
 SOURCE = PREFIX + "source"
 ORIGINS = PREFIX + "origins"
 CALL = PREFIX + "call"
+# Keys of dialects that were on a node before us and say what we would say: they are not ours to remove.
+FOREIGN = PREFIX + "foreign"
 
 VERSION = PREFIX + "version"
 MAP = PREFIX + "map"
@@ -364,7 +366,8 @@ def also_of(model: onnx.ModelProto) -> tuple[str, ...]:
 def clear_node(node: onnx.NodeProto, also: Iterable[str]) -> bool:
     """Remove what we wrote on a node: our keys, the entries of the dialects `also` behind them, our doc line.
 
-    A dialect's entry is ours if it stands behind our first key and says what our tag says, so a foreign value stays.
+    A dialect's entry is ours if it says what our tag says and is not marked as foreign; its place tells nothing, since
+    tools sort metadata.
 
     Returns
     -------
@@ -372,21 +375,16 @@ def clear_node(node: onnx.NodeProto, also: Iterable[str]) -> bool:
         Whether there was anything.
     """
     changed = False
-    if node.metadata_props:
-        props = node.metadata_props
-        first = next((i for i, entry in enumerate(props) if entry.key.startswith(PREFIX)), None)
-        if first is not None:
-            values = {entry.key: entry.value for entry in props}
-            written = Tag(values.get(MODULE, ""), values.get(TAG, ""), Source.ROOT)
-            ours = set(dialect_entries(written, also))
-            keep = [
-                (entry.key, entry.value)
-                for i, entry in enumerate(props)
-                if not entry.key.startswith(PREFIX) and not (i > first and (entry.key, entry.value) in ours)
-            ]
-            del props[:]
-            add_entries(node, keep)
-            changed = True
+    values = props_of(node) if node.metadata_props else {}
+    if any(key.startswith(PREFIX) for key in values):
+        written = Tag(values.get(MODULE, ""), values.get(TAG, ""), Source.ROOT)
+        foreign = values.get(FOREIGN, "").split(",")
+        ours = {entry for entry in dialect_entries(written, also) if entry[0] not in foreign}
+        entries = ((entry.key, entry.value) for entry in node.metadata_props)
+        keep = [entry for entry in entries if not entry[0].startswith(PREFIX) and entry not in ours]
+        del node.metadata_props[:]
+        add_entries(node, keep)
+        changed = True
     if node.doc_string and DOC_LINE in node.doc_string:
         changed = _clear_doc(node) or changed
     return changed
@@ -407,9 +405,10 @@ def _clear_doc(node: onnx.NodeProto) -> bool:
     keep = [line for line in lines if not line.startswith(DOC_LINE)]
     if len(keep) == len(lines):
         return False
-    text = "\n".join(keep)
-    node.doc_string = text
-    if not text:
+    # A doc string that was there, empty or not, has our line behind a line break; one of our making is our line alone.
+    if keep:
+        node.doc_string = "\n".join(keep)
+    else:
         node.ClearField("doc_string")
     return True
 
@@ -427,10 +426,17 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> None:
     """
     entries = own_entries(tag)
     if also:
-        taken = {entry.key for entry in node.metadata_props}
-        entries += [entry for entry in dialect_entries(tag, also) if entry[0] not in taken]
+        taken = props_of(node)
+        foreign: list[str] = []
+        for name in also:
+            said = DIALECTS[name](tag)
+            entries += [entry for entry in said if entry[0] not in taken]
+            foreign += [key for key, value in said if taken.get(key) == value]
+        if foreign:
+            entries.append((FOREIGN, ",".join(foreign)))
         if "doc_string" in also:
-            node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if node.doc_string else doc_line(tag)
+            had = node.HasField("doc_string")
+            node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if had else doc_line(tag)
     add_entries(node, entries)
 
 

@@ -186,7 +186,7 @@ def export(
     with report.phase("capture"):
         captured = captured_of(model, args, kwargs, digests=tag)
     annotator = _Annotator(dialects, merge, report)
-    request = Request(model, tuple(args), dict(kwargs or {}), target, annotator if tag else None, opset, dynamic)
+    request = Request(model, tuple(args), dict(kwargs or {}), target, annotator if tag else None, opset, dynamic, merge)
     tell("export")
     chosen, exported = export_with(strategy, request, captured)
     report.phases.extend(exported.timings)

@@ -156,13 +156,18 @@ def _node_entries(entries: Iterable[onnx.StringStringEntryProto]) -> bytes:
 
 
 def _doc_string(text: Text) -> bytes:
-    """Encode a doc_string as a field of a node; nothing for an empty one."""
+    """Encode a doc_string as a field of a node."""
     data = _encoded(text)
-    return _DOC_STRING_TAG + length_prefix(len(data)) + data if data else b""
+    return _DOC_STRING_TAG + length_prefix(len(data)) + data
 
 
 def _encoded(text: Text) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
+
+
+def _text_differs(source: onnx.NodeProto, node: onnx.NodeProto) -> bool:
+    """Whether the doc_string has to be written: an empty one that is there is not the same as none."""
+    return source.doc_string != node.doc_string or source.HasField("doc_string") != node.HasField("doc_string")
 
 
 class _Planner:
@@ -215,11 +220,11 @@ class _Planner:
             if marks is None or marks[index]:
                 self._marked(spans[at], spans[at + 1], spans[at + 2], node)
             else:
-                entries, text = node.metadata_props, node.doc_string
+                entries, text = node.metadata_props, node.HasField("doc_string")
                 if entries or text:
                     added = _node_entries(entries)
                     if text:
-                        added += _doc_string(text)
+                        added += _doc_string(node.doc_string)
                     before, value, end = spans[at], spans[at + 1], spans[at + 2]
                     length = end - value
                     replace(before, value, length_prefix(length + len(added), length, value - before))
@@ -241,7 +246,7 @@ class _Planner:
     def _ended_anew(self, before: int, value: int, end: int, node: onnx.NodeProto, source: onnx.NodeProto) -> bool:
         """Plan a node of which nothing but the end changes; False, with nothing planned, if more does."""
         text = b""
-        if source.doc_string != node.doc_string:
+        if _text_differs(source, node):
             if source.HasField("doc_string"):
                 return False
             text = _doc_string(node.doc_string)
@@ -283,17 +288,16 @@ class _Planner:
             raise _reshaped(self.reader, "attributes")
         cut, added = _compare(held, map(_key, source.metadata_props), node.metadata_props)
         bodies = iter(zip(node.attribute, source.attribute, strict=True))
-        changed_text = source.doc_string != node.doc_string
+        changed_text = _text_differs(source, node)
+        dropped = not node.HasField("doc_string")
         entered = self.edits.enter(before, value)
         for one in found:
             if one[0] == wire.ATTRIBUTE_OF_NODE:
                 self._attribute(one, *next(bodies))
             elif one in cut:
                 self.edits.replace(one[2], one[5], b"")
-            elif changed_text and one[0] == wire.DOC_STRING_OF_NODE and one == texts[-1]:
-                # After metadata, and alone, only an earlier splice can have put it there.
-                ours = len(texts) == 1 and bool(held) and held[0][2] < one[2]
-                self._set_text(one, _encoded(node.doc_string), drop=ours)
+            elif changed_text and one[0] == wire.DOC_STRING_OF_NODE and (one == texts[-1] or dropped):
+                self._set_text(one, _encoded(node.doc_string), drop=dropped)
         tail = _node_entries(added) + (_doc_string(node.doc_string) if changed_text and not texts else b"")
         if tail:
             self.edits.replace(end, end, tail)

@@ -13,7 +13,7 @@ import onnx
 
 from onnx_tagger.graph import Walk, operator, walk
 from onnx_tagger.hierarchy import HierarchyMap, Module, SavedGraph, SavedNode
-from onnx_tagger.metadata import MAP, READABLE, Tag, claims, model_value, own_tag, props_of, segments
+from onnx_tagger.metadata import MAP, READABLE, Tag, claims, fits, model_value, own_tag, props_of, segments
 from onnx_tagger.naming import ModuleRow, parent_path
 
 # The one class of torch that both runs by itself and gives its children their keys as names.
@@ -124,5 +124,8 @@ def _from_class_paths(tags: Iterable[str]) -> HierarchyMap | None:
             prefix += "/" + ".".join((name, *keys))
             step = ".".join(unquote(text) for text in (name, *keys))
             path = f"{path}.{step}" if path else step
+            # A tag that is escaped as none of ours is would belong to no path.
+            if not fits(prefix, path):
+                break
             tree.setdefault(path, prefix)
     return HierarchyMap(_linked(tree)) if tree else None

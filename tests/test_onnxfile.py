@@ -70,7 +70,7 @@ def sparse_file(path: Path, size: int) -> bytes:
     tensor += b"\x4a" + varint(size)
     node = onnx.NodeProto(op_type="Identity", input=["w"], output=["y"]).SerializeToString()
     graph = b"\x0a" + varint(len(node)) + node + b"\x2a" + varint(len(tensor) + size) + tensor
-    head = b"\x08\x0a\x3a" + varint(len(graph) + size) + graph
+    head: bytes = b"\x08\x0a\x3a" + varint(len(graph) + size) + graph
     path.write_bytes(head)
     os.truncate(path, len(head) + size)
     return head
@@ -189,7 +189,7 @@ def test_in_place_has_to_be_allowed_through_any_link(source: Path, tmp_path: Pat
     skeleton = read_skeleton(source)
     tag(skeleton)
     for target in (source, tmp_path / "soft.onnx", tmp_path / "hard.onnx", tmp_path / "." / "m.onnx"):
-        with pytest.raises(TaggerError, match="is the input itself.*--in-place"):
+        with pytest.raises(TaggerError, match=r"is the input itself.*--in-place"):
             write_spliced(skeleton, target)
     assert source.read_bytes() == before
     (tmp_path / "hard.onnx").unlink()
@@ -265,9 +265,7 @@ def offset_of_weights(path: Path) -> int:
 
 
 @pytest.mark.parametrize("length", [1, 90, 500, 1300])
-def test_padding_keeps_the_weights_in_step_and_leaves_without_a_trace(
-    length: int, source: Path, tmp_path: Path
-) -> None:
+def test_padding_keeps_weights_in_step_and_leaves_no_trace(length: int, source: Path, tmp_path: Path) -> None:
     skeleton = read_skeleton(source)
     tag(skeleton, "x" * length)
     write_spliced(skeleton, tmp_path / "1.onnx", pad_key=PAD)
@@ -470,7 +468,7 @@ def test_an_initializer_that_is_not_there_or_does_not_fit_is_named() -> None:
 
 def test_paths_of_any_kind_are_sources(source: Path) -> None:
     assert read_skeleton(str(source)).path == source
-    script = "import sys; from onnx_tagger.onnxfile import read_skeleton; print(len(read_skeleton('m.onnx').model.graph.node))"
+    script = "from onnx_tagger.onnxfile import read_skeleton; print(len(read_skeleton('m.onnx').model.graph.node))"
     done = subprocess.run([sys.executable, "-c", script], cwd=source.parent, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "2"
 
@@ -484,3 +482,28 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(FileFormatError, match=what):
             read_skeleton(path)
+
+
+def test_data_files_are_found_wherever_a_tensor_can_be() -> None:
+    places = iter(range(100))
+
+    def far(tensor: onnx.TensorProto) -> None:
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=str(next(places)))
+
+    model = onnx.ModelProto(ir_version=10)
+    training = model.training_info.add()
+    function = model.functions.add(name="f")
+    for graph in (model.graph, training.initialization, training.algorithm, function):
+        attribute = graph.node.add(op_type="Op").attribute.add(name="a")
+        inner = attribute.graphs.add()
+        far(attribute.t)
+        far(attribute.tensors.add())
+        for sparse in (attribute.sparse_tensor, attribute.sparse_tensors.add(), inner.sparse_initializer.add()):
+            far(sparse.values)
+            far(sparse.indices)
+        far(attribute.g.initializer.add())
+    far(function.attribute_proto.add(name="default").t)
+    skeleton = read_skeleton(model.SerializeToString())
+    assert {int(location) for location in skeleton.external} == set(range(next(places)))
+    assert len(skeleton.external) == 4 * 9 + 1

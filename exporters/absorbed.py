@@ -1,0 +1,62 @@
+"""FX operations that an ONNX node does besides its own: those that the exporter's rewriter folded into it.
+
+The rewriter keeps one of several stacks. An operation was folded into a reader if no ONNX node stands for it, data
+flows through it, and it reads parameters of its own (a convolution before a normalisation); without parameters it may
+as well have been a no-op that was dropped (dropout, a cast to the same type), and then it is nobody's work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import onnx_ir as ir
+import torch
+
+
+class Absorbed:
+    """Which operations each ONNX node has taken in.
+
+    Parameters
+    ----------
+    program : torch.export.ExportedProgram
+        What the ONNX graph was made of.
+    nodes : iterable of onnx_ir.Node
+        All nodes of the ONNX graph.
+    """
+
+    def __init__(self, program: torch.export.ExportedProgram, nodes: Iterable[ir.Node]) -> None:
+        self.represented = {node.meta.get("node") for node in nodes}
+        signature = program.graph_signature
+        stored = {*signature.parameters, *signature.buffers, *signature.lifted_tensor_constants}
+        inputs = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        inputs |= signature.inputs_to_lifted_tensor_constants
+        self.parameters: set[torch.fx.Node] = set()
+        self.data: set[torch.fx.Node] = set()
+        for node in program.graph.nodes:
+            if node.op == "placeholder":
+                kept = inputs.get(node.name) in stored
+                (self.parameters if kept else self.data).add(node)
+            elif node.op == "get_attr":
+                self.parameters.add(node)
+            elif any(source in self.data for source in node.all_input_nodes):
+                self.data.add(node)
+            else:
+                # Made of parameters alone, as weight normalisation does: folded into a stored tensor.
+                self.parameters.add(node)
+
+    def by(self, node: ir.Node) -> Iterator[torch.fx.Node]:
+        """The operations that an ONNX node has taken in besides its own."""
+        own = node.meta.get("node")
+        if own is None:
+            return
+        stack, seen = [own], {own}
+        while stack:
+            for source in stack.pop().all_input_nodes:
+                if source in seen or source in self.represented or source not in self.data:
+                    continue
+                if source.op != "call_function":
+                    continue
+                seen.add(source)
+                stack.append(source)
+                if any(other in self.parameters for other in source.all_input_nodes):
+                    yield source

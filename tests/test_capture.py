@@ -1,0 +1,188 @@
+"""The module-usage map: what ran, how often, in which order, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from onnx_tagger.errors import ExportError
+from onnx_tagger.exporters.capture import capture, tensor_digests
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        return torch.relu(self.linear(x)) * scale
+
+
+class Reused(nn.Module):
+    """`twice` runs twice, `direct.linear` without its module's call, `idle` never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice = Block()
+        self.alias = self.twice
+        self.direct = Block()
+        self.blocks = nn.ModuleList([Block()])
+        self.idle = Block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.twice(self.twice(x), scale=2.0)
+        x = self.direct.linear.forward(x)
+        return self.blocks[0](x)
+
+
+X = torch.randn(2, 4)
+
+
+def test_records_path_class_parent_order_calls_and_aliases() -> None:
+    found = capture(Reused().train(), (X,)).hierarchy.by_path
+    assert found[""].class_name == "Reused"
+    assert (found[""].order, found[""].calls, found[""].parent) == (0, 1, None)
+    assert (found["twice"].calls, found["twice"].aliases) == (2, ("alias",))
+    assert found["twice.linear"].parent == "twice"
+    assert (found["idle"].calls, found["idle"].order) == (0, None)
+    assert found["blocks"].tag is None
+    assert found["blocks.0"].tag == "/Reused/Block.0"
+    assert "alias" not in found
+    ran = [module.path for module in sorted(found.values(), key=lambda m: (m.order is None, m.order)) if module.calls]
+    assert ran == ["", "twice", "twice.linear", "direct.linear", "blocks.0", "blocks.0.linear"]
+
+
+def test_a_direct_forward_is_counted_and_known_as_direct() -> None:
+    captured = capture(Reused(), (X,))
+    assert captured.hierarchy.by_path["direct.linear"].calls == 1
+    assert captured.hierarchy.by_path["direct"].calls == 0
+    assert captured.calls.direct == {"direct.linear"}
+
+
+def test_labels_calls_of_what_is_called_more_than_once() -> None:
+    calls = capture(Reused(), (X,)).calls
+    assert calls.label("twice.linear", 0) == ("twice@0.linear",)
+    assert calls.label("twice.linear", 1) == ("twice@1.linear",)
+    assert calls.label("blocks.0.linear", 0) == ()
+    assert calls.label("idle", 0) == ()
+
+
+def test_numbers_calls_within_the_call_around_them() -> None:
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Reused()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(self.inner(x))
+
+    calls = capture(Outer(), (X,)).calls
+    assert [calls.label("inner.twice", i) for i in range(4)] == [
+        ("inner@0.twice@0",),
+        ("inner@0.twice@1",),
+        ("inner@1.twice@0",),
+        ("inner@1.twice@1",),
+    ]
+
+
+def test_parameters_have_owner_shape_dtype_and_digests() -> None:
+    model = Reused()
+    model.register_buffer("steps", torch.arange(3))
+    model.idle.linear.weight = model.twice.linear.weight
+    parameters = {p.name: p for p in capture(model, (X,)).hierarchy.parameters}
+    weight = parameters["twice.linear.weight"]
+    assert (weight.owner, weight.shape, weight.dtype) == ("twice.linear", (4, 4), "float32")
+    assert weight.digests == tensor_digests(model.twice.linear.weight)
+    assert parameters["steps"].dtype == "int64"
+    assert parameters["steps"].owner == ""
+    assert "idle.linear.weight" not in parameters, "a tied weight is listed once, under its first name"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int8, torch.bool])
+def test_digests_know_a_transposed_copy(dtype: torch.dtype) -> None:
+    tensor = (torch.randn(5, 7) * 3).to(dtype)
+    assert tensor_digests(tensor) == tensor_digests(tensor.T.contiguous())
+    assert tensor_digests(tensor)[0] != tensor_digests(torch.zeros_like(tensor))[0]
+
+
+def test_digests_know_a_copy_cast_to_half() -> None:
+    tensor = torch.randn(5, 7)
+    assert tensor_digests(tensor)[1] == tensor_digests(tensor.half())[1]
+    assert tensor_digests(tensor.bfloat16())[1] == tensor_digests(tensor.bfloat16().half())[1]
+
+
+def test_restores_everything_also_when_the_model_raises() -> None:
+    class Raises(Reused):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            super().forward(x)
+            raise RuntimeError("no\nmore")
+
+    model = Raises().train()
+    model.blocks.eval()
+    own = lambda x: x  # noqa: E731 - an instance's own forward must come back as it was
+    model.idle.forward = own
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    state = torch.random.get_rng_state()
+    with pytest.raises(ExportError, match=r"RuntimeError: no\)"):
+        capture(model, (X,))
+    assert model.training
+    assert not model.blocks[0].training
+    assert model.idle.__dict__["forward"] is own
+    assert [path for path, m in model.named_modules() if "forward" in m.__dict__] == ["idle"]
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert torch.backends.mha.get_fastpath_enabled() == fastpath
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_keeps_the_signature_that_models_inspect() -> None:
+    class Inspects(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Block()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert list(inspect.signature(self.block.forward).parameters) == ["x", "scale"]
+            return self.block(x)
+
+    capture(Inspects(), (X,))
+
+
+def test_sees_inside_multihead_attention_and_transformer_encoder() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    found = capture(nn.TransformerEncoder(layer, 2), (torch.randn(2, 3, 8),)).hierarchy.by_path
+    assert found["layers.1.self_attn"].calls == 1
+    assert found["layers.1.linear2"].calls == 1
+
+
+def test_a_scripted_module_is_counted() -> None:
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scripted = torch.jit.script(nn.Linear(4, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.scripted(x)
+
+    module = capture(Holds(), (X,)).hierarchy.by_path["scripted"]
+    assert (module.calls, module.class_name, module.tag) == (1, "Linear", "/Holds/Linear")
+
+
+def test_inputs_that_a_model_fills_stay_as_they_were() -> None:
+    class Fills(nn.Module):
+        def forward(self, x: torch.Tensor, cache: dict[str, torch.Tensor]) -> torch.Tensor:
+            cache["x"] = x
+            return x.add_(1)
+
+    x, cache = torch.zeros(2), {}
+    capture(Fills(), (x, cache))
+    assert cache == {}
+    assert torch.equal(x, torch.zeros(2))
+
+
+def test_equal_models_give_equal_maps() -> None:
+    torch.manual_seed(1)
+    model = Reused()
+    assert capture(model, (X,)).hierarchy == capture(model, (X,)).hierarchy

@@ -1,0 +1,235 @@
+"""Both export strategies on modules that make tagging hard, and `auto`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+import onnx_tagger as ot
+from onnx_tagger.exporters.flatcall import flatten_call
+from onnx_tagger.graph import walk
+from onnx_tagger.metadata import own_tag, props_of
+
+STRATEGIES = ("fx", "htp")
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.linear(x))
+
+
+class Stage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = Block()
+        self.blocks = nn.ModuleList([Block(), Block()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.block(self.block(x)) + 1
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Hard(nn.Module):
+    """Nested reuse, a child called from outside its parent, a Sequential iterated by hand, a direct `.forward()`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Stage()
+        self.second = Stage()
+        self.odd = nn.ModuleDict({"a/b": nn.Linear(4, 4), "50%": nn.Linear(4, 4)})
+        self.row = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Sequential(nn.Linear(4, 4)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(self.first(x))
+        x = self.second.blocks[1](x)
+        x = self.odd["50%"](self.odd["a/b"](x))
+        for module in self.row:
+            x = module(x)
+        return self.second.block.linear.forward(x) * 2
+
+
+EXPECTED = [
+    *(
+        f"Gemm first.{name}.linear first@{k}.{mark}.linear"
+        for k in range(2)
+        for name, mark in (
+            ("block", "block@0"),
+            ("block", "block@1"),
+            ("blocks.0", "blocks.0"),
+            ("blocks.1", "blocks.1"),
+        )
+    ),
+    "Gemm second.blocks.1.linear",
+    "Gemm odd.a/b",
+    "Gemm odd.50%",
+    "Gemm row.0",
+    "Gemm row.2.0",
+    "Gemm second.block.linear",
+]
+
+
+def _tags(path: Path, *types: str) -> list[tuple[str, ot.Tag]]:
+    found = []
+    for op in walk(onnx.load(path)).ops:
+        tag = own_tag(props_of(op.node))
+        assert tag is not None, op.label
+        if not types or op.node.op_type in types:
+            found.append((op.node.op_type, tag))
+    return found
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_right_module_and_call_on_hard_modules(strategy: str, tmp_path: Path) -> None:
+    exported = ot.export(Hard(), (torch.randn(2, 4),), tmp_path / "hard.onnx", strategy=strategy)
+    assert exported.report.by_source["exported"] == exported.report.nodes
+    found = [" ".join([kind, tag.module, *tag.call]) for kind, tag in _tags(exported.path, "Gemm")]
+    assert found == EXPECTED
+    assert [(kind, tag.module) for kind, tag in _tags(exported.path, "Mul", "Sigmoid")] == [
+        ("Sigmoid", "row.1"),
+        ("Mul", ""),
+    ]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_dynamic_shapes_stay_open(strategy: str, tmp_path: Path) -> None:
+    exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy=strategy, dynamic=True)
+    first = onnx.load(exported.path).graph.input[0].type.tensor_type.shape.dim[0]
+    assert first.dim_param
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_opset_is_taken(strategy: str, tmp_path: Path) -> None:
+    exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy=strategy, opset=18)
+    assert onnx.load(exported.path).opset_import[0].version == 18
+    assert exported.report.coverage == 100
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("dialect", ["namespace", "layer_ann", "winml", "doc_string"])
+def test_dialects_are_written_and_stripped(strategy: str, dialect: str, tmp_path: Path) -> None:
+    model, x = Block(), (torch.randn(3, 4),)
+    tagged = ot.export(model, x, tmp_path / "m.onnx", strategy=strategy, also=[dialect])
+    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy=strategy, tag=False)
+    # Torch's own `namespace` is foreign to us: it stays, and is no word of ours.
+    if (strategy, dialect) != ("fx", "namespace"):
+        assert ot.check(tagged.path, tagged.map_path, dialect=dialect).ok
+    ot.strip(tagged.path, tmp_path / "stripped.onnx")
+    assert (tmp_path / "stripped.onnx").read_bytes() == bare.path.read_bytes()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_equal_exports_give_equal_files(strategy: str, tmp_path: Path) -> None:
+    model, x = Hard(), (torch.randn(2, 4),)
+    made = [ot.export(model, x, tmp_path / f"{i}.onnx", strategy=strategy) for i in range(2)]
+    assert made[0].path.read_bytes() == made[1].path.read_bytes()
+    assert made[0].map_path.read_bytes() == made[1].map_path.read_bytes()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_saved_map_tags_the_bare_file_as_the_export_did(strategy: str, tmp_path: Path) -> None:
+    model, x = Hard(), (torch.randn(2, 4),)
+    tagged = ot.export(model, x, tmp_path / "tagged.onnx", strategy=strategy)
+    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy=strategy, tag=False)
+    report = ot.retag(bare.path, tagged.map_path, tmp_path / "retagged.onnx")
+    assert report.by_source["matched"] == report.nodes
+    want = [(kind, tag.module, tag.call) for kind, tag in _tags(tagged.path)]
+    assert [(kind, tag.module, tag.call) for kind, tag in _tags(tmp_path / "retagged.onnx")] == want
+
+
+def test_a_captured_map_reads_torchscript_names(tmp_path: Path) -> None:
+    model, x = Stage(), (torch.randn(2, 4),)
+    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy="htp", tag=False)
+    ot.retag(bare.path, ot.capture(model, x), tmp_path / "retagged.onnx")
+    found = [tag.module for _, tag in _tags(tmp_path / "retagged.onnx", "Gemm")]
+    assert found == ["block.linear", "block.linear", "blocks.0.linear", "blocks.1.linear"]
+
+
+def test_auto_takes_fx_and_says_so(tmp_path: Path) -> None:
+    report = ot.export(Block(), (torch.randn(2, 4),), tmp_path / "m.onnx").report
+    assert report.strategy == "fx"
+    assert report.fallbacks == []
+
+
+class OnlyTraceable(nn.Module):
+    """Asks for a number that torch.export cannot know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = Block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.block(x) if x.sum().item() > -1e9 else x
+
+
+def test_auto_falls_back_to_htp_and_says_why(tmp_path: Path) -> None:
+    exported = ot.export(OnlyTraceable(), (torch.randn(2, 4),), tmp_path / "m.onnx")
+    assert exported.report.strategy == "htp"
+    assert exported.report.fallbacks[0].startswith("auto took htp, since fx: torch.export cannot do it")
+    assert ot.check(exported.path, exported.map_path).ok
+
+
+def test_a_model_that_no_strategy_exports_is_one_sentence(tmp_path: Path) -> None:
+    class Never(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.ops.aten._linalg_eigvals(x).abs() if x.sum().item() > -1e9 else x
+
+    with pytest.raises(ot.TaggerError, match=r"fx: .*; htp: ") as caught:
+        ot.export(Never(), (torch.randn(3, 3),), tmp_path / "m.onnx")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_keyword_and_nested_inputs_keep_their_names(strategy: str, tmp_path: Path) -> None:
+    class Takes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Block()
+
+        def forward(
+            self, x: torch.Tensor, *, pair: tuple[torch.Tensor, torch.Tensor], scale: float = 1.0
+        ) -> torch.Tensor:
+            return self.block(x) * scale + pair[0] - pair[1]
+
+    one = torch.randn(2, 4)
+    kwargs = {"pair": (torch.randn(2, 4), torch.randn(2, 4)), "scale": 2.0}
+    exported = ot.export(Takes(), (one,), tmp_path / "m.onnx", kwargs=kwargs, strategy=strategy)
+    names = [value.name for value in onnx.load(exported.path).graph.input]
+    assert len(names) == 3
+    assert names[0] == "x"
+    assert all("pair" in name for name in names[1:])
+
+
+def test_flatten_call_is_undone_by_rebuild() -> None:
+    class Takes(nn.Module):
+        def forward(self, a: torch.Tensor, b: list[torch.Tensor], flag: bool = False) -> torch.Tensor:
+            return a
+
+    a, b = torch.zeros(1), [torch.ones(1), torch.ones(2)]
+    call = flatten_call(Takes(), (a, b), {"flag": True})
+    assert call.names == ["a", "b_0", "b_1"]
+    args, kwargs = call.rebuild([tensor + 1 for tensor in call.tensors])
+    assert kwargs == {"flag": True}
+    assert torch.equal(args[1][1], torch.full((2,), 2.0))
+
+
+def test_unknown_options_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    for options, words in (
+        ({"strategy": "magic"}, "choose from auto"),
+        ({"also": ["latin"]}, "unknown dialect 'latin'"),
+        ({"path": tmp_path / "no" / "m.onnx"}, "no such folder"),
+    ):
+        path = options.pop("path", tmp_path / "m.onnx")
+        with pytest.raises(ot.TaggerError, match=words):
+            ot.export(Block(), (torch.randn(2, 4),), path, **options)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,298 @@
+"""The file of a map: round trip, equal bytes, schema, limits, and that bad input is always one MapError."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import onnx_tagger
+from onnx_tagger.errors import MapError
+from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter, SavedGraph, SavedNode
+from onnx_tagger.hierarchy_file import digest_of, json_schema, parse_map, read_map, to_json
+from onnx_tagger.metadata import Source
+
+SCHEMA = Path(onnx_tagger.__file__).parent / "hierarchy-map.schema.json"
+
+# What a JSON document may hold in any place.
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
+scalars |= st.sampled_from([-1, 2**31, 2**63, 10**400, "exported", "/Net", "a", "", "onnx-tagger/hierarchy-map"])
+anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3))
+
+
+def make_map() -> HierarchyMap:
+    modules = (
+        Module("", "Net", "/Net", None, 0, 1),
+        Module("a", "ModuleList", None, ""),
+        Module("a.0", "Blk", "/Net/Blk.0", "a", 1, 2, ("tied", "größe")),
+        Module("a.1", "Blk", "/Net/Blk.1", "a"),
+    )
+    parameters = (
+        Parameter("a.0.w", "a.0", (2, 3), "float32", ("0" * 16, "00ff00ff00ff00ff")),
+        Parameter("a.1.s", "a.1", (), "int64", ("f" * 16, "1" * 16)),
+    )
+    bare = HierarchyMap(modules)
+    nodes = [
+        SavedNode("main", "n0", "MatMul", ("x", "w"), ("h",), bare.tag("a.0", Source.EXPORTED, (), ("a.0@1",))),
+        SavedNode("main", "", "com.microsoft::Fused", ("h", ""), ("y",), bare.tag("", Source.INHERITED, ("a.0", "a.1"))),
+        SavedNode("main/If_1.then_branch", "n2", "Add", (), ("z", ""), None),
+    ]
+    graph = SavedGraph(nodes, ("x",), ("y",), {"w": ("a.0",), "unowned": ()})
+    return HierarchyMap(modules, parameters, graph, "onnx-tagger 0, torch 0")
+
+
+def document() -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(to_json(make_map()))
+    return made
+
+
+def refused(data: bytes) -> str:
+    """Parse what must be refused and return the message, which is one line."""
+    with pytest.raises(MapError) as caught:
+        parse_map(data, "m.json")
+    text = str(caught.value)
+    assert text.startswith("m.json: ")
+    assert "\n" not in text
+    assert len(text) < 400
+    return text
+
+
+def refused_json(value: object) -> str:
+    return refused(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("name", ["m.hierarchy.json", "m.hierarchy.json.gz"])
+def test_round_trip(tmp_path: Path, name: str) -> None:
+    made, path = make_map(), tmp_path / name
+    digest = made.save(path)
+    read = HierarchyMap.load(path)
+    assert read == made
+    assert read.digest == digest == digest_of(to_json(made))
+    assert path.read_bytes()[:2] == (b"\x1f\x8b" if name.endswith(".gz") else b'{"')
+
+
+def test_round_trip_without_graph(tmp_path: Path) -> None:
+    made = HierarchyMap(make_map().modules)
+    made.save(tmp_path / "m.json")
+    assert HierarchyMap.load(tmp_path / "m.json") == made
+    assert b'"graph"' not in (tmp_path / "m.json").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["m.json", "m.json.gz"])
+def test_equal_maps_give_equal_bytes(tmp_path: Path, name: str) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        make_map().save(folder / name)
+    assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_a_read_map_is_written_as_it_was(tmp_path: Path) -> None:
+    make_map().save(tmp_path / "m.json")
+    assert to_json(HierarchyMap.load(tmp_path / "m.json")) == (tmp_path / "m.json").read_bytes()
+
+
+def test_gzipped_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_bytes(gzip.compress(to_json(make_map())))
+    assert HierarchyMap.load(tmp_path / "m.json") == make_map()
+
+
+def test_a_name_that_is_no_text_is_refused_on_writing(tmp_path: Path) -> None:
+    with pytest.raises(MapError, match="no valid text"):
+        HierarchyMap((Module("", "Net\ud800", "/Net"),)).save(tmp_path / "m.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_keys_are_left_for_later_versions() -> None:
+    made = document()
+    made["later"] = {"a": [1]}
+    made["modules"][0]["later"] = 1
+    assert parse_map(json.dumps(made).encode(), "m") == make_map()
+
+
+def test_shipped_schema_is_the_generated_one() -> None:
+    command = "python -m onnx_tagger.hierarchy_file > tagger/hierarchy-map.schema.json"
+    assert SCHEMA.read_text(encoding="utf-8") == json_schema(), f"run: {command}"
+
+
+def test_the_schema_accepts_a_saved_map_and_refuses_a_wrong_one() -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    validator.check_schema(schema)
+    check = validator(schema)
+    check.validate(document())
+    for key, value in (("version", 2), ("format", "x"), ("modules", [{}]), ("graph", {"strings": [1]})):
+        assert not check.is_valid({**document(), key: value})
+
+
+@pytest.mark.parametrize(
+    ("data", "phrase"),
+    [
+        (b"", "is no JSON object"),
+        (b"[]", "is no JSON object"),
+        (b"{", "is no JSON object"),
+        (b"\xff\xfe", "is no JSON object"),
+        (b"{}", "has no format, not 'onnx-tagger/hierarchy-map'"),
+        (b'{"format": "x"}', "has the format 'x'"),
+        (b'{"format": ["x"]}', "has the format"),
+        (b"[" * 100_000, "is no JSON object"),
+        (b'{"format": "onnx-tagger/hierarchy-map", "x": ' + b"[" * 100_000, "is no JSON object"),
+    ],
+)
+def test_what_is_no_map(data: bytes, phrase: str) -> None:
+    assert phrase in refused(data)
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", 1.5, None, False, 10**30])
+def test_other_versions(version: object) -> None:
+    assert "this onnx-tagger reads version 1" in refused_json({**document(), "version": version})
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "phrase"),
+    [
+        (("modules",), {}, "modules: "),
+        (("modules", 0, "path"), 1, "modules.0.path"),
+        (("modules", 0, "path"), "b", "no root module"),
+        (("modules", 2, "parent"), "nowhere", "'a.0' has the parent 'nowhere'"),
+        (("modules", 2, "parent"), "a.1", "does not lie in its parent"),
+        (("modules", 3, "tag"), "/Net/Blk.0", "one tag"),
+        (("modules", 3, "tag"), "/Net/Blk.2", "'/Net/Blk.2'"),
+        (("modules", 3, "tag"), "x", "'x'"),
+        (("modules", 3, "path"), "a.0", "two modules by one path"),
+        (("modules", 0, "calls"), -1, "modules.0.calls"),
+        (("modules", 0, "calls"), 2**31, "modules.0.calls"),
+        (("modules", 0, "order"), 1.5, "modules.0.order"),
+        (("parameters", 0, "owner"), "nowhere", "'a.0.w' has the owner 'nowhere'"),
+        (("parameters", 0, "shape"), [2**63], "parameters.0.shape.0"),
+        (("parameters", 0, "digests"), ["0" * 16], "parameters.0.digests"),
+        (("parameters", 0, "digests"), ["0" * 16, "x" * 16], "parameters.0.digests.1"),
+        (("graph", "strings"), [], "a string that the table does not hold"),
+        (("graph", "nodes", "module"), [-2, -1, -1], "graph.nodes.module.0"),
+        (("graph", "nodes", "module"), [-1, -1], "the columns of its nodes differ in length"),
+        (("graph", "nodes", "source"), ["exported"], "the columns of its nodes differ in length"),
+        (("graph", "nodes", "source"), ["x", "x", "x"], "graph.nodes.source.0"),
+        (("graph", "nodes", "op"), [9999] * 3, "a string that the table does not hold"),
+        (("graph", "nodes", "inputs"), [[0], [9999], []], "a string that the table does not hold"),
+        (("graph", "inputs"), [9999], "a string that the table does not hold"),
+        (("graph", "initializers", "owners"), [], "the columns of its initializers differ in length"),
+    ],
+)
+def test_damaged_maps_say_where(place: tuple[str | int, ...], value: object, phrase: str) -> None:
+    made = document()
+    holder: Any = made
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    assert phrase in refused_json(made)
+
+
+def test_an_integer_of_many_digits_is_refused() -> None:
+    data = to_json(make_map()).replace(b'"calls":2', b'"calls":' + b"9" * 10_000)
+    assert "is no JSON object" in refused(data)
+
+
+def test_a_node_of_an_unknown_module_or_origin() -> None:
+    made = document()
+    strings = made["graph"]["strings"]
+    strings[strings.index("a.0")] = "elsewhere"
+    assert "no module 'elsewhere'" in refused_json(made)
+    made = document()
+    made["graph"]["strings"].append("elsewhere")
+    made["graph"]["nodes"]["origins"][1].append(len(made["graph"]["strings"]) - 1)
+    assert "the origin 'elsewhere', which the map does not list" in refused_json(made)
+
+
+def test_a_root_module_of_another_node() -> None:
+    made = document()
+    made["graph"]["nodes"]["module"][0] = made["graph"]["strings"].index("n0")
+    assert "no module 'n0'" in refused_json(made)
+
+
+def test_too_large(tmp_path: Path) -> None:
+    data = to_json(make_map())
+    for name, content in (("m.json", data), ("m.json.gz", gzip.compress(data))):
+        (tmp_path / name).write_bytes(content)
+        assert read_map(tmp_path / name, max_bytes=len(data)) == make_map()
+        with pytest.raises(MapError, match=f"holds more than {len(data) - 1} bytes of JSON"):
+            read_map(tmp_path / name, max_bytes=len(data) - 1)
+
+
+def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "m.json.gz").write_bytes(gzip.compress(b" " * 10_000_000))
+    with pytest.raises(MapError, match="more than 1000 bytes"):
+        read_map(tmp_path / "m.json.gz", max_bytes=1000)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_gzip_damage(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    packed = bytearray(gzip.compress(to_json(make_map()), mtime=0))
+    for at in data.draw(st.lists(st.integers(2, len(packed) - 1), min_size=1, max_size=3, unique=True)):
+        packed[at] ^= data.draw(st.integers(1, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged.json.gz"
+    path.write_bytes(packed[: data.draw(st.integers(2, len(packed)))])
+    try:
+        # Flags and the time stamp in the header may be anything.
+        assert read_map(path) == make_map()
+    except MapError as error:
+        assert "\n" not in str(error)
+
+
+def test_no_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(MapError, match="no such file; a map is saved beside the model at export"):
+        HierarchyMap.load(tmp_path / "m.json")
+    with pytest.raises(MapError, match="cannot be read as a map"):
+        HierarchyMap.load(tmp_path)
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes(data: bytes) -> None:
+    refused(data)
+
+
+@given(anything)
+def test_random_json(value: object) -> None:
+    refused_json(value)
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a JSON document, by the keys that lead to it."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for key, inner in steps for place in places(inner, (*at, key)))]
+
+
+PLACES = places(document())[1:]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.none() | anything), min_size=1, max_size=3), st.booleans())
+def test_random_changes_of_a_map_are_read_or_refused(changes: list[tuple[tuple[Any, ...], object]], drop: bool) -> None:
+    made = copy.deepcopy(document())
+    for place, value in changes:
+        holder: Any = made
+        try:
+            for step in place[:-1]:
+                holder = holder[step]
+            if drop and value is None:
+                del holder[place[-1]]
+            else:
+                holder[place[-1]] = value
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier change took the place away
+    try:
+        read = parse_map(json.dumps(made).encode(), "m.json")
+    except MapError as error:
+        assert "\n" not in str(error)
+        return
+    # What is accepted is whole: it can be asked and written again.
+    for module in read.modules:
+        assert read.chain(module.path)[0] == ""
+    assert parse_map(to_json(read), "again") == read
