@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 import onnx_ir as ir
 import torch
 
+from onnx_tagger.metadata import TORCH_SCOPES, literal_list
+
 
 class Absorbed:
     """Which operations each ONNX node has taken in.
@@ -25,7 +27,8 @@ class Absorbed:
     """
 
     def __init__(self, program: torch.export.ExportedProgram, nodes: Iterable[ir.Node]) -> None:
-        self.represented = {node.meta.get("node") for node in nodes}
+        self.named = {node.name: node for node in program.graph.nodes}
+        self.represented = {self.operation(node) for node in nodes}
         signature = program.graph_signature
         stored = {*signature.parameters, *signature.buffers, *signature.lifted_tensor_constants}
         inputs = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
@@ -44,9 +47,17 @@ class Absorbed:
                 # Made of parameters alone, as weight normalisation does: folded into a stored tensor.
                 self.parameters.add(node)
 
+    def operation(self, node: ir.Node) -> torch.fx.Node | None:
+        """The FX operation that an ONNX node stands for; a rewritten node keeps only its name, in torch's keys."""
+        found = node.meta.get("node")
+        if isinstance(found, torch.fx.Node):
+            return found
+        scopes = literal_list(node.metadata_props.get(TORCH_SCOPES))
+        return self.named.get(scopes[-1]) if scopes else None
+
     def by(self, node: ir.Node) -> Iterator[torch.fx.Node]:
         """The operations that an ONNX node has taken in besides its own."""
-        own = node.meta.get("node")
+        own = self.operation(node)
         if own is None:
             return
         stack, seen = [own], {own}

@@ -179,7 +179,7 @@ def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMa
     absorbed = Absorbed(program.exported_program, nodes)
     said = []
     for node, op in zip(nodes, walked.ops, strict=True):
-        tag = _said(node, op.node, captured)
+        tag = _said(absorbed.operation(node), op.node, captured)
         more = [found for fx_node in absorbed.by(node) if (found := _from_stack(fx_node, captured)) is not None]
         said.append(merged([*more, tag], tree, request.merge) if tag is not None and more else tag)
     graph = saved_graph(walked, said, parameter_owners(tree))
@@ -221,9 +221,8 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
             value.const_value = tensor
 
 
-def _said(node: ir.Node, proto: onnx.NodeProto, captured: Captured) -> Tag | None:
+def _said(fx_node: torch.fx.Node | None, proto: onnx.NodeProto, captured: Captured) -> Tag | None:
     """What the exporter says of a node: the innermost frame of the FX stack, or torch's keys if no FX node is left."""
-    fx_node = node.meta.get("node")
     found = _from_stack(fx_node, captured) if fx_node is not None else None
     if found is not None:
         return found

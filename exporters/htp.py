@@ -2,15 +2,14 @@
 
 While it traces, TorchScript pushes a scope for every module call and derives node names from the part behind ``::``.
 The part before is free: there we put which module it is and which call, so that a scope says exactly where a node came
-from and the exported bytes stay what they would have been. Two functions of torch's private exporter module are wrapped
-for the time of the export: `_setup_trace_module_map`, to put marks into scopes, and `_model_to_graph`, to keep what
-was traced.
+from and the exported bytes stay what they would have been. Three private functions of torch's exporter are wrapped
+for the time of the export: `_setup_trace_module_map`, to put marks into scopes, `_create_jit_graph` and
+`_model_to_graph`, to read the graph as it was traced and as it is written.
 """
 
 from __future__ import annotations
 
 import io
-import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -22,18 +21,16 @@ import torch
 from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.base import Exported, Request, parameter_owners, saved_graph
+from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, saved_graph
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, named_modules, quiet_run
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
+from onnx_tagger.exporters.traced import Mark, Traced, with_mark
 from onnx_tagger.graph import Walk, walk
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
 from onnx_tagger.report import Report
-
-# What is put before `::` in a scope: number of the module in the order of `named_modules`, number of its call.
-_MARK = re.compile(r"\|(\d+)@(\d+)\|")
 
 # TorchScript can write into memory only what protobuf can hold in one message.
 _EMBED_BYTES = 1_800_000_000
@@ -69,7 +66,7 @@ class HtpExporter:
             target = Path(folder) / request.path.name if size > _EMBED_BYTES else None
             with report.phase("export"):
                 try:
-                    data, scopes = _traced(request, target, captured)
+                    data, traced = _traced(request, target, captured)
                 except TaggerError:
                     raise
                 except Exception as error:
@@ -79,14 +76,14 @@ class HtpExporter:
             hierarchy = captured.hierarchy
             if request.annotate is not None:
                 with report.phase("tag"):
-                    hierarchy = _annotate(skeleton, request, captured, scopes, notes)
+                    hierarchy = _annotate(skeleton, request, captured, traced, notes)
             with report.phase("save"):
                 write_spliced(skeleton, request.path)
         return Exported(request.path, hierarchy, report.phases, notes)
 
 
-def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[bytes, list[tuple[str, str]]]:
-    """Export into memory, or to `target`; return the bytes and (kind, scope) of each node in the order of our walk."""
+def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[bytes, Traced]:
+    """Export into memory, or to `target`; return the bytes and what was traced."""
     call = flatten_call(request.model, request.args, request.kwargs)
     buffer = io.BytesIO()
     # The exporter takes a stream, too, which its annotation does not say.
@@ -103,7 +100,7 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
         quiet_run(request.model),
         calls_seen(direct_modules(request.model, captured.calls)),
         _positional(request.model, call),
-        _marked(request.model) as kept,
+        _marked(request.model) as traced,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
@@ -116,7 +113,7 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
             verbose=False,
             **options,
         )
-    return buffer.getvalue(), _scopes(kept[-1]) if kept else []
+    return buffer.getvalue(), traced
 
 
 @contextmanager
@@ -154,18 +151,18 @@ class _CallMap(dict[nn.Module, str]):
             return scope
         call = self.calls.get(number, 0)
         self.calls[number] = call + 1
-        left, colons, right = scope.partition("::")
-        return f"{left}|{number}@{call}|{colons}{right}"
+        return with_mark(scope, (number, call))
 
 
 @contextmanager
-def _marked(model: nn.Module) -> Iterator[list[Any]]:
-    """Have scopes carry module and call while exporting; yields the list that the traced graph is put into."""
+def _marked(model: nn.Module) -> Iterator[Traced]:
+    """Have scopes carry module and call while exporting; yields what is filled with the traced graph."""
     from torch.onnx._internal.torchscript_exporter import utils
 
     numbers = {module: index for index, module in enumerate(named_modules(model))}
     setup, to_graph = utils._setup_trace_module_map, utils._model_to_graph
-    kept: list[Any] = []
+    create = utils._create_jit_graph
+    traced = Traced()
 
     def marking_setup(*args: Any, **kwargs: Any) -> Any:
         result = setup(*args, **kwargs)
@@ -174,44 +171,45 @@ def _marked(model: nn.Module) -> Iterator[list[Any]]:
             torch.jit._trace._trace_module_map = _CallMap(found, numbers)
         return result
 
+    def reading_graph(*args: Any, **kwargs: Any) -> Any:
+        result = create(*args, **kwargs)
+        traced.read_operations(result[0], len(result[1]))
+        return result
+
     def keeping_graph(*args: Any, **kwargs: Any) -> Any:
         result = to_graph(*args, **kwargs)
         kept.append(result[0])
         return result
 
-    utils._setup_trace_module_map, utils._model_to_graph = marking_setup, keeping_graph
+    # The graph lives until the file is written and is changed until then, so its nodes are read at the end.
+    kept: list[Any] = []
+    utils._setup_trace_module_map = marking_setup
+    utils._create_jit_graph, utils._model_to_graph = reading_graph, keeping_graph
     try:
-        yield kept
+        yield traced
+        if kept:
+            traced.read_nodes(kept[-1])
     finally:
-        utils._setup_trace_module_map, utils._model_to_graph = setup, to_graph
-
-
-def _scopes(graph: Any) -> list[tuple[str, str]]:
-    """(operator, scope) of each node and of those in its blocks, depth first."""
-    found: list[tuple[str, str]] = []
-    stack = [iter(list(graph.nodes()))]
-    while stack:
-        node = next(stack[-1], None)
-        if node is None:
-            stack.pop()
-            continue
-        found.append((node.kind().rpartition("::")[2], node.scopeName()))
-        stack.extend(iter(list(block.nodes())) for block in reversed(list(node.blocks())))
-    return found
+        utils._setup_trace_module_map = setup
+        utils._create_jit_graph, utils._model_to_graph = create, to_graph
 
 
 def _annotate(
-    skeleton: Skeleton, request: Request, captured: Captured, scopes: list[tuple[str, str]], notes: list[str]
+    skeleton: Skeleton, request: Request, captured: Captured, traced: Traced, notes: list[str]
 ) -> HierarchyMap:
     """Tag the exported graph with what its scopes say."""
     walked = walk(skeleton.model)
     tree = captured.hierarchy
     exported = [op for op in walked.ops if op.scope.owner is None or not op.scope.name.startswith("function:")]
     said: list[Tag | None] = [None] * len(walked.ops)
-    if [kind for kind, _ in scopes] == [op.node.op_type for op in exported]:
+    if [kind for kind, _ in traced.nodes] == [op.node.op_type for op in exported]:
         paths = list(named_modules(request.model).values())
-        for op, (_, scope) in zip(exported, scopes, strict=True):
-            said[op.id] = _project(scope, paths, captured)
+        marks = [mark for _, mark in traced.nodes]
+        for op, mark in zip(exported, marks, strict=True):
+            said[op.id] = _project(mark, paths, captured)
+        for index, absorbed in traced.absorbers().items():
+            tags = [tag for mark in (marks[index], *absorbed) if (tag := _project(mark, paths, captured)) is not None]
+            said[exported[index].id] = merged(tags, tree, request.merge)
     else:
         notes.append("htp: the traced graph and the file list different nodes; tags come from node names instead")
     _name_parameters(walked, said, tree)
@@ -220,12 +218,11 @@ def _annotate(
     return request.annotate(skeleton.model, HierarchyMap(tree.modules, tree.parameters, graph, tree.created_by))
 
 
-def _project(scope: str, paths: list[str], captured: Captured) -> Tag | None:
-    """The module that a scope's innermost mark means."""
-    marks = _MARK.findall(scope)
-    if not marks:
+def _project(mark: Mark | None, paths: list[str], captured: Captured) -> Tag | None:
+    """The module and call that a mark means."""
+    if mark is None:
         return None
-    number, call = (int(text) for text in marks[-1])
+    number, call = mark
     path = captured.hierarchy.chain(paths[number])[-1]
     return captured.hierarchy.tag(path, Source.EXPORTED, call=captured.calls.label(path, call))
 

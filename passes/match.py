@@ -172,18 +172,24 @@ def _from_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
 
 
 def _step(path: str, part: str, tree: HierarchyMap) -> str | None:
-    """The module below `path` that one part of a scope means: its path from the last attribute that is no number.
+    """The module below `path` that one part of a scope means, which may end with the number of a second call."""
+    found = _below(path, part, tree)
+    stem, _, number = part.rpartition("_")
+    return _below(path, stem, tree) if found is None and number.isdigit() else found
+
+
+def _below(path: str, part: str, tree: HierarchyMap) -> str | None:
+    """The module below `path` that has this path from the last attribute that is no number.
 
     The part may repeat what `path` already says: below ``seq.2``, the part ``seq.2.0`` is the child ``0``.
     """
+    if not part:
+        return None
     atoms = part.split(".")
     for skip in range(len(atoms)):
         module = tree.resolve(".".join([path, *atoms[skip:]] if path else atoms[skip:]))
         if module is not None and _unqualified(module.path) == part:
             return module.path
-    stem, _, number = part.rpartition("_")
-    if stem and number.isdigit():
-        return _step(path, stem, tree)
     return None
 
 

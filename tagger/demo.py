@@ -10,9 +10,9 @@ from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.formats import as_text
 from onnx_tagger.graph import walk
 from onnx_tagger.onnxfile import read_skeleton
-from onnx_tagger.query import module_tree
+from onnx_tagger.query import module_tree, nodes_under
 from onnx_tagger.report import Limits
-from onnx_tagger.views import Screen, counted, show_notes, show_tree
+from onnx_tagger.views import Screen, counted, node_line, show_notes, show_tree
 
 # Small enough to export in seconds, large enough for a tree with repeated layers.
 CONFIG: dict[str, object] = {
@@ -84,7 +84,7 @@ def demo(folder: Path, screen: Screen) -> None:
     saved = pipeline.map_path(exported)
     config.write_text(json.dumps(CONFIG, indent=1) + "\n", encoding="utf-8")
     _export(screen, config, exported)
-    _tree(screen, exported)
+    _look(screen, exported)
 
     _command(screen, _OPTIMISE)
     _optimise(exported, optimised)
@@ -122,10 +122,14 @@ def _export(screen: Screen, config: Path, exported: Path) -> None:
     show_notes(screen, made.report)
 
 
-def _tree(screen: Screen, exported: Path) -> None:
-    _command(screen, f"onnx-tagger tree {exported.name} --map {pipeline.map_path(exported).name}")
-    ctx = pipeline.read_tags(read_skeleton(exported).model, pipeline.load_map(pipeline.map_path(exported)))
-    show_tree(screen, module_tree(ctx), sum(op not in ctx.tags for op in ctx.walk.counted))
+def _look(screen: Screen, exported: Path) -> None:
+    saved = pipeline.map_path(exported)
+    ctx = pipeline.read_tags(read_skeleton(exported).model, pipeline.load_map(saved))
+    _command(screen, f"onnx-tagger tree {exported.name} --map {saved.name} --depth 3")
+    show_tree(screen, module_tree(ctx), sum(op not in ctx.tags for op in ctx.walk.counted), depth=3)
+    path = "encoder.layer.0.attention.self.query"
+    _command(screen, f"onnx-tagger nodes {exported.name} --under {path}")
+    screen.lines(node_line(ctx, op) for op in nodes_under(ctx, path))
 
 
 def _optimise(before: Path, after: Path) -> None:

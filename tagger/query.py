@@ -92,7 +92,7 @@ class Branch:
 
 
 def module_tree(ctx: Context) -> Branch:
-    """Count nodes by module, in the order of the map, or of the nodes where there is none.
+    """Count nodes by module, in the order of a captured map, or of the nodes where there is none.
 
     Parameters
     ----------
@@ -105,16 +105,20 @@ def module_tree(ctx: Context) -> Branch:
         Without a segment; its children are the roots, one unless the tags contradict each other.
     """
     top = Branch("")
-    for module in ctx.hierarchy.modules if ctx.hierarchy is not None else ():
+    tags = [ctx.tags[op] for op in ctx.walk.counted if op in ctx.tags]
+    modules = ctx.hierarchy.modules if ctx.hierarchy is not None else ()
+    # A map that was only read off the nodes of a file has no order of its own.
+    if all(module.order is None for module in modules):
+        for tag in tags:
+            _plant(top, tag.tag)
+    for module in modules:
         if module.tag is not None:
             _plant(top, module.tag)[-1].path = shown_path(module.path, module.tag)
-    for op in ctx.walk.counted:
-        tag = ctx.tags.get(op)
-        if tag is not None:
-            trail = _plant(top, tag.tag)
-            trail[-1].own += 1
-            for branch in trail:
-                branch.total += 1
+    for tag in tags:
+        trail = _plant(top, tag.tag)
+        trail[-1].own += 1
+        for branch in trail:
+            branch.total += 1
     return top
 
 

@@ -1,0 +1,293 @@
+"""Align: fusions, fresh names, inserted and dropped nodes; never a sibling's tag."""
+
+from __future__ import annotations
+
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+
+from onnx_tagger.errors import PassError
+from onnx_tagger.graph import operator, walk
+from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.metadata import Source
+from onnx_tagger.naming import ModuleRow
+from onnx_tagger.passes.align import Align, Merge
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.match import Match
+
+TREE = HierarchyMap.from_rows([ModuleRow(path, "M") for path in ("", "a", "a.x", "a.y", "a.y.deep", "b", "b.z")])
+PATHS = sorted(TREE.by_path)
+
+Result = dict[str, tuple[str, str, tuple[str, ...]]]
+
+
+def parse(text: str) -> list[onnx.NodeProto]:
+    """Make nodes of lines such as ``name: Op x w -> y``; the name and what follows ``@`` may be missing."""
+    nodes = []
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        head, _, outputs = line.partition("@")[0].partition("->")
+        name, _, call = head.rpartition(":")
+        op, *inputs = call.split()
+        domain, _, kind = op.rpartition("/")
+        nodes.append(helper.make_node(kind, inputs, outputs.split(), name, domain=domain))
+    return nodes
+
+
+def modules(text: str) -> list[str | None]:
+    found = [line.partition("@") for line in filter(None, map(str.strip, text.split("\n")))]
+    return [path.strip() if at else None for _, at, path in found]
+
+
+def model(text: str, inputs: str = "in", stored: str = "w b") -> onnx.ModelProto:
+    values = [helper.make_tensor_value_info(name, 1, [1]) for name in inputs.split()]
+    weights = [helper.make_tensor(name, 1, [1], [1.0]) for name in stored.split()]
+    return helper.make_model(helper.make_graph(parse(text), "g", values, [], weights))
+
+
+def map_of(made: onnx.ModelProto, paths: list[str | None], source: Source = Source.EXPORTED) -> HierarchyMap:
+    nodes = [
+        SavedNode(
+            op.scope.name,
+            op.node.name,
+            operator(op.node),
+            tuple(op.node.input),
+            tuple(op.node.output),
+            TREE.tag(path, source) if path is not None else None,
+        )
+        for op, path in zip(walk(made).ops, paths, strict=True)
+    ]
+    stored: dict[str, tuple[str, ...]] = {tensor.name: () for tensor in made.graph.initializer}
+    return HierarchyMap(TREE.modules, (), SavedGraph(nodes, ("in",), (), stored))
+
+
+def align(saved: str, changed: str, merge: Merge = "enclosing", source: Source = Source.EXPORTED, **names: str) -> Result:
+    """Align a changed graph with a saved one whose lines end with ``@module``; results by node name or operator."""
+    tree = map_of(model(saved), modules(saved), source)
+    ctx = PassManager([Match(), Align(merge=merge)], verify=True).run_in(Context(model(changed, **names), tree))
+    return {
+        op.node.name or op.node.op_type: (tag.module, tag.source.label, tag.origins)
+        for op in ctx.ops
+        if (tag := ctx.tags.get(op)) is not None
+    }
+
+
+LINEAR = """
+    matmul: MatMul in w -> h @a.x
+    add:    Add h b -> y @a.x
+"""
+
+
+def test_a_fusion_within_a_module() -> None:
+    assert align(LINEAR, "Gemm in w b -> y") == {"Gemm": ("a.x", "aligned", ())}
+
+
+def test_reshape_gemm_reshape_with_fresh_tensors() -> None:
+    changed = """
+        r1: Reshape in shape -> fresh1
+        gemm: Gemm fresh1 w b -> fresh2
+        r2: Reshape fresh2 shape2 -> y
+    """
+    assert align(LINEAR, changed) == dict.fromkeys(("r1", "gemm", "r2"), ("a.x", "aligned", ()))
+
+
+TWO = """
+    matmul: MatMul in w -> h @a.x
+    add:    Add h b -> y @a.y
+"""
+
+
+def test_a_fusion_of_two_modules_has_both_as_origins() -> None:
+    assert align(TWO, "ms/Fused in w b -> y") == {"Fused": ("a", "aligned", ("a.x", "a.y"))}
+
+
+def test_merge_output_takes_the_surviving_operation_s_tag() -> None:
+    assert align(TWO, "ms/Fused in w b -> y", merge="output") == {"Fused": ("a.y", "aligned", ("a.x", "a.y"))}
+
+
+def test_a_fusion_of_a_module_with_its_child_is_the_module_s() -> None:
+    saved = "MatMul in w -> h @a.y.deep \n Add h b -> y @a.y"
+    assert align(saved, "Gemm in w b -> y") == {"Gemm": ("a.y", "aligned", ("a.y", "a.y.deep"))}
+
+
+def test_a_fusion_across_the_model_is_the_root_s_and_not_a_fallback() -> None:
+    saved = "MatMul in w -> h @a.x \n Add h b -> y @b.z"
+    assert align(saved, "Gemm in w b -> y") == {"Gemm": ("", "aligned", ("a.x", "b.z"))}
+
+
+def test_merge_is_checked() -> None:
+    with pytest.raises(PassError, match="align: merge is 'input', choose 'enclosing' or 'output'"):
+        Align(merge="input")  # type: ignore[arg-type]
+
+
+ACTIVATION = """
+    relu: Relu in -> h @a.x
+    exp:  Exp h -> y @b.z
+"""
+
+
+@pytest.mark.parametrize(
+    "inserted",
+    [
+        "c1: Cast h -> f1",
+        "c1: QuantizeLinear h s z -> q \n c2: DequantizeLinear q s z -> f1",
+        "c1: Cast h -> f0 \n c2: Cast f0 -> f1",
+        "c1: nchwc/ReorderInput h -> f1",
+    ],
+)
+def test_inserted_converters_take_the_producer_of_what_they_convert(inserted: str) -> None:
+    found = align(ACTIVATION, f"relu: Relu in -> h \n {inserted} \n exp: Exp f1 -> y", stored="s z")
+    assert found.pop("relu") == ("a.x", "matched", ())
+    assert found.pop("exp") == ("b.z", "aligned", ())
+    assert set(found.values()) == {("a.x", "aligned", ())}
+    assert len(found) == inserted.count("->")
+
+
+def test_converters_on_a_weight_take_its_consumer() -> None:
+    changed = """
+        dq: DequantizeLinear wq s z -> fw
+        matmul: MatMul in fw -> h
+        add: Add h b -> y
+    """
+    saved = "matmul: MatMul in w -> h @b.z \n add: Add h b -> y @a.x"
+    found = align(saved, changed, stored="wq s z b")
+    assert found["dq"] == ("b.z", "aligned", ())
+    assert found["matmul"][0] == "b.z"
+    assert found["add"] == ("a.x", "matched", ())
+
+
+def test_converters_on_a_graph_input_take_its_consumer() -> None:
+    changed = "cast: Cast in -> f \n relu: Relu f -> h \n exp: Exp h -> y"
+    assert align(ACTIVATION, changed)["cast"] == ("a.x", "aligned", ())
+
+
+def test_quantised_chain() -> None:
+    """What static quantisation makes of MatMul and Relu: every node to the module whose tensor it makes or converts."""
+    saved = "matmul: MatMul in w -> h @a.x \n relu: Relu h -> y @a.y"
+    changed = """
+        q1: QuantizeLinear in s z -> in_q
+        d1: DequantizeLinear in_q s z -> in_d
+        dw: DequantizeLinear wq s z -> w_d
+        matmul: MatMul in_d w_d -> h
+        q2: QuantizeLinear h s z -> h_q
+        d2: DequantizeLinear h_q s z -> h_d
+        relu: Relu h_d -> y
+    """
+    found = {name: path for name, (path, _, _) in align(saved, changed, stored="wq s z").items()}
+    inputs = dict.fromkeys(("q1", "d1", "dw"), "a.x")
+    assert found == {**inputs, "matmul": "a.x", "q2": "a.x", "d2": "a.x", "relu": "a.y"}
+
+
+def test_a_converter_of_the_saved_graph_keeps_its_own_module() -> None:
+    saved = "relu: Relu in -> h @a.x \n cast: Cast h -> c @b.z \n exp: Exp c -> y @b"
+    assert align(saved, "relu: Relu in -> h2 \n cast: Cast h2 -> c \n exp: Exp c -> y")["cast"][0] == "b.z"
+
+
+def test_renamed_tensors_are_told_by_the_node_s_name() -> None:
+    changed = "relu: Relu in -> renamed \n exp: Exp renamed -> y"
+    assert align(ACTIVATION, changed) == {"relu": ("a.x", "aligned", ()), "exp": ("b.z", "aligned", ())}
+
+
+def test_renamed_tensors_and_nodes_are_told_by_the_operator() -> None:
+    changed = "other: Relu in -> renamed \n another: Exp renamed -> y"
+    assert align(ACTIVATION, changed) == {"other": ("a.x", "aligned", ()), "another": ("b.z", "aligned", ())}
+
+
+def test_a_renamed_graph_output_is_told_by_name() -> None:
+    assert align(ACTIVATION, "relu: Relu in -> h \n exp: Exp h -> renamed")["exp"] == ("b.z", "aligned", ())
+    assert "nameless" not in align(ACTIVATION, "relu: Relu in -> h \n nameless: Exp h -> renamed")
+
+
+def test_a_name_with_another_operator_is_another_node() -> None:
+    assert "exp" not in align(ACTIVATION, "relu: Relu in -> h \n exp: Neg h -> renamed")
+
+
+def test_dropped_nodes() -> None:
+    saved = "relu: Relu in -> h @a.x \n drop: Identity h -> i @a.y \n exp: Exp i -> y @b.z"
+    found = align(saved, "relu: Relu in -> h \n exp: Exp h -> y")
+    assert found["relu"] == ("a.x", "matched", ())
+    module, source, origins = found["exp"]
+    assert source == "aligned"
+    assert TREE.encloses(module, "b.z")
+    assert "b.z" in (origins or (module,))
+
+
+def test_folded_producers_count_as_origins() -> None:
+    """Shape arithmetic that was folded into a stored tensor leaves its name alive: it is no work of the reader's."""
+    saved = "c: ConstantOfShape s -> k @a.x \n add: Add in k -> y @b.z"
+    assert align(saved, "add: Add in k -> y", stored="k")["add"] == ("b.z", "matched", ())
+
+
+def test_a_source_of_the_saved_node_that_is_worse_stays() -> None:
+    assert align(LINEAR, "Gemm in w b -> y", source=Source.INHERITED) == {"Gemm": ("a.x", "inherited", ())}
+
+
+def test_origins_that_the_map_does_not_know_tell_nothing() -> None:
+    saved = "MatMul in w -> h @a.x \n Add h b -> y"
+    assert align(saved, "Gemm in w b -> y") == {"Gemm": ("a.x", "aligned", ())}
+    assert align("MatMul in w -> h \n Add h b -> y", "Gemm in w b -> y") == {}
+
+
+def test_a_region_that_the_saved_graph_does_not_have_stays_untagged() -> None:
+    assert align(ACTIVATION, "relu: Relu in -> h \n exp: Exp h -> y \n new: Neg y -> z").keys() == {"relu", "exp"}
+
+
+def test_bodies_are_aligned_too() -> None:
+    def either(text: str) -> onnx.ModelProto:
+        made = model("If c -> y")
+        body = helper.make_graph(parse(text), "t", [], [helper.make_tensor_value_info("i", 1, [1])])
+        made.graph.node[0].attribute.append(helper.make_attribute("then_branch", body))
+        return made
+
+    tree = map_of(either("MatMul in w -> h \n Add h b -> i"), ["a", "a.x", "a.x"])
+    ctx = PassManager([Match(), Align()], verify=True).run_in(Context(either("Gemm in w b -> i"), tree))
+    assert [ctx.tags[op].module for op in ctx.ops] == ["a", "a.x"]
+
+
+def test_without_a_saved_graph_nothing_is_done() -> None:
+    ctx = PassManager([Align()]).run_in(Context(model(LINEAR), TREE))
+    assert ctx.tags == {}
+
+
+@st.composite
+def rewritten_chains(draw: st.DrawFn) -> tuple[onnx.ModelProto, HierarchyMap, list[set[str]]]:
+    """Draw a chain with a module for each node, and a file made of it with the modules whose work each node does.
+
+    Runs of nodes are fused into one; tensors and nodes are renamed; later nodes may read any tensor that is left.
+    """
+    count = draw(st.integers(1, 9))
+    ops = [draw(st.sampled_from(["A", "B", "C"])) for _ in range(count)]
+    paths = [draw(st.sampled_from(PATHS)) for _ in range(count)]
+    ends = sorted({count - 1, *draw(st.sets(st.integers(0, count - 1)))})
+    skips = [draw(st.sampled_from([None, None, *(e for e in ends if e < i)])) for i in range(count)]
+    lines = [
+        f"n{i}: {ops[i]} {f't{i - 1}' if i else 'in'} {f't{skips[i]}' if skips[i] is not None else ''} -> t{i}"
+        for i in range(count)
+    ]
+    exported = model("\n".join(lines))
+    new, truth, start = [], [], 0
+    names = {end: f"fresh{end}" if end < count - 1 and draw(st.booleans()) else f"t{end}" for end in ends}
+    for end in ends:
+        members = range(start, end + 1)
+        inputs = [names[start - 1] if start else "in"]
+        inputs += [names[skip] for i in members if (skip := skips[i]) is not None and skip < start]
+        op = ops[end] if start == end else "Fused"
+        name = draw(st.sampled_from([f"n{end}", f"n{start}", "", "renamed"]))
+        new.append(f"{name}: {op} {' '.join(inputs)} -> {names[end]}")
+        truth.append({paths[i] for i in members})
+        start = end + 1
+    return model("\n".join(new)), map_of(exported, list(paths)), truth
+
+
+@settings(max_examples=300)
+@given(rewritten_chains())
+def test_never_a_sibling_s_tag(drawn: tuple[onnx.ModelProto, HierarchyMap, list[set[str]]]) -> None:
+    made, tree, truth = drawn
+    ctx = PassManager([Match(), Align()], verify=True).run_in(Context(made, tree))
+    for op, paths in zip(ctx.ops, truth, strict=True):
+        tag = ctx.tags[op]
+        assert all(tree.encloses(tag.module, path) for path in paths)
+        assert paths <= set(tag.modules)
+        assert tag.source >= Source.MATCHED
