@@ -147,7 +147,8 @@ def capture(
         args, kwargs = copy.deepcopy((tuple(args), dict(kwargs or {})))
     except (TypeError, RuntimeError):
         args, kwargs = tuple(args), dict(kwargs or {})
-    with quiet_run(model), recorded(paths, log):
+    # Control flow compiles its branches, where calls cannot be noted; here they run as they are written.
+    with quiet_run(model), torch.compiler.set_stance("force_eager"), recorded(paths, log):
         try:
             model(*args, **kwargs)
         except Exception as error:

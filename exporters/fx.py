@@ -5,28 +5,21 @@ The one private name of torch used here is the key of the stack that it gives to
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 import torch
-from torch import nn
 from torch._export.passes._node_metadata_hook import _EMPTY_NN_MODULE_STACK_KEY
-from torch.utils import _pytree as pytree
 
-from onnx_tagger.errors import ExportError, TaggerError
+from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.absorbed import Absorbed
 from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, saved_graph
-from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, quiet_run
-from onnx_tagger.exporters.direct import calls_seen
-from onnx_tagger.exporters.flatcall import bound_names
+from onnx_tagger.exporters.capture import Captured
+from onnx_tagger.exporters.program import make_program
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import EXPORT_ROOT, Source, Tag, claims
@@ -37,8 +30,6 @@ _SKELETON_BYTES = 1024
 
 # protobuf cannot hold more in one file; the rest of the model needs room, too.
 _EMBED_BYTES = 1_800_000_000
-
-_NOISY = ("torch.onnx", "torch._export", "onnxscript", "onnx_ir")
 
 
 class FxExporter:
@@ -67,7 +58,7 @@ class FxExporter:
         report = Report()
         notes: list[str] = []
         with report.phase("export"):
-            program = _program(request, captured, notes)
+            program = make_program(request, captured, notes)
         hierarchy = captured.hierarchy
         if request.annotate is not None:
             with report.phase("tag"):
@@ -75,96 +66,6 @@ class FxExporter:
         with report.phase("save"):
             _save(program, request.path)
         return Exported(request.path, hierarchy, report.phases, notes)
-
-
-def _program(request: Request, captured: Captured, notes: list[str]) -> Any:
-    """Export; a model whose views need gradients off is tried once more so."""
-    try:
-        return _export(request, captured)
-    except Exception as error:
-        frozen = [p for p in request.model.parameters() if p.requires_grad]
-        if not frozen or isinstance(error, TaggerError):
-            raise _explained(error) from error
-        try:
-            with _without_gradients(frozen):
-                program = _export(request, captured)
-        except Exception:  # noqa: BLE001 - whatever the second try says, the first reason is the one to tell
-            raise _explained(error) from error
-        notes.append(f"fx: exported with requires_grad switched off for the export, since: {_reason(error)}")
-        return program
-
-
-def _export(request: Request, captured: Captured) -> Any:
-    options: dict[str, Any] = {}
-    if request.opset is not None:
-        options["opset_version"] = request.opset
-    if request.dynamic:
-        options["dynamic_shapes"] = _dynamic_shapes(request)
-    direct = direct_modules(request.model, captured.calls)
-    with quiet_run(request.model), calls_seen(direct), _quiet():
-        program = torch.onnx.export(
-            request.model, request.args, kwargs=dict(request.kwargs), dynamo=True, verbose=False, **options
-        )
-    if program is None:
-        raise ExportError("torch.onnx.export returned no program")
-    return program
-
-
-def _dynamic_shapes(request: Request) -> dict[str, Any]:
-    """Every dimension of every tensor is left to torch, which fixes those that the model needs fixed."""
-
-    def open_dims(leaf: object) -> object:
-        return dict.fromkeys(range(leaf.ndim), torch.export.Dim.AUTO) if isinstance(leaf, torch.Tensor) else None
-
-    names = bound_names(request.model, request.args, request.kwargs)
-    values = (*request.args, *request.kwargs.values())
-    return {name: pytree.tree_map(open_dims, value) for name, value in zip(names, values, strict=True)}
-
-
-@contextmanager
-def _without_gradients(parameters: list[nn.Parameter]) -> Iterator[None]:
-    try:
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch's progress and deprecation notes out of our streams."""
-    loggers = [logging.getLogger(name) for name in (*_NOISY, *_below(_NOISY))]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.CRITICAL)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _below(names: tuple[str, ...]) -> list[str]:
-    """Loggers that exist below the given ones: some set a level of their own."""
-    prefixes = tuple(name + "." for name in names)
-    return [name for name in logging.Logger.manager.loggerDict if name.startswith(prefixes)]
-
-
-def _explained(error: Exception) -> Exception:
-    return error if isinstance(error, TaggerError) else ExportError(f"torch.export cannot do it: {_reason(error)}")
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause."""
-    seen: set[int] = set()
-    while error.__cause__ is not None and id(error) not in seen:
-        seen.add(id(error))
-        error = error.__cause__
-    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMap:

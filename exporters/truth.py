@@ -129,6 +129,7 @@ def observe(model: nn.Module, args: Sequence[object], kwargs: Mapping[str, objec
     recorder = _Recorder(log)
     with (
         quiet_run(model),
+        torch.compiler.set_stance("force_eager"),
         recorded(named_modules(model), log),
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
         recorder,
