@@ -23,11 +23,13 @@ class Absorbed:
     program : torch.export.ExportedProgram
         What the ONNX graph was made of.
     nodes : iterable of onnx_ir.Node
-        All nodes of the ONNX graph.
+        All nodes of the ONNX graph, those of the main graph first.
     """
 
     def __init__(self, program: torch.export.ExportedProgram, nodes: Iterable[ir.Node]) -> None:
-        self.named = {node.name: node for node in program.graph.nodes}
+        nodes = list(nodes)
+        self.main = nodes[0].graph if nodes else None
+        self.named: dict[str, torch.fx.Node] = {node.name: node for node in program.graph.nodes}
         self.represented = {self.operation(node) for node in nodes}
         signature = program.graph_signature
         stored = {*signature.parameters, *signature.buffers, *signature.lifted_tensor_constants}
@@ -50,8 +52,11 @@ class Absorbed:
     def operation(self, node: ir.Node) -> torch.fx.Node | None:
         """The FX operation that an ONNX node stands for; a rewritten node keeps only its name, in torch's keys."""
         found = node.meta.get("node")
+        if node.graph is not self.main:
+            # Names of operations are unique in one graph only.
+            return found if isinstance(found, torch.fx.Node) else None
         if isinstance(found, torch.fx.Node):
-            return found
+            return self.named.get(found.name, found)
         scopes = literal_list(node.metadata_props.get(TORCH_SCOPES))
         return self.named.get(scopes[-1]) if scopes else None
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import onnx
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnx_tagger.errors import require
@@ -99,7 +100,12 @@ class Judgement:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps what each ATen operation makes, with the module that runs."""
+    """Keeps what each ATen operation makes, with the module that runs.
+
+    Of control flow it sees the result alone: what runs in branches and loops is out of a mode's sight.
+    """
+
+    supports_higher_order_operators = True
 
     def __init__(self, log: CallLog) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -110,9 +116,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        returns = func._schema.returns
+        returns: Sequence[Any] = func._schema.returns if isinstance(func, torch._ops.OpOverload) else ()
         view = bool(returns) and returns[0].alias_info is not None and not returns[0].alias_info.is_write
-        for tensor in out if isinstance(out, (tuple, list)) else (out,):
+        for tensor in pytree.tree_leaves(out):
             if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.numel() > 1:
                 # A copy, since later in-place operations change what is kept.
                 values = np.sort(tensor.detach().to(torch.float32).reshape(-1).numpy().copy())

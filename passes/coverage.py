@@ -54,6 +54,10 @@ class Coverage(Pass):
         report.tags = count_tags([tag.tag for tag in found])
         report.origins = sum(len(tag.origins) > 1 for tag in found)
         report.failures = []
+        report.weak = {
+            source.label: [op.label for op in counted if op in tags and tags[op].source is source]
+            for source in (Source.INHERITED, Source.ROOT)
+        }
         report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited))
         for scope in ctx.walk.scopes:
             if not scope.called and scope.owner is None:

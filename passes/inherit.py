@@ -46,6 +46,9 @@ class Inherit(Pass):
         before = len(ctx.tags)
         sweep = _Sweep(ctx, tree, ctx.get(DataFlow))
         sweep.main()
+        if self.fallback:
+            # Before the functions: a call site that gets the root counts among theirs.
+            sweep.rest()
         by_family: dict[str, list[Op]] = {}
         for op in ctx.ops:
             if op.scope.family != MAIN:
@@ -53,8 +56,6 @@ class Inherit(Pass):
         for key in functions_in_call_order(ctx.walk):
             name = ctx.walk.functions[key].name
             sweep.function(by_family.get(name, ()), ctx.walk.calls[key])
-        if self.fallback:
-            sweep.rest()
         return len(ctx.tags) - before
 
 
@@ -117,20 +118,21 @@ class _Sweep:
         self.tags[op] = self.tree.tag(module, Source.INHERITED, origins)
 
     def function(self, ops: Iterable[Op], sites: Iterable[Op]) -> None:
-        """Tag the untagged nodes of a function with the union of its call sites."""
-        tags = [self.tags[site] for site in sites if site in self.tags]
-        if not tags:
+        """Tag the untagged nodes of a function with the union of its call sites, if all of them are known."""
+        tags = [self.tags.get(site) for site in sites if site.scope.called]
+        known = [tag for tag in tags if tag is not None]
+        if not known or len(known) < len(tags):
             return
-        origins = {path for tag in tags for path in tag.modules}
-        source = max(tag.source for tag in tags)
+        origins = {path for tag in known for path in tag.modules}
+        source = max(tag.source for tag in known)
         tag = self.tree.tag(self.tree.enclosing(origins), source, origins)
         for op in ops:
             if op not in self.tags:
                 self.tags[op] = tag
 
     def rest(self) -> None:
-        """Give what is left the root."""
+        """Give what is left in the main graph and its bodies the root."""
         root = self.tree.tag("", Source.ROOT)
         for op in self.ops:
-            if op not in self.tags and op.scope.called:
+            if op not in self.tags and op.scope.family == MAIN:
                 self.tags[op] = root

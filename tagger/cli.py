@@ -48,9 +48,10 @@ def run(args: Sequence[str]) -> int:
     settings.debug, settings.quiet = "--debug" in args, False
     _mend_streams()
     try:
-        code = _invoke(_hoisted(args))
+        # Releases of typer disagree on the exit code of a bare call; nothing was done, so it is wrong usage.
+        code = _invoke(_hoisted(args) or ["--help"])
         sys.stdout.flush()
-        return code
+        return code if args else 2
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -96,8 +97,6 @@ def _explain(error: Exception) -> int:
     """Say in a sentence what is wrong, or show the traceback with --debug, and return the exit code."""
     if isinstance(error, _UsageError):
         text = getattr(error, "format_message", error.__str__)()
-        if not text:  # typer has shown the help already
-            return 2
         sentence = f"{text.rstrip('.')}; see --help"
     elif settings.debug:
         traceback.print_exception(error)

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="onnx-tagger",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

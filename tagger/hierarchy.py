@@ -149,7 +149,9 @@ class HierarchyMap:
         # So no module lies in itself, and every chain of parents ends at the root.
         astray = next((m for m in self.modules if m.path and m.parent and not m.path.startswith(f"{m.parent}.")), None)
         if astray is not None:
-            raise MapError(f"the map's module {astray.path!r} does not lie in its parent {astray.parent!r}: it is damaged")
+            raise MapError(
+                f"the map's module {astray.path!r} does not lie in its parent {astray.parent!r}: it is damaged"
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> HierarchyMap:

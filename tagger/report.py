@@ -62,6 +62,8 @@ class Report:
         Tagged nodes by source; all counted nodes by graph, body and function.
     untagged : list of str
         Ids of nodes without a tag, such as ``main/If_3.then_branch#4 Add``.
+    weak : dict
+        Source to ids of nodes, for the sources that a limit may name; not part of the JSON.
     tags : dict
         Tag to number of nodes.
     origins : int
@@ -85,6 +87,7 @@ class Report:
     by_graph: dict[str, int] = field(default_factory=dict)
     untagged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    weak: dict[str, list[str]] = field(default_factory=dict, repr=False)
     tags: dict[str, int] = field(default_factory=dict)
     origins: int = 0
     strategy: str | None = None
@@ -103,16 +106,18 @@ class Report:
         """Set `ok` and append a sentence to `failures` for each limit that does not hold."""
         missing = self.nodes - self.tagged
         if self.tagged * 100 < limits.min_coverage * self.nodes:
-            first = ", ".join(self.untagged[:5]) + (", ..." if missing > 5 else "")
             self.failures.append(
-                f"{missing} of {self.nodes} nodes have no tag, at least {limits.min_coverage:g} % must: {first}"
+                f"{missing} of {self.nodes} nodes have no tag, at least {limits.min_coverage:g} % must: "
+                f"{_first(self.untagged)}"
             )
         root = self.by_source[Source.ROOT.label]
         if root > limits.max_root:
-            self.failures.append(f"{root} nodes got only the root as a fallback, at most {limits.max_root} may")
+            first = _first(self.weak.get(Source.ROOT.label, ()))
+            self.failures.append(f"{root} nodes got only the root as fallback, at most {limits.max_root} may: {first}")
         inherited = self.by_source[Source.INHERITED.label]
         if limits.max_inherited is not None and inherited > limits.max_inherited:
-            self.failures.append(f"{inherited} nodes inherited their tag, at most {limits.max_inherited} may")
+            first = _first(self.weak.get(Source.INHERITED.label, ()))
+            self.failures.append(f"{inherited} nodes inherited their tag, at most {limits.max_inherited} may: {first}")
         self.ok = not self.failures
 
     @contextmanager
@@ -159,6 +164,11 @@ class Report:
         return f"{shown_share(self.tagged, self.nodes)} of {self.nodes} nodes tagged" + (
             f" ({', '.join(parts)})" if parts else ""
         )
+
+
+def _first(ids: Sequence[str], count: int = 5) -> str:
+    """The first ids of a list, for a sentence."""
+    return ", ".join(ids[:count]) + (", ..." if len(ids) > count else "")
 
 
 def shown_share(part: int, whole: int) -> str:

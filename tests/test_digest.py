@@ -43,7 +43,9 @@ def test_how_often_a_value_occurs_counts() -> None:
     assert value_digests(one)[0] != value_digests(other)[0]
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int32", "int64", "float16", "float32", "float64", "complex128"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint16", "int32", "int64", "float16", "float32", "float64", "complex128"]
+)
 def test_every_width_has_a_digest(dtype: str) -> None:
     values = np.arange(7).astype(dtype)
     first, second = value_digests(values)

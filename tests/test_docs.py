@@ -1,7 +1,7 @@
 """README and docs are run: Python blocks are executed, console blocks typed into a shell and their output compared.
 
-In expected output ``...`` stands for anything. A block behind a comment ``<!-- not run: why -->`` is left out. Blocks of
-one file share a folder and, if Python, a namespace.
+In expected output ``...`` stands for anything. A block behind ``<!-- not run: why -->`` is left out. Blocks of one
+file share a folder and, if Python, a namespace.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LEFT_OUT = re.compile(r"<!-- not run: .+? -->\s*\Z")
+MADE = re.compile(r"<!-- made by: (?P<command>.+?) -->\n(?P<text>(?:\|.*\n)+)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -48,7 +49,10 @@ def _commands(text: str) -> list[tuple[str, str]]:
 
 def _run(command: str, expected: str, folder: Path, where: str) -> None:
     code = int(match[1]) if (match := re.search(r"#\s*exits (\d)\s*$", command)) else 0
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "120"}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "120",
+    }
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
     )
@@ -74,6 +78,12 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         elif kind == "console":
             for command, expected in _commands(text):
                 _run(command, expected, tmp_path, where)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_what_their_command_prints(page: Path) -> None:
+    for match in MADE.finditer(page.read_text("utf-8")):
+        _run(match["command"], match["text"], ROOT, page.name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,4 +1,4 @@
-"""The forms of a check's verdict: what they say, that a machine can read them, and that nothing in a model breaks them."""
+"""The forms of a check's verdict: what they say, that machines can read them, that no text in a model breaks them."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -14,7 +14,11 @@ BODY = "main/If_3.then_branch"
 
 
 def report_of(
-    nodes: int = 4, untagged: tuple[str, ...] = (), problems: tuple[str, ...] = (), limits: Limits | None = None, **sources: int
+    nodes: int = 4,
+    untagged: tuple[str, ...] = (),
+    problems: tuple[str, ...] = (),
+    limits: Limits | None = None,
+    **sources: int,
 ) -> Report:
     report = Report(nodes=nodes, tagged=nodes - len(untagged), untagged=list(untagged))
     report.by_source |= sources
@@ -92,8 +96,7 @@ def test_graph_names_may_look_like_ids() -> None:
 
 def test_github_says_ok_in_a_notice() -> None:
     assert as_github("a,b:c.onnx", OK, Limits()) == (
-        "::notice file=a%2Cb%3Ac.onnx,title=onnx-tagger check::"
-        "a,b:c.onnx: ok, 100 %25 of 4 nodes tagged (exported 4)"
+        "::notice file=a%2Cb%3Ac.onnx,title=onnx-tagger check::a,b:c.onnx: ok, 100 %25 of 4 nodes tagged (exported 4)"
     )
 
 

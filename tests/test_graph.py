@@ -12,9 +12,10 @@ from onnx_tagger.graph import MAX_DEPTH, callee, functions_in_call_order, operat
 Node = onnx.NodeProto
 
 
-def node(op: str, inputs: str = "", outputs: str = "", **attributes: object) -> Node:
-    """Make a node from space-separated tensor names."""
-    domain, overload = attributes.pop("domain", None), attributes.pop("overload", None)
+def node(
+    op: str, inputs: str = "", outputs: str = "", domain: str = "", overload: str = "", **attributes: object
+) -> Node:
+    """Make a node from space-separated tensor names, with its attributes in this order."""
     made: Node = helper.make_node(op, inputs.split(), outputs.split(), domain=domain, overload=overload)
     made.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
     return made
@@ -137,7 +138,9 @@ def test_functions_come_last_and_are_called_from_bodies() -> None:
 
 def test_functions_never_called_are_not_counted() -> None:
     dead = function("dead", node("If", "c", "d", then_branch=graph(call("deader"))))
-    walked = walk(model(node("Add"), call("f"), functions=(function("f", node("Mul")), dead, function("deader", node("Exp")))))
+    walked = walk(
+        model(node("Add"), call("f"), functions=(function("f", node("Mul")), dead, function("deader", node("Exp"))))
+    )
     assert [op.label for op in walked.counted] == ["main#0 Add", "main#1 f", "function:my.f#0 Mul"]
     assert [scope.name for scope in walked.scopes if not scope.called] == [
         "function:my.dead",

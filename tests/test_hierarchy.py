@@ -137,7 +137,8 @@ def test_no_tag_for_what_has_none(tree: HierarchyMap, path: str) -> None:
 
 def test_from_rows_skips_gaps() -> None:
     tree = HierarchyMap.from_rows([ModuleRow("a.list.0", "Blk"), ModuleRow("a", "A"), ModuleRow("", "Net")])
-    assert [(m.path, m.parent, m.tag) for m in tree.modules][0] == ("", None, "/Net")
+    root = tree.modules[0]
+    assert (root.path, root.parent, root.tag) == ("", None, "/Net")
     assert tree.by_path["a.list.0"].parent == "a"
     assert tree.by_path["a.list.0"].tag == "/Net/A/Blk.0"
     assert tree.by_tag["/Net/A/Blk.0"].path == "a.list.0"

@@ -38,7 +38,9 @@ def add(parent: nn.Module, name: str, child: nn.Module) -> None:
         parent.add_module(name, child)
 
 
-keys = st.sampled_from(ODD) | st.text(st.characters(exclude_characters=".", exclude_categories=["Cs"]), min_size=1, max_size=3)
+keys = st.sampled_from(ODD) | st.text(
+    st.characters(exclude_characters=".", exclude_categories=["Cs"]), min_size=1, max_size=3
+)
 class_names = st.sampled_from(CLASSES) | st.text(
     st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=3
 )
@@ -56,7 +58,11 @@ def trees(draw: st.DrawFn) -> nn.Module:
         if kind == "alias" and made:
             return draw(st.sampled_from(made))
         left -= 1
-        grow: dict[str, Callable[[], nn.Module]] = {"list": nn.ModuleList, "dict": nn.ModuleDict, "sequential": nn.Sequential}
+        grow: dict[str, Callable[[], nn.Module]] = {
+            "list": nn.ModuleList,
+            "dict": nn.ModuleDict,
+            "sequential": nn.Sequential,
+        }
         new = grow.get(kind, lambda: module(draw(class_names)))()
         for index in range(draw(st.integers(0, 3))):
             if left <= 0:
@@ -112,7 +118,9 @@ def test_one_segment_for_each_module_with_forward_on_the_way(model: nn.Module) -
         outer = tree.chain(found.path)[:-1]
         assert not outer or found.tag.startswith(f"{tree.by_path[outer[-1]].tag}/")
         if found.parent in keyed:
-            assert parts[-1][1][-1:] == tuple(part.replace("%", "%25").replace("/", "%2F") for part in [found.path.split(".")[-1]])
+            assert parts[-1][1][-1:] == tuple(
+                part.replace("%", "%25").replace("/", "%2F") for part in [found.path.split(".")[-1]]
+            )
 
 
 @settings(max_examples=60)
@@ -174,9 +182,26 @@ def test_a_grown_segment_that_meets_another_grows_both() -> None:
     assert tags["holder.x"] == "/Net/Blk.holder.x"
 
 
+def test_no_more_parts_than_needed() -> None:
+    down, up = nn.ModuleList([module("Blk")]), nn.ModuleList([module("Blk")])
+    tags = tags_of(module("Net", path=nn.ModuleDict({"down": down, "up": up})))
+    assert tags["path.down.0"] == "/Net/Blk.down.0"
+    assert tags["path.up.0"] == "/Net/Blk.up.0"
+
+
+def test_a_container_that_is_not_listed_keys_its_children_too() -> None:
+    rows = [ModuleRow("", "Net"), ModuleRow("layers.0", "Blk"), ModuleRow("head", "Linear")]
+    assert class_paths(rows) == {"": "/Net", "layers.0": "/Net/Blk.0", "head": "/Net/Linear"}
+
+
 def test_a_sequential_runs_and_keys_its_children() -> None:
     tags = tags_of(module("Net", seq=nn.Sequential(nn.Linear(1, 1), nn.ReLU())))
-    assert tags == {"": "/Net", "seq": "/Net/Sequential", "seq.0": "/Net/Sequential/Linear.0", "seq.1": "/Net/Sequential/ReLU.1"}
+    assert tags == {
+        "": "/Net",
+        "seq": "/Net/Sequential",
+        "seq.0": "/Net/Sequential/Linear.0",
+        "seq.1": "/Net/Sequential/ReLU.1",
+    }
 
 
 def test_odd_characters_are_escaped() -> None:

@@ -71,8 +71,7 @@ def test_failures_name_nodes() -> None:
     report = counted(8, 1)
     report.judge(Limits())
     assert report.failures == [
-        "7 of 8 nodes have no tag, at least 100 % must: "
-        "main#0 Add, main#1 Add, main#2 Add, main#3 Add, main#4 Add, ..."
+        "7 of 8 nodes have no tag, at least 100 % must: main#0 Add, main#1 Add, main#2 Add, main#3 Add, main#4 Add, ..."
     ]
 
 
@@ -119,7 +118,14 @@ def test_split_shows_the_sources() -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "text"),
-    [(0, 3, "0.0 %"), (1, 3, "33.3 %"), (2, 3, "66.6 %"), (999_999, 1_000_000, "99.9 %"), (3, 3, "100 %"), (0, 0, "100 %")],
+    [
+        (0, 3, "0.0 %"),
+        (1, 3, "33.3 %"),
+        (2, 3, "66.6 %"),
+        (999_999, 1_000_000, "99.9 %"),
+        (3, 3, "100 %"),
+        (0, 0, "100 %"),
+    ],
 )
 def test_shown_shares_round_down(part: int, whole: int, text: str) -> None:
     assert shown_share(part, whole) == text

@@ -132,7 +132,18 @@ def test_class_paths_of_a_dialect() -> None:
 
 
 def test_class_paths_fit_their_paths_whatever_they_hold() -> None:
-    odd = ["/Net/A%2EB.0", "/Net/A/B", "/Net/A.B", "/Net/%41", "/Net/%FF.x", "/Net/A.%2Fx", "/Net/%", "/Net/A.", "/Net/C.%41", "/Net/C.%41/D"]
+    odd = [
+        "/Net/A%2EB.0",
+        "/Net/A/B",
+        "/Net/A.B",
+        "/Net/%41",
+        "/Net/%FF.x",
+        "/Net/A.%2Fx",
+        "/Net/%",
+        "/Net/A.",
+        "/Net/C.%41",
+        "/Net/C.%41/D",
+    ]
     tree = hierarchy_of_model(model(*({metadata.WINML_TAG: tag} for tag in odd)))
     assert tree is not None
     for path, tag in tags(tree).items():

@@ -63,7 +63,9 @@ def map_of(made: onnx.ModelProto, paths: list[str | None], source: Source = Sour
     return HierarchyMap(TREE.modules, (), SavedGraph(nodes, ("in",), (), stored))
 
 
-def align(saved: str, changed: str, merge: Merge = "enclosing", source: Source = Source.EXPORTED, **names: str) -> Result:
+def align(
+    saved: str, changed: str, merge: Merge = "enclosing", source: Source = Source.EXPORTED, **names: str
+) -> Result:
     """Align a changed graph with a saved one whose lines end with ``@module``; results by node name or operator."""
     tree = map_of(model(saved), modules(saved), source)
     ctx = PassManager([Match(), Align(merge=merge)], verify=True).run_in(Context(model(changed, **names), tree))

@@ -41,7 +41,8 @@ def edges(flow: Flow) -> set[tuple[int, int]]:
 def random_graphs(draw: st.DrawFn) -> tuple[onnx.GraphProto, set[tuple[int, int]]]:
     """Draw a graph in shuffled order with the edges that it has, counted by node position."""
     count = draw(st.integers(0, 12))
-    tensors, links = ["in", "w", ""], set()
+    tensors = ["in", "w", ""]
+    links: set[tuple[int, int]] = set()
     nodes: list[onnx.NodeProto] = []
     maker: dict[str, int] = {}
     for index in range(count):

@@ -1,4 +1,4 @@
-"""Inherit: constants, chains, diamonds, bodies, functions, fallback; what is inherited always encloses its neighbours."""
+"""Inherit: constants, chains, diamonds, bodies, functions, fallback; what is inherited encloses its neighbours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Node = onnx.NodeProto
 
 
 def nodes(text: str) -> list[Node]:
-    """Make nodes of lines such as ``name: Op x w -> y``; a name before ``@a.x`` is what the node's tag shall be."""
+    """Make nodes of lines such as ``name@a.x: Op x w -> y``; a module in the name is that of the node's tag."""
     found = []
     for line in filter(None, map(str.strip, text.split("\n"))):
         head, _, outputs = line.partition("->")
@@ -33,10 +33,10 @@ def nodes(text: str) -> list[Node]:
     return found
 
 
-def body(owner: Node, attribute: str, text: str, outputs: str = "", inputs: str = "", inner: tuple[Node, ...] = ()) -> Node:
+def body(owner: Node, attribute: str, text: str, outputs: str = "", inner: tuple[Node, ...] = ()) -> Node:
     """Give a node a body and return it."""
-    values = [[helper.make_tensor_value_info(name, 1, [1]) for name in each.split()] for each in (inputs, outputs)]
-    graph = helper.make_graph([*nodes(text), *inner], attribute, *values)
+    values = [helper.make_tensor_value_info(name, 1, [1]) for name in outputs.split()]
+    graph = helper.make_graph([*nodes(text), *inner], attribute, [], values)
     owner.attribute.append(helper.make_attribute(attribute, graph))
     return owner
 
@@ -46,7 +46,7 @@ def function(name: str, text: str) -> onnx.FunctionProto:
 
 
 def model(text: str, *more: Node, functions: tuple[onnx.FunctionProto, ...] = ()) -> onnx.ModelProto:
-    """Make a model of nodes whose name, up to a ``@``, is followed by the module of their tag."""
+    """Make a model of lines and of ready nodes behind them."""
     values = [helper.make_tensor_value_info("in", 1, [1])]
     weights = [helper.make_tensor("w", 1, [1], [1.0])]
     graph = helper.make_graph([*nodes(text), *more], "g", values, [], weights)
@@ -321,7 +321,9 @@ def test_an_inherited_tag_encloses_what_it_comes_from(
 ) -> None:
     made, tree, known = drawn
     ctx = Context(made, tree)
-    ctx.tags.update({op: tree.tag(path, Source.MATCHED) for op, path in zip(ctx.ops, known, strict=True) if path is not None})
+    ctx.tags.update(
+        {op: tree.tag(path, Source.MATCHED) for op, path in zip(ctx.ops, known, strict=True) if path is not None}
+    )
     PassManager([Inherit()], verify=True).run_in(ctx)
     for op, path in zip(ctx.ops, known, strict=True):
         tag = ctx.tags[op]

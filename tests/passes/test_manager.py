@@ -133,7 +133,7 @@ def test_what_is_no_pass_is_refused() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": 3}])
 def test_a_class_without_a_name_is_refused(body: dict[str, object]) -> None:
-    with pytest.raises(PassError, match='the pass class Nameless has no name: add name = "..." to its body'):
+    with pytest.raises(PassError, match=r'the pass class Nameless has no name: add name = "..." to its body'):
         type("Nameless", (Pass,), {"run": lambda self, ctx: 0, **body})
 
 
@@ -223,7 +223,9 @@ def test_tags_follow_nodes_that_a_pass_has_copied() -> None:
 
 def test_a_pass_runs_again_when_a_later_one_changed_what_it_derives_from() -> None:
     made = model()
-    report = PassManager([DoTags(tag_all("a")), Inject(), Coverage(), DoTags(tag_all("b"))], verify=True).run(made, TREE)
+    report = PassManager([DoTags(tag_all("a")), Inject(), Coverage(), DoTags(tag_all("b"))], verify=True).run(
+        made, TREE
+    )
     assert [metadata.props_of(node)[metadata.MODULE] for node in made.graph.node] == ["b", "b"]
     assert report.tags == {"/Net/B": 2}
     assert [step.name for step in report.passes] == ["do-tags", "inject", "coverage", "do-tags", "inject", "coverage"]
@@ -282,7 +284,9 @@ def test_verify_catches_what_was_not_declared(step: Pass, message: str) -> None:
 def test_verify_sees_bodies_and_functions() -> None:
     made = model()
     made.graph.node.append(
-        helper.make_node("If", ["c"], ["z"], then_branch=helper.make_graph([helper.make_node("Add", [], ["i"])], "t", [], []))
+        helper.make_node(
+            "If", ["c"], ["z"], then_branch=helper.make_graph([helper.make_node("Add", [], ["i"])], "t", [], [])
+        )
     )
     made.functions.append(helper.make_function("d", "f", [], [], [helper.make_node("Add", [], ["j"])], []))
     for index in (3, 4):
@@ -308,7 +312,7 @@ def test_errors_of_this_package_keep_their_kind_and_name_the_pass() -> None:
     def refuse(ctx: Context) -> None:
         raise MapError("the map is torn")
 
-    with pytest.raises(MapError, match="^pass 'do': the map is torn$"):
+    with pytest.raises(MapError, match=r"^pass 'do': the map is torn$"):
         PassManager([Do(refuse)]).run(model())
     with pytest.raises(CoverageError, match="pass 'coverage'"):
         PassManager([Coverage(enforce=True)]).run(model(), TREE)

@@ -136,7 +136,9 @@ def test_scopes_of_functions_are_apart() -> None:
 
 def test_bodies_are_matched_too() -> None:
     either = node("If", "c", "y")
-    either.attribute.append(helper.make_attribute("then_branch", helper.make_graph([node("Relu", "x", "i")], "b", [], [])))
+    either.attribute.append(
+        helper.make_attribute("then_branch", helper.make_graph([node("Relu", "x", "i")], "b", [], []))
+    )
     tree = saved(model(either), tag("layer.0"), tag("layer.0.attention"))
     # The same body under another branch, as after an optimiser.
     either.attribute[0].name = "else_branch"
@@ -338,7 +340,9 @@ def test_conflicts_are_reported() -> None:
     made = model(*(node("Relu", "x", f"y{i}", **own("layer.0")) for i in range(7)))
     report = PassManager([Match()]).run(made, saved(made, *[tag("layer.1")] * 7))
     (note,) = report.fallbacks
-    assert note.startswith("carriers contradict each other: main#0 Relu: the map says 'layer.1', the node 'layer.0'; main#1")
+    assert note.startswith(
+        "carriers contradict each other: main#0 Relu: the map says 'layer.1', the node 'layer.0'; main#1"
+    )
     assert note.endswith(" and 2 more")
 
 

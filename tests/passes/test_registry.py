@@ -18,12 +18,11 @@ from onnx_tagger.passes.registry import GROUP, make_pass, registered
 Install = Callable[..., None]
 
 
-class Entry(EntryPoint):
-    """An entry point of a distribution that is not installed."""
-
-    def __init__(self, name: str, value: str, owner: str) -> None:
-        super().__init__(name, value, GROUP)
-        vars(self).update(dist=SimpleNamespace(name=owner))
+def entry(name: str, value: str, owner: str) -> EntryPoint:
+    """Make an entry point of a distribution that is not installed."""
+    made = EntryPoint(name, value, GROUP)
+    vars(made).update(dist=SimpleNamespace(name=owner))
+    return made
 
 
 @pytest.fixture(name="install")
@@ -31,7 +30,7 @@ def _install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Make the registry see these entry points, each of (name, value, distribution)."""
 
     def install(*entries: tuple[str, str, str]) -> None:
-        monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints(Entry(*entry) for entry in entries))
+        monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints(entry(*each) for each in entries))
 
     return install
 
@@ -46,7 +45,9 @@ def test_our_passes_are_registered_by_the_installed_package() -> None:
 
 def test_a_clash_names_both_owners(install: Install) -> None:
     install(("sum", "one.passes:Sum", "pkg-one"), ("sum", "two:Sum", "pkg-two"))
-    with pytest.raises(PassError, match=r"'sum' is registered by both pkg-one \(one.passes:Sum\) and pkg-two \(two:Sum\)"):
+    with pytest.raises(
+        PassError, match=r"'sum' is registered by both pkg-one \(one.passes:Sum\) and pkg-two \(two:Sum\)"
+    ):
         registered()
 
 
@@ -86,7 +87,9 @@ def test_options() -> None:
 
 
 def test_a_list_may_hold_commas_and_a_value_anything() -> None:
-    assert make_pass('inject:also=["winml","namespace"],map_digest=x') == Inject(also=("winml", "namespace"), map_digest="x")
+    assert make_pass('inject:also=["winml","namespace"],map_digest=x') == Inject(
+        also=("winml", "namespace"), map_digest="x"
+    )
     assert make_pass("inject:map_digest=a=b:c") == Inject(map_digest="a=b:c")
 
 

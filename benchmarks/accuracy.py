@@ -1,0 +1,176 @@
+"""How many tags are right, judged by execution over the zoo: one table a strategy, and every node that is not right.
+
+Run it as ``python benchmarks/accuracy.py [--only NAME ...] [--strategies fx htp usage] [--quick]``. A model runs with
+static and dynamic shapes, with equal parameters (zeros, ones) and with perturbed ones; ``--quick`` takes static shapes
+and perturbed weights alone. `usage` is a captured map and a file that another exporter made, its metadata stripped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+import onnx_tagger as ot
+from onnx_tagger.exporters.truth import Judgement, feeds_of, judge, observe
+from onnx_tagger.graph import walk
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "fixtures" / "zoo"))
+
+from index import ZOO, build  # noqa: E402 - the zoo is a folder, no package
+
+STRATEGIES = ("fx", "htp", "usage")
+
+
+@dataclass
+class Row:
+    """One model by one strategy, or many of them added up."""
+
+    judgement: Judgement = field(default_factory=Judgement)
+    nodes: int = 0
+    tagged: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, other: Row) -> None:
+        """Add another row's counts."""
+        self.judgement.add(other.judgement)
+        self.nodes += other.nodes
+        self.tagged += other.tagged
+        self.sources.update(other.sources)
+        self.seconds += other.seconds
+        self.failed += other.failed
+
+    def line(self, name: str) -> str:
+        """The row of the table."""
+        verdicts, testable = self.judgement.verdicts, self.judgement.testable
+        share = 100 * testable / self.judgement.nodes if self.judgement.nodes else 0
+
+        def of(count: int, whole: int) -> str:
+            return f"{100 * count / whole:.2f}" if whole else "-"
+
+        cells = [
+            name,
+            str(self.nodes),
+            of(self.tagged, self.nodes),
+            f"{testable} ({share:.0f} %)",
+            of(verdicts["right"], testable),
+            of(self.judgement.alone, testable),
+            str(verdicts["ancestor"]),
+            str(verdicts["wrong"]),
+            of(self.sources["inherited"], self.nodes),
+            str(self.sources["root"]),
+            f"{self.seconds:.1f}",
+        ]
+        return "| " + " | ".join(cells) + " |"
+
+
+HEAD = (
+    "| model | nodes | tagged % | testable | right % | right alone % | ancestor | wrong | inherited % | root | s |\n"
+    "|-|-|-|-|-|-|-|-|-|-|-|"
+)
+
+
+def strip_all(source: Path, target: Path) -> None:
+    """Copy a file without any metadata on its nodes, as if another program had written it."""
+    model = onnx.load(source)
+    for op in walk(model).ops:
+        del op.node.metadata_props[:]
+        op.node.doc_string = ""
+    onnx.save(model, target)
+
+
+def made(
+    name: str, strategy: str, perturb: bool, dynamic: bool, folder: Path
+) -> Iterator[tuple[Path, ot.HierarchyMap]]:
+    """The tagged files of one model by one strategy."""
+    model, args, kwargs = build(name, perturb=perturb)
+    path = folder / "model.onnx"
+    if strategy != "usage":
+        exported = ot.export(model, args, path, kwargs=kwargs, strategy=strategy, dynamic=dynamic)
+        yield path, exported.hierarchy
+        return
+    hierarchy = ot.capture(model, args, kwargs=kwargs)
+    failures = []
+    for other in ("fx", "htp"):
+        try:
+            ot.export(model, args, path, kwargs=kwargs, strategy=other, dynamic=dynamic, tag=False)
+        except ot.TaggerError as error:
+            failures.append(error)
+            continue
+        strip_all(path, folder / "stripped.onnx")
+        ot.retag(folder / "stripped.onnx", hierarchy, path)
+        yield path, hierarchy
+    if len(failures) == 2:
+        raise failures[0]
+
+
+def measure(name: str, strategy: str, perturb: bool, dynamic: bool) -> Row:
+    """Judge one model."""
+    row = Row()
+    start = time.perf_counter()
+    model, args, kwargs = build(name, perturb=perturb)
+    observations = observe(model, args, kwargs)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for path, hierarchy in made(name, strategy, perturb, dynamic, Path(folder)):
+                report = ot.check(path, hierarchy)
+                row.nodes += report.nodes
+                row.tagged += report.tagged
+                row.sources.update(report.by_source)
+                feeds = feeds_of(path, model, args, kwargs)
+                row.judgement.add(judge(path, hierarchy, observations, feeds))
+        except ot.TaggerError as error:
+            row.failed.append(f"{name} {strategy} {'dynamic' if dynamic else 'static'}: {error}")
+    row.seconds = time.perf_counter() - start
+    return row
+
+
+def table(names: list[str], strategy: str, quick: bool) -> Row:
+    """Print a strategy's table and return its sum."""
+    print(f"\n## {strategy}\n\n{HEAD}", flush=True)
+    whole = Row()
+    variants = [(True, False)] if quick else [(p, d) for p in (True, False) for d in (False, True)]
+    for name in names:
+        row = Row()
+        for perturb, dynamic in variants:
+            row.add(measure(name, strategy, perturb, dynamic))
+        print(row.line(name), flush=True)
+        for detail in dict.fromkeys(row.judgement.details):
+            print(f"    {detail}", file=sys.stderr, flush=True)
+        whole.add(row)
+    print(whole.line("**all**"))
+    for failure in whole.failed:
+        print(f"\n- {failure}")
+    _reasons(whole.judgement.untestable)
+    return whole
+
+
+def _reasons(reasons: Mapping[str, int]) -> None:
+    print("\nNot testable: " + "; ".join(f"{reason} {count}" for reason, count in sorted(reasons.items())) + ".")
+
+
+def main() -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=list(ZOO), choices=list(ZOO), metavar="NAME")
+    parser.add_argument("--strategies", nargs="*", default=list(STRATEGIES), choices=STRATEGIES)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    for strategy in options.strategies:
+        table(options.only, strategy, options.quick)
+
+
+if __name__ == "__main__":
+    main()
