@@ -7,12 +7,16 @@ as well have been a no-op that was dropped (dropout, a cast to the same type), a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 import onnx_ir as ir
 import torch
 
 from onnx_tagger.metadata import TORCH_SCOPES, literal_list
+
+# The folder replaces a sequence of chunks by one Split and numbers its outputs so.
+_PART = re.compile(r"_split_\d+$")
 
 
 class Absorbed:
@@ -50,7 +54,11 @@ class Absorbed:
                 self.parameters.add(node)
 
     def operation(self, node: ir.Node) -> torch.fx.Node | None:
-        """The FX operation that an ONNX node stands for; a rewritten node keeps only its name, in torch's keys."""
+        """The FX operation that an ONNX node stands for.
+
+        A rewritten node keeps only the operation's name, in torch's keys; one that the constant folder made keeps none,
+        but the exporter names a tensor after the operation that makes it.
+        """
         found = node.meta.get("node")
         if node.graph is not self.main:
             # Names of operations are unique in one graph only.
@@ -58,7 +66,10 @@ class Absorbed:
         if isinstance(found, torch.fx.Node):
             return self.named.get(found.name, found)
         scopes = literal_list(node.metadata_props.get(TORCH_SCOPES))
-        return self.named.get(scopes[-1]) if scopes else None
+        if scopes:
+            return self.named.get(scopes[-1])
+        names = (value.name or "" for value in node.outputs)
+        return next((self.named[name] for text in names if (name := _PART.sub("", text)) in self.named), None)
 
     def by(self, node: ir.Node) -> Iterator[torch.fx.Node]:
         """The operations that an ONNX node has taken in besides its own."""

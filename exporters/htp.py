@@ -76,7 +76,7 @@ class HtpExporter:
             hierarchy = captured.hierarchy
             if request.annotate is not None:
                 with report.phase("tag"):
-                    hierarchy = _annotate(skeleton, request, captured, traced, notes)
+                    hierarchy = _annotate(skeleton, request, captured, traced)
             with report.phase("save"):
                 write_spliced(skeleton, request.path)
         return Exported(request.path, hierarchy, report.phases, notes)
@@ -194,24 +194,19 @@ def _marked(model: nn.Module) -> Iterator[Traced]:
         utils._create_jit_graph, utils._model_to_graph = create, to_graph
 
 
-def _annotate(
-    skeleton: Skeleton, request: Request, captured: Captured, traced: Traced, notes: list[str]
-) -> HierarchyMap:
+def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: Traced) -> HierarchyMap:
     """Tag the exported graph with what its scopes say."""
     walked = walk(skeleton.model)
     tree = captured.hierarchy
-    exported = [op for op in walked.ops if op.scope.owner is None or not op.scope.name.startswith("function:")]
-    said: list[Tag | None] = [None] * len(walked.ops)
-    if [kind for kind, _ in traced.nodes] == [op.node.op_type for op in exported]:
-        paths = list(named_modules(request.model).values())
-        marks = [mark for _, mark in traced.nodes]
-        for op, mark in zip(exported, marks, strict=True):
-            said[op.id] = _project(mark, paths, captured)
-        for index, absorbed in traced.absorbers().items():
-            tags = [tag for mark in (marks[index], *absorbed) if (tag := _project(mark, paths, captured)) is not None]
-            said[exported[index].id] = merged(tags, tree, request.merge)
-    else:
-        notes.append("htp: the traced graph and the file list different nodes; tags come from node names instead")
+    paths = list(named_modules(request.model).values())
+    marks = {node.name: node.mark for node in traced.nodes}
+    absorbed = traced.absorbers()
+    said: list[Tag | None] = []
+    for op in walked.ops:
+        name = op.node.name
+        tag = _project(marks.get(name), paths, captured)
+        more = [found for mark in absorbed.get(name, ()) if (found := _project(mark, paths, captured)) is not None]
+        said.append(merged([tag, *more], tree, request.merge) if tag is not None and more else tag)
     _name_parameters(walked, said, tree)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None

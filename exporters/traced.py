@@ -36,16 +36,23 @@ def mark_of(scope: str) -> Mark | None:
     return (int(marks[-1][0]), int(marks[-1][1])) if marks else None
 
 
+@dataclass(frozen=True, slots=True)
+class TracedNode:
+    """A node of the ONNX graph: its name in the file, its mark, and whether it reads a stored tensor."""
+
+    name: str
+    mark: Mark | None
+    stored: bool
+
+
 @dataclass
 class Traced:
     """One export's graph, as it was traced and as it was written.
 
     Attributes
     ----------
-    nodes : list of (str, Mark or None)
-        Operator and mark of each node of the ONNX graph and of its blocks, depth first.
-    stored : list of bool
-        For each of them, whether it reads a stored tensor.
+    nodes : list of TracedNode
+        The nodes of the ONNX graph that have a scope, and so a name, with those of its blocks.
     operations : list of (Mark or None, list of str, list of str)
         Mark, input names and output names of each operation that was traced.
     parameters : set of str
@@ -54,8 +61,7 @@ class Traced:
         Names of its other inputs.
     """
 
-    nodes: list[tuple[str, Mark | None]] = field(default_factory=list)
-    stored: list[bool] = field(default_factory=list)
+    nodes: list[TracedNode] = field(default_factory=list)
     operations: list[tuple[Mark | None, list[str], list[str]]] = field(default_factory=list)
     parameters: set[str] = field(default_factory=set)
     data: set[str] = field(default_factory=set)
@@ -78,28 +84,30 @@ class Traced:
             if node is None:
                 stack.pop()
                 continue
-            self.nodes.append((node.kind().rpartition("::")[2], mark_of(node.scopeName())))
-            self.stored.append(any(value.debugName() in inputs for value in node.inputs()))
+            if node.hasAttribute("onnx_name"):
+                stored = any(value.debugName() in inputs for value in node.inputs())
+                self.nodes.append(TracedNode(node.s("onnx_name"), mark_of(node.scopeName()), stored))
             stack.extend(iter(list(block.nodes())) for block in reversed(list(node.blocks())))
 
-    def absorbers(self) -> dict[int, list[Mark]]:
-        """Nodes that do the work of calls besides their own: position of the node to the marks of those calls.
+    def absorbers(self) -> dict[str, list[Mark]]:
+        """Nodes that do the work of calls besides their own: name of the node to the marks of those calls.
 
         The exporter folds a normalisation into the convolution before it and keeps the convolution's scope alone. A
         call was folded if no node is left of it though it reads parameters and data; without parameters it may as well
         have been a no-op that was dropped.
         """
-        found: dict[int, list[Mark]] = {}
+        own: dict[Mark | None, list[TracedNode]] = {}
+        for node in self.nodes:
+            own.setdefault(node.mark, []).append(node)
+        found: dict[str, list[Mark]] = {}
         for before, marks in self._folded().items():
-            own = [i for i, (_, mark) in enumerate(self.nodes) if mark == before]
-            weighted = [i for i in own if self.stored[i]]
-            if own:
-                found[(weighted or own)[-1]] = marks
+            weighted = [node for node in own[before] if node.stored]
+            found[(weighted or own[before])[-1].name] = marks
         return found
 
     def _folded(self) -> dict[Mark, list[Mark]]:
         """Calls of which no node is left, by the call whose result they read."""
-        left = {mark for _, mark in self.nodes}
+        left = {node.mark for node in self.nodes}
         parameters, data = set(self.parameters), set(self.data)
         maker: dict[str, Mark | None] = {}
         found: dict[Mark, list[Mark]] = {}

@@ -519,6 +519,11 @@ def test_check_reads_a_dialect(bare: Path, dialect: str) -> None:
     assert (other.ok, other.tagged) == (False, 0)
 
 
+def test_check_of_a_dialect_goes_by_that_dialect_alone(tagged: Path) -> None:
+    report = ot.check(change(tagged, set_all(metadata.WINML_TAG, "/Net/Other")), dialect="winml")
+    assert (report.ok, report.tags) == (True, {"/Net/Other": 7})
+
+
 def test_check_of_a_dialect_with_a_map_knows_what_there_is(bare: Path) -> None:
     target = bare.with_name("t.onnx")
     ot.retag(bare, map_path(bare), target, also=["winml"])

@@ -181,17 +181,24 @@ def test_without_a_change_every_byte_stays(source: tuple[bytes, random.Random]) 
     assert spliced(source[0], lambda model: None) == source[0]
 
 
+def set_text(holder: Any, text: str | None) -> None:
+    if text is None:
+        holder.ClearField("doc_string")
+    else:
+        holder.doc_string = text
+
+
 @relaxed
 @given(sources(), st.integers(0, 2**32))
 def test_what_was_added_leaves_without_a_trace(source: tuple[bytes, random.Random], seed: int) -> None:
     data, _ = source
-    added: dict[int, str] = {}
+    added: dict[int, str | None] = {}
 
     def add(model: onnx.ModelProto) -> None:
         rng = random.Random(seed)
         for index, holder in enumerate(holders(model)):
             if rng.random() < 0.6:
-                added[index] = (holder.doc_string, bool(index) and holder.HasField("doc_string"))
+                added[index] = holder.doc_string if holder.HasField("doc_string") else None
                 for key in ("tag", "module"):
                     holder.metadata_props.add(key=f"pkg.onnx_tagger.{key}", value="m" * rng.randrange(200))
                 if index and rng.random() < 0.5:
@@ -203,10 +210,7 @@ def test_what_was_added_leaves_without_a_trace(source: tuple[bytes, random.Rando
                 for at in reversed(range(len(holder.metadata_props))):
                     if holder.metadata_props[at].key.startswith("pkg.onnx_tagger."):
                         del holder.metadata_props[at]
-                if index:
-                    holder.doc_string, there = added[index]
-                    if not there:
-                        holder.ClearField("doc_string")
+                set_text(holder, added[index])
 
     once = spliced(data, add)
     assert len(once) > len(data) or not added
@@ -396,10 +400,7 @@ ENTRY = b"\x4a\x06\x0a\x01k\x12\x01v"
 )
 def test_a_doc_string_changes_where_it_is(before: bytes, text: str | None, keep_entry: bool, after: bytes) -> None:
     def change(model: onnx.ModelProto) -> None:
-        if text is None:
-            model.graph.node[0].ClearField("doc_string")
-        else:
-            model.graph.node[0].doc_string = text
+        set_text(model.graph.node[0], text)
         if not keep_entry:
             del model.graph.node[0].metadata_props[:]
 

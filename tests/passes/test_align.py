@@ -187,6 +187,18 @@ def test_a_converter_of_the_saved_graph_keeps_its_own_module() -> None:
     assert align(saved, "relu: Relu in -> h2 \n cast: Cast h2 -> c \n exp: Exp c -> y")["cast"][0] == "b.z"
 
 
+def test_a_converter_of_the_saved_graph_is_no_inserted_one() -> None:
+    saved = "relu: Relu in -> h @a.x \n drop: Identity h -> i @a.x \n cast: Cast i -> c @b.z"
+    module, _, origins = align(saved, "relu: Relu in -> h \n cast: Cast h -> c")["cast"]
+    assert TREE.encloses(module, "b.z")
+    assert "b.z" in (origins or (module,))
+
+
+def test_what_only_reads_a_region_s_tensors_is_of_the_region() -> None:
+    changed = "gemm: Gemm in w b -> f \n r: Reshape f shape -> y \n extra: Size f -> fresh"
+    assert align(LINEAR, changed) == dict.fromkeys(("gemm", "r", "extra"), ("a.x", "aligned", ()))
+
+
 def test_renamed_tensors_are_told_by_the_node_s_name() -> None:
     changed = "relu: Relu in -> renamed \n exp: Exp renamed -> y"
     assert align(ACTIVATION, changed) == {"relu": ("a.x", "aligned", ()), "exp": ("b.z", "aligned", ())}

@@ -116,6 +116,11 @@ def test_a_weight_s_arithmetic_belongs_to_its_consumer() -> None:
     assert inherited(text) == {"t": "a.x"}
 
 
+def test_weights_and_shapes_together_are_still_for_the_consumer() -> None:
+    text = "before@b: Relu in -> h \n s: Shape h -> s \n e: Expand w s -> we \n use@a.x: MatMul h we -> y"
+    assert inherited(text) == {"s": "a.x", "e": "a.x"}
+
+
 def test_data_takes_what_encloses_both_sides() -> None:
     text = "before@a.x: Relu in -> h \n mid: Identity h -> i \n after@a.y.deep: Exp i -> y"
     assert inherited(text) == {"mid": "a"}
