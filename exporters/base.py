@@ -95,8 +95,6 @@ def merged(tags: Sequence[Tag], tree: HierarchyMap, merge: Merge) -> Tag:
     merge : "enclosing" or "output"
     """
     origins = {path for tag in tags for path in tag.modules}
-    if len(origins) == 1:
-        return tags[-1]
     module = tags[-1].module if merge == "output" else tree.enclosing(origins)
     calls = tuple(sorted({call for tag in tags for call in tag.call}))
     return tree.tag(module, max(tag.source for tag in tags), origins, calls)

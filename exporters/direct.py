@@ -1,4 +1,4 @@
-"""Direct calls of `forward`, which exporters do not see: sent through the module's call for the time of an export.
+"""Calls as exporters see them, put right for the time of an export: direct calls of `forward`, and hooks.
 
 Exporters note a module when it is called; code that calls `module.forward(...)` itself passes them by. The capture run
 tells which modules are called so; only their forward is replaced, and only while exporting.
@@ -30,7 +30,7 @@ def calls_seen(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     missing = object()
     try:
         for module in modules.values():
-            if module._forward_hooks or module._forward_pre_hooks:
+            if has_hooks(module):
                 continue
             expected = _Expected()
             handles.append(module.register_forward_pre_hook(expected.announce))
@@ -67,3 +67,57 @@ def _routed(module: nn.Module, forward: Callable[..., Any], expected: _Expected)
         return forward(*args, **kwargs) if expected.taken() else module(*args, **kwargs)
 
     return routed
+
+
+# Name of the stand-in for a hooked module's forward; no attribute of a real model is called so.
+BODY = "_onnx_tagger_forward"
+
+
+class _Body(nn.Module):
+    """A module whose call is another module's forward."""
+
+    _run: Callable[..., Any]
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        super().__init__()
+        self._run = forward
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(*args, **kwargs)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a module has forward hooks of its own, which run in its call but not in its forward."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+@contextmanager
+def hooks_apart(model: nn.Module) -> Iterator[None]:
+    """While the block runs, the forward of each hooked module is a call of a submodule named `BODY`.
+
+    `torch.export` takes what a hook computes for the module's own work, since both happen in one call; so the forward
+    can be told from the hooks around it.
+    """
+    hooked = [
+        (module, module.__dict__.get("forward")) for path, module in model.named_modules() if path and has_hooks(module)
+    ]
+    try:
+        for module, _ in hooked:
+            body = _Body(module.forward)
+            module._modules[BODY] = body
+            module.__dict__["forward"] = _called(body, module.forward)
+        yield
+    finally:
+        for module, forward in hooked:
+            module._modules.pop(BODY, None)
+            module.__dict__.pop("forward", None)
+            if forward is not None:
+                module.__dict__["forward"] = forward
+
+
+def _called(body: _Body, forward: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return body(*args, **kwargs)
+
+    return called

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.absorbed import Absorbed
 from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, saved_graph
 from onnx_tagger.exporters.capture import Captured
+from onnx_tagger.exporters.direct import BODY, has_hooks
 from onnx_tagger.exporters.program import make_program
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
@@ -78,10 +80,11 @@ def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMa
         raise ExportError(f"the program lists {len(nodes)} nodes, its serialized form {len(walked.ops)}")
     tree = captured.hierarchy
     absorbed = Absorbed(program.exported_program, nodes)
+    hooked = {path for path, module in request.model.named_modules() if path and has_hooks(module)}
     said = []
     for node, op in zip(nodes, walked.ops, strict=True):
-        tag = _said(absorbed.operation(node), op.node, captured)
-        more = [found for fx_node in absorbed.by(node) if (found := _from_stack(fx_node, captured)) is not None]
+        tag = _said(absorbed.operation(node), op.node, captured, hooked)
+        more = [found for fx_node in absorbed.by(node) if (found := _from_stack(fx_node, captured, hooked)) is not None]
         said.append(merged([*more, tag], tree, request.merge) if tag is not None and more else tag)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
@@ -122,9 +125,11 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
             value.const_value = tensor
 
 
-def _said(fx_node: torch.fx.Node | None, proto: onnx.NodeProto, captured: Captured) -> Tag | None:
+def _said(
+    fx_node: torch.fx.Node | None, proto: onnx.NodeProto, captured: Captured, hooked: Container[str]
+) -> Tag | None:
     """What the exporter says of a node: the innermost frame of the FX stack, or torch's keys if no FX node is left."""
-    found = _from_stack(fx_node, captured) if fx_node is not None else None
+    found = _from_stack(fx_node, captured, hooked) if fx_node is not None else None
     if found is not None:
         return found
     tree = captured.hierarchy
@@ -135,20 +140,26 @@ def _said(fx_node: torch.fx.Node | None, proto: onnx.NodeProto, captured: Captur
     return None
 
 
-def _from_stack(fx_node: torch.fx.Node, captured: Captured) -> Tag | None:
-    """The innermost frame of an FX node's stack, with the number of the call."""
+def _from_stack(fx_node: torch.fx.Node, captured: Captured, hooked: Container[str]) -> Tag | None:
+    """The innermost frame of an FX node's stack whose forward it is, with the number of the call."""
     tree = captured.hierarchy
-    stack = fx_node.meta.get("nn_module_stack")
-    if stack:
-        key, (path, _) = list(stack.items())[-1]
+    frames = list(fx_node.meta.get("nn_module_stack", {}).items())
+    while frames:
+        key, (path, _) = frames.pop()
         # Sizes that torch reads off the graph's inputs after tracing stand outside of every module: the root's.
         if key == _EMPTY_NN_MODULE_STACK_KEY:
             return tree.tag("", Source.EXPORTED)
+        if path.rpartition(".")[2] == BODY:
+            path = path[: -len(BODY) - 1]
+        elif path in hooked:
+            # What a hook computes runs in the caller's forward.
+            continue
         found = _tagged(path, tree)
         if found is not None:
             number = key.rpartition("@")[2]
             call = captured.calls.label(found, int(number) if "@" in key and number.isdigit() else 0)
             return tree.tag(found, Source.EXPORTED, call=call)
+        return None
     return None
 
 

@@ -26,7 +26,7 @@ from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, 
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
 from onnx_tagger.exporters.traced import Mark, Traced, with_mark
-from onnx_tagger.graph import Walk, walk
+from onnx_tagger.graph import Op, Walk, bodies, walk
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
@@ -208,6 +208,7 @@ def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: 
         more = [found for mark in absorbed.get(name, ()) if (found := _project(mark, paths, captured)) is not None]
         said.append(merged([tag, *more], tree, request.merge) if tag is not None and more else tag)
     _name_parameters(walked, said, tree)
+    _place_constants(walked, said, request, tree)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
     return request.annotate(skeleton.model, HierarchyMap(tree.modules, tree.parameters, graph, tree.created_by))
@@ -225,15 +226,43 @@ def _project(mark: Mark | None, paths: list[str], captured: Captured) -> Tag | N
 def _name_parameters(walked: Walk, said: list[Tag | None], tree: HierarchyMap) -> None:
     """A node that stands for a de-duplicated parameter bears its name: it is its owner's, if only that reads it."""
     owners = {parameter.name: parameter.owner for parameter in tree.parameters}
-    readers: dict[str, set[str | None]] = {}
-    for op in walked.ops:
-        tag = said[op.id]
-        for name in op.node.input:
-            if name in owners:
-                readers.setdefault(name, set()).add(tag.module if tag is not None else None)
+    readers = _readers(walked)
     for op in walked.scopes[0].ops:
         if said[op.id] is not None or len(op.node.output) != 1:
             continue
         owner = owners.get(op.node.output[0])
-        if owner is not None and readers.get(op.node.output[0]) == {owner}:
+        if owner is None:
+            continue
+        tags = {said[reader] for reader in readers.get(op.node.output[0], ())}
+        if {tag.module if tag is not None else None for tag in tags} == {owner}:
             said[op.id] = tree.tag(owner, Source.EXPORTED)
+
+
+def _place_constants(walked: Walk, said: list[Tag | None], request: Request, tree: HierarchyMap) -> None:
+    """Constants that the exporter makes while it writes an operation have no scope: they are of what reads them.
+
+    Equal ones are shared, so one may be of several; a node that data reaches is left alone.
+    """
+    stored = {name for scope in walked.scopes for name in scope.initializer_names}
+    constant: set[str] = set(stored)
+    loose: list[Op] = []
+    for op in walked.ops:
+        if said[op.id] is None and not any(bodies(op.node)) and all(name in constant for name in op.node.input if name):
+            constant.update(op.node.output)
+            loose.append(op)
+    readers = _readers(walked)
+    for op in reversed(loose):
+        found = [said[reader] for name in op.node.output for reader in readers.get(name, ())]
+        tags = [tag for tag in dict.fromkeys(found) if tag is not None]
+        if tags and len(tags) == len(set(found)):
+            said[op.id] = merged(tags, tree, request.merge)
+
+
+def _readers(walked: Walk) -> dict[str, list[int]]:
+    """Tensor name to the ids of the nodes that read it; TorchScript's names are unique in a file."""
+    readers: dict[str, list[int]] = {}
+    for op in walked.ops:
+        for name in op.node.input:
+            if name:
+                readers.setdefault(name, []).append(op.id)
+    return readers

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import onnx_ir as ir
 import torch
-from torch import nn
 from torch.utils import _pytree as pytree
 
 from onnx_tagger.errors import ExportError, TaggerError
+from onnx_tagger.exporters.adaptations import ADAPTATIONS
 from onnx_tagger.exporters.base import Request
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, quiet_run
-from onnx_tagger.exporters.direct import calls_seen
+from onnx_tagger.exporters.direct import calls_seen, hooks_apart
 from onnx_tagger.exporters.flatcall import bound_names
 from onnx_tagger.metadata import TORCH_SCOPES, literal_list
 
@@ -26,7 +26,7 @@ _NOISY = ("torch.onnx", "torch._export", "onnxscript", "onnx_ir")
 def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
     """Export, with the adaptations that a model needs; each is told in `notes`.
 
-    A model that torch cannot export is tried once more with gradients off, which some views need. A model with
+    A model that torch cannot export is tried again with each adaptation that fits it. A model with
     control flow is exported in strict mode if that works: only there does torch keep the modules of what runs in
     branches and loops.
 
@@ -39,18 +39,7 @@ def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
     ExportError
         With the first reason, in one line.
     """
-    try:
-        program = _export(request, captured)
-    except Exception as error:
-        frozen = [p for p in request.model.parameters() if p.requires_grad]
-        if not frozen or isinstance(error, TaggerError):
-            raise _explained(error) from error
-        try:
-            with _without_gradients(frozen):
-                program = _export(request, captured)
-        except Exception:  # noqa: BLE001 - whatever the second try says, the first reason is the one to tell
-            raise _explained(error) from error
-        notes.append(f"fx: exported with requires_grad switched off for the export, since: {_reason(error)}")
+    program = _first_that_works(request, captured, notes)
     if _blind_bodies(program):
         try:
             program = _export(request, captured, strict=True)
@@ -61,6 +50,33 @@ def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
     return program
 
 
+def _first_that_works(request: Request, captured: Captured, notes: list[str]) -> Any:
+    """Export as the model is, then with each adaptation, then with all of them."""
+    try:
+        return _export(request, captured)
+    except TaggerError:
+        raise
+    except Exception as error:  # noqa: BLE001 - torch raises anything; what is told is this first reason
+        first = error
+    fitting = [adaptation for adaptation in ADAPTATIONS if adaptation.fits(request.model)]
+    trials = [[adaptation] for adaptation in fitting] + ([fitting] if len(fitting) > 1 else [])
+    failures: list[str] = []
+    for trial in trials:
+        what = " and ".join(adaptation.name for adaptation in trial)
+        with ExitStack() as stack:
+            for adaptation in trial:
+                stack.enter_context(adaptation.applied(request.model))
+            try:
+                program = _export(request, captured)
+            except Exception as error:  # noqa: BLE001 - the next trial, or all reasons together
+                failures.append(f"with {what}: {_reason(error)}")
+                continue
+        notes.append(f"fx: exported with {what} for the time of the export, since: {_reason(first)}")
+        return program
+    others = "".join(f" ({failure})" for failure in failures if _reason(first) not in failure)
+    raise ExportError(f"torch.export cannot do it: {_reason(first)}{others}") from first
+
+
 def _export(request: Request, captured: Captured, *, strict: bool = False) -> Any:
     options: dict[str, Any] = {}
     shapes: dict[str, Any] = {"dynamic_shapes": _dynamic_shapes(request)} if request.dynamic else {}
@@ -68,7 +84,7 @@ def _export(request: Request, captured: Captured, *, strict: bool = False) -> An
         options["opset_version"] = request.opset
     direct = direct_modules(request.model, captured.calls)
     kwargs = dict(request.kwargs)
-    with quiet_run(request.model), calls_seen(direct), _quiet():
+    with quiet_run(request.model), calls_seen(direct), hooks_apart(request.model), _quiet():
         model: Any = request.model
         if strict:
             model = torch.export.export(model, request.args, kwargs=kwargs, strict=True, **shapes)
@@ -100,17 +116,6 @@ def _dynamic_shapes(request: Request) -> dict[str, Any]:
 
 
 @contextmanager
-def _without_gradients(parameters: list[nn.Parameter]) -> Iterator[None]:
-    try:
-        for parameter in parameters:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-
-
-@contextmanager
 def _quiet() -> Iterator[None]:
     """Keep torch's progress and deprecation notes out of our streams."""
     loggers = [logging.getLogger(name) for name in (*_NOISY, *_below(_NOISY))]
@@ -130,10 +135,6 @@ def _below(names: tuple[str, ...]) -> list[str]:
     """Loggers that exist below the given ones: some set a level of their own."""
     prefixes = tuple(name + "." for name in names)
     return [name for name in logging.Logger.manager.loggerDict if name.startswith(prefixes)]
-
-
-def _explained(error: Exception) -> Exception:
-    return error if isinstance(error, TaggerError) else ExportError(f"torch.export cannot do it: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:

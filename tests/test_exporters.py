@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import onnx_tagger as ot
+import onnx_tagger.pipeline
 from onnx_tagger.exporters.flatcall import flatten_call
 from onnx_tagger.graph import walk
 from onnx_tagger.metadata import own_tag, props_of
@@ -98,6 +99,76 @@ def test_the_right_module_and_call_on_hard_modules(strategy: str, tmp_path: Path
         ("Sigmoid", "row.1"),
         ("Mul", ""),
     ]
+
+
+class Folded(nn.Module):
+    """The exporters fold the normalisation into the convolution; the dropout is a no-op that they drop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3)
+        self.drop, self.last = nn.Dropout(), nn.Conv1d(3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.drop(torch.relu(self.norm(self.conv(x)))))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("merge", "module"), [("enclosing", ""), ("output", "norm")])
+def test_a_folded_node_has_both_origins(strategy: str, merge: ot.pipeline.Merge, module: str, tmp_path: Path) -> None:
+    model = Folded().eval()
+    nn.init.normal_(model.norm.weight)
+    exported = ot.export(model, (torch.randn(1, 2, 8),), tmp_path / "m.onnx", strategy=strategy, merge=merge)
+    folded, last = (tag for _, tag in _tags(exported.path, "Conv"))
+    assert (folded.origins, folded.module, folded.source) == (("conv", "norm"), module, ot.Source.EXPORTED)
+    assert (last.origins, last.module) == ((), "last")
+    assert ot.check(exported.path, exported.map_path).ok
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_a_hook_computes_is_the_callers(strategy: str, tmp_path: Path) -> None:
+    model = nn.Sequential(Block(), Block())
+    model[0].register_forward_hook(lambda module, args, out: torch.sin(out))
+    exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
+    assert [tag.module for _, tag in _tags(exported.path, "Sin", "Relu")] == ["0", "", "1"]
+    assert list(dict(model.named_modules())) == ["", "0", "0.linear", "1", "1.linear"]
+    assert "forward" not in model[0].__dict__
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.yes, self.no = Block(), Block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cond(x.sum() > 0, lambda v: self.yes(v) + 1, lambda v: self.no(v), (x,)) * 2
+
+
+def test_modules_inside_control_flow_are_known(tmp_path: Path) -> None:
+    exported = ot.export(Branches(), (torch.randn(2, 4),), tmp_path / "m.onnx")
+    assert exported.report.by_source["exported"] == exported.report.nodes
+    assert any("strict mode" in note for note in exported.report.fallbacks)
+    found = {op.label: own_tag(props_of(op.node)) for op in walk(onnx.load(exported.path)).ops if op.scope.owner}
+    modules = {label.partition("/")[2].split(".")[1]: tag.module for label, tag in found.items() if tag is not None}
+    assert modules == {
+        "then_branch#0 Gemm": "yes.linear",
+        "then_branch#1 Relu": "yes",
+        "then_branch#2 Add": "",
+        "else_branch#0 Gemm": "no.linear",
+        "else_branch#1 Relu": "no",
+    }
+    assert exported.report.by_graph.keys() >= {"main"}
+    assert sum(exported.report.by_graph.values()) == exported.report.nodes
+
+
+def test_shared_constants_are_of_all_that_read_them(tmp_path: Path) -> None:
+    class Sums(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sum(1, keepdim=True)
+
+    exported = ot.export(nn.Sequential(Sums(), Sums()), (torch.randn(2, 4),), tmp_path / "m.onnx", strategy="htp")
+    constants = [tag for _, tag in _tags(exported.path, "Constant")]
+    assert [(tag.module, tag.origins, tag.source) for tag in constants] == [("", ("0", "1"), ot.Source.EXPORTED)]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
