@@ -304,18 +304,19 @@ def _modules(model: nn.Module, log: CallLog) -> tuple[Module, ...]:
 
 
 def _parameters(model: nn.Module) -> tuple[Parameter, ...]:
-    """Parameters and buffers by their first name, with the digests of their values."""
+    """Parameters and buffers with the digests of their values; a tied one once for each module that holds it."""
     canonical = {module: path for path, module in model.named_modules()}
     found: list[Parameter] = []
-    seen: set[int] = set()
+    digests: dict[int, tuple[str, str]] = {}
     for module, path in canonical.items():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is None or id(tensor) in seen:
+            if tensor is None:
                 continue
-            seen.add(id(tensor))
+            if id(tensor) not in digests:
+                digests[id(tensor)] = tensor_digests(tensor)
             dtype = str(tensor.dtype).removeprefix("torch.")
             full = f"{path}.{name}" if path else name
-            found.append(Parameter(full, path, tuple(tensor.shape), dtype, tensor_digests(tensor)))
+            found.append(Parameter(full, path, tuple(tensor.shape), dtype, digests[id(tensor)]))
     return tuple(found)
 
 

@@ -18,8 +18,10 @@ from onnx_tagger.graph import Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, SavedNode
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.folds import add_folded
 from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.saved import FamilyName, SavedGraphIndex, SavedIndex
+from onnx_tagger.passes.weights import LEAST_VALUES, Anchors, WeightOwners
 
 Merge = Literal["enclosing", "output"]
 
@@ -38,13 +40,16 @@ class Align(Pass):
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of several modules: that of the innermost module that encloses them,
         or that of the operation whose output survives. The origins are kept either way.
+    weights : bool
+        Whether nodes are tagged by the weights that they read, if the map holds no graph.
     """
 
     name = "align"
-    requires = (DataFlow, SavedGraphIndex)
+    requires = (DataFlow, SavedGraphIndex, WeightOwners)
     touches = Touches.TAGS
 
     merge: Merge = "enclosing"
+    weights: bool = True
 
     def __post_init__(self) -> None:
         if self.merge not in ("enclosing", "output"):
@@ -52,14 +57,21 @@ class Align(Pass):
 
     def run(self, ctx: Context) -> int:
         """Return how many nodes got a tag."""
-        tree, index = ctx.hierarchy, ctx.get(SavedGraphIndex)
-        if tree is None or index is None or len(ctx.tags) == len(ctx.ops):
+        tree, before = ctx.hierarchy, len(ctx.tags)
+        if tree is None:
             return 0
-        before = len(ctx.tags)
-        alignment = _Alignment(ctx, tree, index, ctx.get(DataFlow), self.merge)
-        alignment.converters()
-        for region in alignment.regions():
-            alignment.place(region)
+        index = ctx.get(SavedGraphIndex)
+        if index is not None and before < len(ctx.ops):
+            alignment = _Alignment(ctx, tree, index, ctx.get(DataFlow), self.merge)
+            alignment.converters()
+            for region in alignment.regions():
+                alignment.place(region)
+        if self.weights and index is None and tree.parameters:
+            owners = ctx.get(WeightOwners)
+            Anchors(ctx, tree, ctx.get(DataFlow), owners).place()
+            add_folded(
+                ctx, tree, ctx.get(DataFlow), {path for paths in owners.values() for path in paths}, LEAST_VALUES
+            )
         return len(ctx.tags) - before
 
 

@@ -6,12 +6,15 @@ The manager that runs them lives in `manager`; the passes themselves each have a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import ClassVar, Generic, TypeVar, cast
 
+import numpy as np
+import numpy.typing as npt
 import onnx
+import onnx.numpy_helper
 
 from onnx_tagger import graph
 from onnx_tagger.errors import PassError
@@ -19,6 +22,8 @@ from onnx_tagger.graph import Op, Walk
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Tag
 from onnx_tagger.report import Report
+
+Values = npt.NDArray[np.generic]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -110,12 +115,16 @@ class Context:
         Op to Tag, the table that passes fill.
     report : Report
         What is told at the end.
+    values : callable or None
+        Reads the values of a stored tensor of the main graph by name, where the model does not hold them; None if
+        they must not be read.
     """
 
     model: onnx.ModelProto
     hierarchy: HierarchyMap | None = None
     tags: dict[Op, Tag] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
+    values: Callable[[str], Values | None] | None = None
     _walk: Walk | None = None
     _analyses: dict[type[Analysis[object]], object] = field(default_factory=dict)
     _declared: list[tuple[str, Sequence[type[Analysis[object]]]]] = field(default_factory=list)
@@ -157,6 +166,11 @@ class Context:
                 self._declared.pop()
         return cast(T, self._analyses[key])
 
+    def read_values(self, tensor: onnx.TensorProto) -> Values | None:
+        """The values of a stored tensor of the main graph, or None if they are not at hand."""
+        held = _held_values(tensor)
+        return self.values(tensor.name) if held is None and self.values is not None else held
+
     def drop(self, touched: Touches) -> None:
         """Forget the analyses that read what was touched, and those that build on them."""
         stale = {key for key in self._analyses if key.reads & touched}
@@ -188,6 +202,17 @@ class Context:
                 tags[op] = self.tags[before]
         self.tags.clear()
         self.tags.update(tags)
+
+
+def _held_values(tensor: onnx.TensorProto) -> Values | None:
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return None
+    try:
+        values: Values = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError):
+        # Left out on reading, or of a type that numpy lacks.
+        return None
+    return values
 
 
 def _signature(op: Op) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ class Flow:
         (scope number, tensor name) to ids of the ops that read a tensor which no op makes: inputs and initializers.
     inputs : list of list of TensorKey
         For each op what it reads, resolved by ONNX scoping: bodies see the tensors around them.
+    place : list of int
+        For each op the number of its scope.
     """
 
     graph: nx.DiGraph[int]
@@ -42,6 +44,7 @@ class Flow:
     stored: set[TensorKey]
     readers: dict[TensorKey, list[int]]
     inputs: list[list[TensorKey]]
+    place: list[int]
 
     def producers(self, op: int) -> list[int]:
         """Ids of the ops whose tensors an op reads."""
@@ -87,7 +90,8 @@ class DataFlow(Analysis[Flow]):
         except nx.NetworkXUnfeasible:
             raise FileFormatError(f"nodes read each other in a circle, among them {_on_circle(ctx, graph)}") from None
         stored = {(place, name) for place, scope in enumerate(walk.scopes) for name in scope.initializer_names}
-        return Flow(graph, order, names.producer, stored, readers, inputs)
+        places = [names.number[id(op.scope)] for op in walk.ops]
+        return Flow(graph, order, names.producer, stored, readers, inputs, places)
 
 
 class _Names:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from onnx_tagger.graph import MAIN, Op, functions_in_call_order
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.calltime import sides
 from onnx_tagger.passes.index import DataFlow, Flow
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
@@ -22,7 +24,8 @@ _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "Rando
 class Inherit(Pass):
     """Give untagged nodes the innermost module that encloses their neighbours.
 
-    Constants and shape arithmetic take their consumers', any other node its tagged producers' and consumers'. A node
+    Constants and shape arithmetic take their consumers', any other node its tagged producers' and consumers'; of these
+    only the latest and the earliest count where the map tells when their modules ran. A node
     in a body never leaves the module of the node that owns the body. A node of a function takes what its call sites
     are, each resolved in its caller. Chains settle in one backward and one forward sweep.
 
@@ -68,18 +71,23 @@ class _Sweep:
     def main(self) -> None:
         """Tag the nodes of the main graph and its bodies."""
         below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
-        above = self._nearest(self.flow.order, self.flow.graph.pred)
+        before = sides(self.ops, self.tags, self.tree, self.flow, 1)
+        after = sides(self.ops, self.tags, self.tree, self.flow, -1)
         auxiliary = self._auxiliary()
         # In the order of the walk an owner comes before its bodies, so its tag is settled when they are held to it.
         for op in self.ops:
             if op in self.tags or op.scope.family != MAIN:
                 continue
-            sides = [below[op.id]] if auxiliary[op.id] and below[op.id] is not None else [below[op.id], above[op.id]]
-            known = [side for side in sides if side is not None]
-            if not known:
+            readers = below[op.id]
+            if auxiliary[op.id] and readers is not None:
+                self._set(op, readers, self._users(op))
                 continue
-            origins = self._users(op) if auxiliary[op.id] else ()
-            self._set(op, self.tree.enclosing(known), origins)
+            known = [side for side in (before[op.id], after[op.id]) if side is not None]
+            if known:
+                module = self.tree.enclosing(path for side in known for path in side.modules)
+                # With nothing on the other side, it may be a module beside that one just as well.
+                alone = len(known) == 1 and known[0].nearest == module and known[0].time != -inf
+                self._set(op, self.tree.chain(module)[-2:][0] if alone else module)
 
     def _nearest(self, order: Iterable[int], neighbours: Mapping[int, Iterable[int]]) -> list[str | None]:
         """For each op its module or, if it has no tag, what encloses the nearest tagged ops in one direction."""

@@ -194,7 +194,8 @@ def _retag(
         bool, typer.Option("--force", help="Take a map that has nothing in common with the file.")
     ] = False,
     no_values: Annotated[
-        bool, typer.Option("--no-values", help="Read no external weight data. Nothing reads any today.")
+        bool,
+        typer.Option("--no-values", help="Read no weights to know them by their values."),
     ] = False,
     in_place: InPlace = False,
     link: Annotated[
@@ -223,6 +224,7 @@ def _retag(
             also=_names(also),
             passes=steps,
             force=force,
+            values=not no_values,
             in_place=in_place,
             link=link,
             ir_version=ir_version,

@@ -57,7 +57,7 @@ class Parameter:
     Attributes
     ----------
     name : str
-        Its dotted name, the first one if it is tied.
+        Its dotted name; a tied one is listed under each of its names.
     owner : str
         Path of the module that holds it.
     shape : tuple of int

@@ -19,9 +19,9 @@ from onnx_tagger.errors import MapError, TaggerError, require
 from onnx_tagger.files import replace_file
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.onnxfile import read_skeleton, write_spliced
+from onnx_tagger.onnxfile import Skeleton, read_initializer, read_skeleton, write_spliced
 from onnx_tagger.passes.align import Align, Merge
-from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.base import Context, Pass, Touches, Values
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
@@ -249,6 +249,7 @@ def retag(
     also: Iterable[str] | None = None,
     passes: Sequence[Pass] = (),
     force: bool = False,
+    values: bool = True,
     in_place: bool = False,
     link: bool = False,
     ir_version: int | None = None,
@@ -271,6 +272,8 @@ def retag(
         Run after the tags are found and before they are written.
     force : bool
         Accept a map that shares no node, tensor or weight name with the file.
+    values : bool
+        Whether weights may be read, external ones too, to know them again by their values.
     in_place : bool
         Allow `target` to be the input.
     link : bool
@@ -312,7 +315,8 @@ def retag(
     tell("tag")
     with report.phase("tag"):
         proto = whole if whole is not None else skeleton.model
-        PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run(proto, tree, report)
+        ctx = Context(proto, tree, report=report, values=_reader(skeleton, report) if values else None)
+        PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run_in(ctx)
     tell("write")
     with report.phase("write"):
         if whole is not None:
@@ -344,6 +348,20 @@ def _insist_on_kin(model: onnx.ModelProto, tree: HierarchyMap, where: str) -> No
         f"{where}: the map knows 0 of its {len(names)} tensors and weights, so it is another model's; "
         "give the right map, or --force"
     )
+
+
+def _reader(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None]:
+    """Reads weights on request; those that cannot be read are noted once and do without."""
+
+    def read(name: str) -> Values | None:
+        try:
+            return read_initializer(skeleton, name)
+        except TaggerError as error:
+            if not any(note.startswith("weights are not compared") for note in report.fallbacks):
+                report.fallbacks.append(f"weights are not compared by value: {error}")
+            return None
+
+    return read
 
 
 def _load_whole(model: Target, target: Target) -> onnx.ModelProto:

@@ -382,7 +382,7 @@ def diff(before: Context, after: Context) -> Difference:
     changed = []
     for op in before.ops:
         if op in pairs:
-            fields = _changed_fields(before.tags.get(op), after.tags.get(pairs[op]))
+            fields = _changed_fields(_known(before, op), _known(after, pairs[op]))
             if fields:
                 changed.append(Change(op, pairs[op], fields))
     return Difference(left, right, changed, len(pairs))
@@ -418,19 +418,40 @@ def _unpaired(left: list[Op], right: list[Op], pairs: dict[Op, Op]) -> tuple[lis
     return [op for op in left if op not in pairs], [op for op in right if op not in taken]
 
 
-def _changed_fields(before: Tag | None, after: Tag | None) -> tuple[tuple[str, str, str], ...]:
-    if before == after:
-        return ()
-    if before is None or after is None:
-        return (("module", module_of(before), module_of(after)),)
-    values = {
-        "module": (module_of(before), module_of(after)),
-        "tag": (before.tag, after.tag),
-        "source": (before.source.label, after.source.label),
-        "origins": (listed(before.origins), listed(after.origins)),
-        "call": (listed(before.call), listed(after.call)),
+_OWN_KEYS = {
+    "module": metadata.MODULE,
+    "tag": metadata.TAG,
+    "source": metadata.SOURCE,
+    "origins": metadata.ORIGINS,
+    "call": metadata.CALL,
+}
+
+
+def _known(ctx: Context, op: Op) -> dict[str, str]:
+    """What is known of a node, as text: what its own keys say, as they stand where they do not hold, else its tag.
+
+    Another carrier must not stand in for own keys that do not hold: files that differ would pass for the same.
+    """
+    props = metadata.props_of(op.node)
+    own = {name: text_of(props[key]) for name, key in _OWN_KEYS.items() if key in props}
+    tag = metadata.own_tag(props) if own else ctx.tags.get(op)
+    if tag is None:
+        return own
+    return {
+        "module": module_of(tag),
+        "tag": tag.tag,
+        "source": tag.source.label,
+        "origins": listed(tag.origins),
+        "call": listed(tag.call),
     }
-    return tuple((name, one, other) for name, (one, other) in values.items() if one != other)
+
+
+def _changed_fields(before: dict[str, str], after: dict[str, str]) -> tuple[tuple[str, str, str], ...]:
+    none = module_of(None)
+    # Where one says nothing at all, the other's module tells enough.
+    names = list(_OWN_KEYS) if before and after else ["module"]
+    values = [(name, before.get(name, none), after.get(name, none)) for name in names]
+    return tuple((name, one, other) for name, one, other in values if one != other)
 
 
 def listed(paths: Sequence[str]) -> str:

@@ -7,9 +7,10 @@ from onnx_tagger import query
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.graph import Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, Module
-from onnx_tagger.metadata import TORCH_STACK, Source, Tag
+from onnx_tagger.metadata import PREFIX, TORCH_SCOPES, TORCH_STACK, Source, Tag, remove_key, write_node
 from onnx_tagger.naming import ModuleRow
 from onnx_tagger.passes.base import Context
+from onnx_tagger.pipeline import read_tags
 
 ROWS = [
     ModuleRow("", "Net"),
@@ -250,6 +251,32 @@ def test_diff_names_what_differs(ctx: Context) -> None:
         ),
         ("main#3", (("module", "(none)", "layers.1"),)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("tag", "x", ("tag", "/Net/Blk.0", "x")),
+        ("tag", "/Net/Blk.1", ("tag", "/Net/Blk.0", "/Net/Blk.1")),
+        ("tag", None, ("tag", "/Net/Blk.0", "(none)")),
+        ("module", "layers.1", ("module", "layers.0", "layers.1")),
+        ("source", "root", ("source", "exported", "root")),
+        ("origins", "broken", ("origins", "(none)", "broken")),
+    ],
+)
+def test_diff_compares_own_keys_as_they_stand(key: str, value: str | None, said: tuple[str, str, str]) -> None:
+    """Torch's keys say the same on both nodes, and must not stand in for the one whose own keys do not hold."""
+    models = [chain(("Neg", "n", "a"), ("Abs", "o", "b")).model for _ in range(2)]
+    for model in models:
+        for node in model.graph.node:
+            write_node(node, Tag("layers.0", "/Net/Blk.0", Source.EXPORTED), ())
+            node.metadata_props.add(key=TORCH_SCOPES, value=repr(["", "layers.0", "neg"]))
+    changed = models[1].graph.node[0]
+    remove_key(changed, PREFIX + key)
+    if value is not None:
+        changed.metadata_props.add(key=PREFIX + key, value=value)
+    found = query.diff(read_tags(models[0]), read_tags(models[1]))
+    assert [(query.name_of(change.after), change.fields) for change in found.changed] == [("n", (said,))]
 
 
 def chain(*nodes: tuple[str, str, str]) -> Context:

@@ -1,0 +1,166 @@
+"""Tags by weights: whose a stored tensor is, what time decides, and what was folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import onnx_tagger as ot
+from onnx_tagger.digest import value_digests
+from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter
+from onnx_tagger.naming import ModuleRow
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.weights import WeightOwners
+
+RNG = np.random.default_rng(0)
+
+
+def tree(paths: Sequence[str], weights: dict[str, np.ndarray], calls: dict[str, int] | None = None) -> HierarchyMap:
+    """A map of modules called once, in this order; each weight is a parameter by its full name."""
+    counts = calls or {}
+    bare = HierarchyMap.from_rows([ModuleRow("", "Net"), *(ModuleRow(path, "Blk") for path in paths)])
+    modules = tuple(
+        replace(module, order=index, calls=counts.get(module.path, 1)) if counts.get(module.path, 1) else module
+        for index, module in enumerate(bare.modules)
+    )
+    parameters = tuple(
+        Parameter(name, name.rpartition(".")[0], values.shape, str(values.dtype), value_digests(values))
+        for name, values in weights.items()
+    )
+    return HierarchyMap(modules, parameters)
+
+
+def net(nodes: Sequence[onnx.NodeProto], stored: dict[str, np.ndarray]) -> onnx.ModelProto:
+    """A model of these nodes from x to y."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    tensors = [numpy_helper.from_array(values, name) for name, values in stored.items()]
+    return helper.make_model(helper.make_graph(list(nodes), "net", [x], [y], tensors))
+
+
+def tags(model: onnx.ModelProto, hierarchy: HierarchyMap, *passes: ot.Pass) -> list[tuple[str, tuple[str, ...], str]]:
+    """(module, origins, source) of each node; no module where there is no tag."""
+    ctx = Context(model, hierarchy)
+    PassManager(passes or [ot.Align()], verify=True).run_in(ctx)
+    found = [ctx.tags.get(op) for op in ctx.ops]
+    return [(tag.module, tag.origins, tag.source.label) if tag else ("-", (), "") for tag in found]
+
+
+def matmuls(*names: str) -> list[onnx.NodeProto]:
+    """A chain of products with these weights."""
+    steps = ["x", *(f"h{i}" for i in range(1, len(names))), "y"]
+    return [helper.make_node("MatMul", [steps[i], name], [steps[i + 1]]) for i, name in enumerate(names)]
+
+
+A, B, C = (RNG.normal(size=(4, 4)).astype(np.float32) for _ in range(3))
+
+
+def owners(model: onnx.ModelProto, hierarchy: HierarchyMap) -> dict[str, frozenset[str]]:
+    return Context(model, hierarchy).get(WeightOwners)
+
+
+def test_a_weight_is_known_by_name_and_shape() -> None:
+    hierarchy = tree(["a", "b"], {"a.w": A, "b.w": B})
+    zeros = np.zeros((4, 4), np.float32)
+    assert owners(net(matmuls("a.w"), {"a.w": zeros}), hierarchy) == {"a.w": {"a"}}
+    assert owners(net(matmuls("a.w"), {"a.w": np.zeros((2, 2), np.float32)}), hierarchy) == {}
+
+
+@pytest.mark.parametrize("copy", [A, A.T.copy(), A.astype(np.float16), A.reshape(2, 8)])
+def test_a_renamed_weight_is_known_by_its_values(copy: np.ndarray) -> None:
+    hierarchy = tree(["a", "b"], {"a.w": A, "b.w": B})
+    assert owners(net(matmuls("onnx::MatMul_7"), {"onnx::MatMul_7": copy}), hierarchy) == {"onnx::MatMul_7": {"a"}}
+
+
+def test_other_values_are_nobodys() -> None:
+    assert owners(net(matmuls("w"), {"w": A + 1}), tree(["a"], {"a.w": A})) == {}
+
+
+def test_equal_weights_may_be_of_any_owner() -> None:
+    hierarchy = tree(["a", "b"], {"a.w": A, "b.w": A})
+    assert owners(net(matmuls("a.w"), {"a.w": A}), hierarchy) == {"a.w": {"a", "b"}}
+
+
+def test_a_module_that_never_ran_lends_its_weights_to_the_one_around_it() -> None:
+    hierarchy = tree(["a", "a.proj"], {"a.proj.w": A}, {"a.proj": 0})
+    assert owners(net(matmuls("a.proj.w"), {"a.proj.w": A}), hierarchy) == {"a.proj.w": {"a"}}
+
+
+def test_values_that_may_not_be_read_decide_nothing() -> None:
+    model = net(matmuls("w"), {"w": A})
+    model.graph.initializer[0].ClearField("raw_data")
+    ctx = Context(model, tree(["a"], {"a.w": A}))
+    assert ctx.get(WeightOwners) == {}
+    ctx = Context(model, tree(["a"], {"a.w": A}), values=lambda name: A)
+    assert ctx.get(WeightOwners) == {"w": {"a"}}
+
+
+def test_nodes_take_the_owner_of_what_they_read() -> None:
+    nodes = [
+        helper.make_node("Transpose", ["w"], ["t"]),
+        helper.make_node("MatMul", ["x", "t"], ["h"]),
+        helper.make_node("Add", ["h", "b.bias"], ["y"]),
+    ]
+    bias = RNG.normal(size=4).astype(np.float32)
+    hierarchy = tree(["a", "b"], {"a.w": A, "b.bias": bias})
+    found = tags(net(nodes, {"w": A.T.copy(), "b.bias": bias}), hierarchy)
+    assert found == [("-", (), ""), ("a", (), "aligned"), ("b", (), "aligned")]
+
+
+def test_time_decides_between_equal_weights() -> None:
+    hierarchy = tree(["a", "b", "c", "d"], {"a.w": A, "b.w": B, "c.w": C, "d.w": B})
+    stored = {"a.w": A, "b.w": B, "c.w": C}
+    assert [tag[0] for tag in tags(net(matmuls("a.w", "b.w", "c.w", "b.w"), stored), hierarchy)] == ["a", "b", "c", "d"]
+
+
+def test_without_times_equal_weights_stay_open() -> None:
+    hierarchy = tree(["a", "b"], {"a.w": A, "b.w": A}, {"": 2, "a": 2, "b": 2})
+    assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy) == [("-", (), "")]
+
+
+def test_weights_can_be_switched_off() -> None:
+    hierarchy = tree(["a"], {"a.w": A})
+    assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy, ot.Align(weights=False)) == [("-", (), "")]
+
+
+def test_a_module_whose_weights_are_gone_was_folded_into_the_one_before() -> None:
+    scale = RNG.normal(size=16).astype(np.float32)
+    hierarchy = tree(["a", "norm", "b"], {"a.w": A, "norm.w": scale, "b.w": B})
+    found = tags(net(matmuls("a.w", "b.w"), {"a.w": A * 2, "b.w": B}), hierarchy)
+    assert found == [("", ("a", "norm"), "aligned"), ("b", (), "aligned")]
+
+
+def test_a_module_with_unchanged_weights_took_nothing_in() -> None:
+    scale = RNG.normal(size=16).astype(np.float32)
+    hierarchy = tree(["a", "norm"], {"a.w": A, "norm.w": scale})
+    assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy) == [("a", (), "aligned")]
+
+
+def test_only_the_latest_producer_and_the_earliest_consumer_bound_a_node() -> None:
+    """x -> one.a -> one.b -> Add(one.b, one.a's input) -> one.c: the sum runs inside `one`."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "two.w"], ["s"]),
+        helper.make_node("MatMul", ["s", "one.b.w"], ["h"]),
+        helper.make_node("Add", ["h", "s"], ["r"]),
+        helper.make_node("MatMul", ["r", "one.c.w"], ["y"]),
+    ]
+    weights = {"two.w": A, "one.b.w": B, "one.c.w": C}
+    hierarchy = tree(["two", "one", "one.b", "one.c"], weights)
+    found = tags(net(nodes, weights), hierarchy, ot.Align(), ot.Inherit())
+    assert found[2] == ("one", (), "inherited")
+
+
+def test_what_nothing_follows_may_be_a_module_beside_the_last_one() -> None:
+    nodes = [helper.make_node("MatMul", ["x", "one.b.w"], ["h"]), helper.make_node("Tanh", ["h"], ["y"])]
+    hierarchy = tree(["one", "one.b", "one.c"], {"one.b.w": B})
+    assert tags(net(nodes, {"one.b.w": B}), hierarchy, ot.Align(), ot.Inherit())[1] == ("one", (), "inherited")
+
+
+def test_modules_are_what_the_fixture_says() -> None:
+    module = tree(["a"], {}).by_path["a"]
+    assert module == Module("a", "Blk", "/Net/Blk", "", 1, 1)
