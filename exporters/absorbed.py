@@ -36,20 +36,19 @@ class Absorbed:
         self.named: dict[str, torch.fx.Node] = {node.name: node for node in program.graph.nodes}
         self.represented = {self.operation(node) for node in nodes}
         signature = program.graph_signature
-        stored = {*signature.parameters, *signature.buffers, *signature.lifted_tensor_constants}
-        inputs = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        inputs |= signature.inputs_to_lifted_tensor_constants
+        stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        lifted = signature.inputs_to_lifted_tensor_constants
         self.parameters: set[torch.fx.Node] = set()
         self.data: set[torch.fx.Node] = set()
         for node in program.graph.nodes:
             if node.op == "placeholder":
-                kept = inputs.get(node.name) in stored
-                (self.parameters if kept else self.data).add(node)
-            elif node.op == "get_attr":
-                self.parameters.add(node)
+                if node.name in stored:
+                    self.parameters.add(node)
+                elif node.name not in lifted:
+                    self.data.add(node)
             elif any(source in self.data for source in node.all_input_nodes):
                 self.data.add(node)
-            else:
+            elif any(source in self.parameters for source in node.all_input_nodes):
                 # Made of parameters alone, as weight normalisation does: folded into a stored tensor.
                 self.parameters.add(node)
 

@@ -81,10 +81,11 @@ def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMa
     tree = captured.hierarchy
     absorbed = Absorbed(program.exported_program, nodes)
     hooked = {path for path, module in request.model.named_modules() if path and has_hooks(module)}
+    frames = _Frames(program.exported_program, captured, hooked)
     said = []
     for node, op in zip(nodes, walked.ops, strict=True):
-        tag = _said(absorbed.operation(node), op.node, captured, hooked)
-        more = [found for fx_node in absorbed.by(node) if (found := _from_stack(fx_node, captured, hooked)) is not None]
+        tag = _said(absorbed.operation(node), op.node, frames)
+        more = [found for fx_node in absorbed.by(node) if (found := frames.innermost(fx_node)) is not None]
         said.append(merged([*more, tag], tree, request.merge) if tag is not None and more else tag)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
@@ -125,14 +126,12 @@ def _skeleton(model: ir.Model) -> onnx.ModelProto:
             value.const_value = tensor
 
 
-def _said(
-    fx_node: torch.fx.Node | None, proto: onnx.NodeProto, captured: Captured, hooked: Container[str]
-) -> Tag | None:
+def _said(fx_node: torch.fx.Node | None, proto: onnx.NodeProto, frames: _Frames) -> Tag | None:
     """What the exporter says of a node: the innermost frame of the FX stack, or torch's keys if no FX node is left."""
-    found = _from_stack(fx_node, captured, hooked) if fx_node is not None else None
+    found = frames.innermost(fx_node) if fx_node is not None else None
     if found is not None:
         return found
-    tree = captured.hierarchy
+    tree = frames.captured.hierarchy
     for claim in claims(proto, ("torch",)):
         path = _tagged(claim.module or "", tree)
         if path is not None:
@@ -140,27 +139,48 @@ def _said(
     return None
 
 
-def _from_stack(fx_node: torch.fx.Node, captured: Captured, hooked: Container[str]) -> Tag | None:
-    """The innermost frame of an FX node's stack whose forward it is, with the number of the call."""
-    tree = captured.hierarchy
-    frames = list(fx_node.meta.get("nn_module_stack", {}).items())
-    while frames:
-        key, (path, _) = frames.pop()
-        # Sizes that torch reads off the graph's inputs after tracing stand outside of every module: the root's.
-        if key == _EMPTY_NN_MODULE_STACK_KEY:
-            return tree.tag("", Source.EXPORTED)
-        if path.rpartition(".")[2] == BODY:
-            path = path[: -len(BODY) - 1]
-        elif path in hooked:
-            # What a hook computes runs in the caller's forward.
-            continue
-        found = _tagged(path, tree)
-        if found is not None:
-            number = key.rpartition("@")[2]
-            call = captured.calls.label(found, int(number) if "@" in key and number.isdigit() else 0)
-            return tree.tag(found, Source.EXPORTED, call=call)
+class _Frames:
+    """Reads the frames of FX stacks: modules, and which of their calls.
+
+    FX numbers calls by name, so those by an alias anew; where a module has one, its frames are counted here.
+    """
+
+    def __init__(self, program: torch.export.ExportedProgram, captured: Captured, hooked: Container[str]) -> None:
+        self.captured, self.hooked = captured, hooked
+        tree = captured.hierarchy
+        self.keys: dict[str, dict[str, int]] = {module.path: {} for module in tree.modules if module.aliases}
+        for fx_node in program.graph.nodes if self.keys else ():
+            for key, (path, _) in fx_node.meta.get("nn_module_stack", {}).items():
+                module = tree.resolve(path)
+                if module is not None and module.path in self.keys:
+                    self.keys[module.path].setdefault(key, len(self.keys[module.path]))
+
+    def innermost(self, fx_node: torch.fx.Node) -> Tag | None:
+        """The innermost frame whose forward an operation is of."""
+        tree = self.captured.hierarchy
+        frames = list(fx_node.meta.get("nn_module_stack", {}).items())
+        while frames:
+            key, (path, _) = frames.pop()
+            # Sizes that torch reads off the graph's inputs after tracing stand outside of every module: the root's.
+            if key == _EMPTY_NN_MODULE_STACK_KEY:
+                return tree.tag("", Source.EXPORTED)
+            if path.rpartition(".")[2] == BODY:
+                path = path[: -len(BODY) - 1]
+            elif path in self.hooked:
+                # What a hook computes runs in the caller's forward.
+                continue
+            found = _tagged(path, tree)
+            if found is None:
+                return None
+            return tree.tag(found, Source.EXPORTED, call=self.captured.calls.label(found, self._number(found, key)))
         return None
-    return None
+
+    def _number(self, module: str, key: str) -> int:
+        """The number of the call that a frame's key stands for, from 0."""
+        if module in self.keys:
+            return self.keys[module].get(key, 0)
+        number = key.rpartition("@")[2]
+        return int(number) if "@" in key and number.isdigit() else 0
 
 
 def _tagged(path: str, tree: HierarchyMap) -> str | None:

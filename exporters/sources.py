@@ -74,6 +74,8 @@ def load_source(source: str, *, inputs: Path | None = None, seed: int = 0) -> So
     MissingExtraError
         If it is a Hugging Face model and transformers is not installed.
     """
+    if not -(2**63) <= seed < 2**63:
+        raise SourceError(f"{source}: the seed {seed} does not fit into 64 bits; give a smaller number")
     spec = read_spec(inputs) if inputs is not None else {}
     where = str(inputs) if inputs is not None else source
     path = Path(source).expanduser()

@@ -116,6 +116,8 @@ def sides(ops: Sequence[Op], tags: Mapping[Op, Tag], tree: HierarchyMap, flow: F
         if tag is not None:
             found[index] = side_of(tag.module, times, sign)
         else:
-            near = [side for other in neighbours[index] if (side := found[other]) is not None]
-            found[index] = merged_side(near, tree)
+            # What reads the node that owns a body says nothing of the nodes in the body.
+            owner = ops[index].scope.owner
+            beside = (other for other in neighbours[index] if owner is None or other != owner.id)
+            found[index] = merged_side((side for other in beside if (side := found[other]) is not None), tree)
     return found

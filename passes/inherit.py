@@ -83,7 +83,12 @@ class _Sweep:
                 self._set(op, readers, self._users(op))
                 continue
             known = [side for side in (before[op.id], after[op.id]) if side is not None]
-            if known:
+            owner = op.scope.owner
+            if owner is not None and owner in self.tags and len(known) < 2:
+                # A body begins and ends in the module of its owner.
+                bounds = [path for side in known for path in side.modules]
+                self._set(op, self.tree.enclosing([self.tags[owner].module, *bounds]))
+            elif known:
                 module = self.tree.enclosing(path for side in known for path in side.modules)
                 # With nothing on the other side, it may be a module beside that one just as well.
                 alone = len(known) == 1 and known[0].nearest == module and known[0].time != -inf
@@ -97,7 +102,9 @@ class _Sweep:
             if tag is not None:
                 found[index] = tag.module
                 continue
-            near = {path for other in neighbours[index] if (path := found[other]) is not None}
+            owner = self.ops[index].scope.owner
+            beside = (other for other in neighbours[index] if owner is None or other != owner.id)
+            near = {path for other in beside if (path := found[other]) is not None}
             if near:
                 found[index] = self.tree.enclosing(near)
         return found

@@ -14,6 +14,7 @@ import onnx
 from onnx_tagger.errors import PassError, TaggerError
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.metadata import text_of
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.report import PassTiming, Report
 
@@ -170,7 +171,7 @@ def _digests(model: onnx.ModelProto) -> tuple[bytes, bytes]:
     for op in walk(bare).ops:
         for entry in op.node.metadata_props:
             notes.update(f"{op.id}\0{entry.key}\0{entry.value}\0".encode("utf-8", "surrogateescape"))
-        notes.update(op.node.doc_string.encode("utf-8", "surrogateescape"))
+        notes.update(text_of(op.node.doc_string).encode("utf-8", "surrogateescape"))
         del op.node.metadata_props[:]
         op.node.doc_string = ""
     del bare.metadata_props[:]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from onnx_tagger.checks import check as check
+    from onnx_tagger.checks import stats as stats
     from onnx_tagger.errors import CoverageError as CoverageError
     from onnx_tagger.errors import TaggerError as TaggerError
     from onnx_tagger.graph import Op as Op
@@ -28,11 +30,9 @@ if TYPE_CHECKING:
     from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass
     from onnx_tagger.pipeline import Export as Export
     from onnx_tagger.pipeline import capture as capture
-    from onnx_tagger.pipeline import check as check
     from onnx_tagger.pipeline import default_passes as default_passes
     from onnx_tagger.pipeline import export as export
     from onnx_tagger.pipeline import retag as retag
-    from onnx_tagger.pipeline import stats as stats
     from onnx_tagger.pipeline import strip as strip
     from onnx_tagger.report import Limits as Limits
     from onnx_tagger.report import Report as Report
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "onnx_tagger.checks": ("check", "stats"),
     "onnx_tagger.errors": ("CoverageError", "TaggerError"),
     "onnx_tagger.graph": ("Op",),
     "onnx_tagger.hierarchy": ("HierarchyMap",),
@@ -53,7 +54,7 @@ _HOMES = {
     "onnx_tagger.passes.manager": ("PassManager",),
     "onnx_tagger.passes.match": ("Match",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass",),
-    "onnx_tagger.pipeline": ("Export", "capture", "check", "default_passes", "export", "retag", "stats", "strip"),
+    "onnx_tagger.pipeline": ("Export", "capture", "default_passes", "export", "retag", "strip"),
     "onnx_tagger.report": ("Limits", "Report"),
 }
 

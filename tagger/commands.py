@@ -1,7 +1,7 @@
 """The commands: what each takes, which part of the package does it, and what is printed of it.
 
-What they do lives in `pipeline`, `query` and `demo`, how it looks in `views` and `formats`, what happens when something
-is wrong in `cli`. All but the last are imported inside the commands, so that `--help` is answered quickly.
+What they do lives in `pipeline`, `checks`, `query` and `demo`, how it looks in `views` and `formats`, what happens when
+something is wrong in `cli`. All but the last are imported inside the commands, so that `--help` is answered quickly.
 """
 
 from __future__ import annotations
@@ -113,9 +113,9 @@ def _export(
 ) -> None:
     """Export a PyTorch model as a tagged ONNX file, with its map beside it."""
     require("torch", "torch", "export")
-    from onnx_tagger import metadata, pipeline
+    from onnx_tagger import checks, metadata, pipeline
 
-    written = [output, *([] if no_tag else [pipeline.map_path(output)])]
+    written = [output, *([] if no_tag else [checks.map_path(output)])]
     _check_targets([*written, report], [*_files_of(source), inputs])
     dialects = metadata.check_dialects(_names(also) or ())
     from onnx_tagger.exporters.sources import load_source
@@ -250,14 +250,14 @@ def _check(
     form: Annotated[FormatName, typer.Option("--format", help="How the verdict is printed.")] = FormatName.TEXT,
 ) -> None:
     """Check that every node has a tag that holds; exit with 1 if not."""
-    from onnx_tagger import pipeline
+    from onnx_tagger import checks
     from onnx_tagger.formats import FORMATS
     from onnx_tagger.report import Limits
     from onnx_tagger.views import show_notes
 
     screen = _screen()
     with screen.progress("check"):
-        report = pipeline.check(
+        report = checks.check(
             model,
             map_file,
             dialect=dialect,
@@ -323,12 +323,12 @@ def _stats(
     map_file: MapFile = None,
 ) -> None:
     """Count nodes by source, graph and tag, by whatever convention the file carries."""
-    from onnx_tagger import pipeline
+    from onnx_tagger import checks
     from onnx_tagger.formats import json_text
     from onnx_tagger.views import show_stats
 
     screen = _screen()
-    report = pipeline.stats(model, map_file)
+    report = checks.stats(model, map_file)
     if as_json:
         screen.raw(json_text(report))
     else:
@@ -411,8 +411,8 @@ def _screen() -> Screen:
 
 def _read(model: Path, map_file: Path | None = None) -> Context:
     """A file's tags, by whatever convention it carries."""
+    from onnx_tagger.checks import load_map, read_tags
     from onnx_tagger.onnxfile import read_skeleton
-    from onnx_tagger.pipeline import load_map, read_tags
 
     return read_tags(read_skeleton(model).model, load_map(map_file) if map_file is not None else None)
 
@@ -441,7 +441,9 @@ def _target(model: Path, output: Path | None, in_place: bool) -> Path:
 
 
 def _check_targets(targets: Iterable[Path | None], sources: Iterable[Path | None]) -> None:
-    """Insist before any work that no file is written twice, or over one that is read."""
+    """Insist before any work that every file can be written, none twice and none over one that is read."""
+    from onnx_tagger.filecopy import permissions_of
+
     taken = [path for path in sources if path is not None]
     for target in targets:
         if target is None:
@@ -454,6 +456,7 @@ def _check_targets(targets: Iterable[Path | None], sources: Iterable[Path | None
             raise TaggerError(f"{target}: is a directory; name a file to write")
         if not target.parent.is_dir():
             raise TaggerError(f"{target.parent}: no such folder; make it first")
+        permissions_of(target)
         taken.append(target)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from onnx_tagger import pipeline
+from onnx_tagger import checks, pipeline
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.formats import as_text
 from onnx_tagger.graph import walk
@@ -81,7 +81,7 @@ def demo(folder: Path, screen: Screen) -> None:
     config, exported, optimised, tagged = (
         folder / name for name in ("config.json", "bert.onnx", "bert.opt.onnx", "bert.opt.tagged.onnx")
     )
-    saved = pipeline.map_path(exported)
+    saved = checks.map_path(exported)
     config.write_text(json.dumps(CONFIG, indent=1) + "\n", encoding="utf-8")
     _export(screen, config, exported)
     _look(screen, exported)
@@ -99,7 +99,7 @@ def demo(folder: Path, screen: Screen) -> None:
     show_notes(screen, report)
 
     _command(screen, f"onnx-tagger check {tagged.name} --map {saved.name}")
-    report = pipeline.check(tagged, saved)
+    report = checks.check(tagged, saved)
     screen.styled(as_text(tagged.name, report, Limits()), "green" if report.ok else "red")
     if not report.ok:
         raise TaggerError(f"{tagged}: the re-tagged model fails its check; please report this as a bug")
@@ -123,8 +123,8 @@ def _export(screen: Screen, config: Path, exported: Path) -> None:
 
 
 def _look(screen: Screen, exported: Path) -> None:
-    saved = pipeline.map_path(exported)
-    ctx = pipeline.read_tags(read_skeleton(exported).model, pipeline.load_map(saved))
+    saved = checks.map_path(exported)
+    ctx = checks.read_tags(read_skeleton(exported).model, checks.load_map(saved))
     _command(screen, f"onnx-tagger tree {exported.name} --map {saved.name} --depth 3")
     show_tree(screen, module_tree(ctx), sum(op not in ctx.tags for op in ctx.walk.counted), depth=3)
     path = "encoder.layer.0.attention.self.query"

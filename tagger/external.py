@@ -90,6 +90,36 @@ def contained(folder: Path, location: str | bytes) -> Path:
     return inside
 
 
+def insist_on_no_data_file(locations: Iterable[str | bytes], source: Path, target: Path) -> None:
+    """Check that a file to be written is none of those that a model's tensors live in.
+
+    Parameters
+    ----------
+    locations : iterable of str or bytes
+        The data files, relative to the folder of the model.
+    source : Path
+        The model file.
+    target : Path
+        The file to be written.
+
+    Raises
+    ------
+    TaggerError
+        If it is one of them.
+    """
+    for location in locations:
+        if location and same_file(source.parent / os.fsdecode(location), target):
+            raise TaggerError(f"{target} holds the weights of {source}; choose another target")
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Tell whether two paths lead to one file or folder."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def placed(locations: Iterable[str | bytes], source: Path, target: Path, *, link: bool, model: Path) -> Iterator[None]:
     """Put the data files of a model into another folder, and take them away again if the block fails.

@@ -281,9 +281,20 @@ def escape_attribute(name: str) -> str:
     return name.replace("%", "%25").replace("/", "%2F")
 
 
+_ONLY_TEXT = frozenset({str})
+
+
+def text_of(value: str | bytes) -> str:
+    """A text from a file: protobuf gives bytes where it is not valid UTF-8."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+
+
 def props_of(node: onnx.NodeProto) -> dict[str, str]:
     """A node's metadata as a dict; of equal keys the last counts, as in protobuf maps."""
-    return {entry.key: entry.value for entry in node.metadata_props}
+    found = {entry.key: entry.value for entry in node.metadata_props}
+    if _ONLY_TEXT.issuperset(map(type, found)) and _ONLY_TEXT.issuperset(map(type, found.values())):
+        return found
+    return {text_of(key): text_of(value) for key, value in found.items()}
 
 
 def claims(node: onnx.NodeProto, dialects: Iterable[str] = READABLE) -> Iterator[Claim]:
@@ -342,7 +353,7 @@ def _read_layer_ann(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | N
 
 def _read_doc(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
     """The last line of ours: tools that join doc strings append the newer one."""
-    found = [line for line in node.doc_string.split("\n") if line.startswith(DOC_LINE)]
+    found = [line for line in text_of(node.doc_string).split("\n") if line.startswith(DOC_LINE)]
     return Claim("doc_string", module=found[-1][len(DOC_LINE) :]) if found else None
 
 
@@ -357,10 +368,7 @@ _READERS: dict[str, Callable[[onnx.NodeProto, Mapping[str, str]], Claim | None]]
 
 def also_of(model: onnx.ModelProto) -> tuple[str, ...]:
     """The dialects that this package wrote into a model."""
-    for entry in model.metadata_props:
-        if entry.key == ALSO:
-            return tuple(name for name in entry.value.split(",") if name in DIALECTS)
-    return ()
+    return tuple(name for name in model_value(model, ALSO).split(",") if name in DIALECTS)
 
 
 def clear_node(node: onnx.NodeProto, also: Iterable[str]) -> bool:
@@ -380,27 +388,31 @@ def clear_node(node: onnx.NodeProto, also: Iterable[str]) -> bool:
         written = Tag(values.get(MODULE, ""), values.get(TAG, ""), Source.ROOT)
         foreign = values.get(FOREIGN, "").split(",")
         ours = {entry for entry in dialect_entries(written, also) if entry[0] not in foreign}
-        entries = ((entry.key, entry.value) for entry in node.metadata_props)
-        keep = [entry for entry in entries if not entry[0].startswith(PREFIX) and entry not in ours]
-        del node.metadata_props[:]
-        add_entries(node, keep)
+        _drop(node, lambda key, value: key.startswith(PREFIX) or (key, value) in ours)
         changed = True
-    if node.doc_string and DOC_LINE in node.doc_string:
+    if node.doc_string and DOC_LINE in text_of(node.doc_string):
         changed = _clear_doc(node) or changed
     return changed
 
 
 def remove_key(node: onnx.NodeProto, key: str) -> bool:
     """Remove every metadata entry of a key from a node; return whether there was one."""
-    keep = [(entry.key, entry.value) for entry in node.metadata_props if entry.key != key]
-    if len(keep) == len(node.metadata_props):
-        return False
-    del node.metadata_props[:]
-    add_entries(node, keep)
-    return True
+    return _drop(node, lambda found, _: found == key)
+
+
+def _drop(holder: onnx.NodeProto | onnx.ModelProto, unwanted: Callable[[str, str], bool]) -> bool:
+    """Remove metadata entries where they stand: protobuf takes no entry back that is not valid UTF-8."""
+    entries = holder.metadata_props
+    places = [i for i, entry in enumerate(entries) if unwanted(text_of(entry.key), text_of(entry.value))]
+    for place in reversed(places):
+        del entries[place]
+    return bool(places)
 
 
 def _clear_doc(node: onnx.NodeProto) -> bool:
+    if isinstance(node.doc_string, bytes):
+        # Not valid UTF-8, so not of our writing; protobuf would not take the rest of it back.
+        return False
     lines = node.doc_string.split("\n")
     keep = [line for line in lines if not line.startswith(DOC_LINE)]
     if len(keep) == len(lines):
@@ -434,7 +446,7 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> None:
             foreign += [key for key, value in said if taken.get(key) == value]
         if foreign:
             entries.append((FOREIGN, ",".join(foreign)))
-        if "doc_string" in also:
+        if "doc_string" in also and not isinstance(node.doc_string, bytes):
             had = node.HasField("doc_string")
             node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if had else doc_line(tag)
     add_entries(node, entries)
@@ -442,10 +454,7 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> None:
 
 def clear_model(model: onnx.ModelProto) -> None:
     """Remove our own entries from the model's metadata."""
-    keep = [(entry.key, entry.value) for entry in model.metadata_props if not entry.key.startswith(PREFIX)]
-    if len(keep) < len(model.metadata_props):
-        del model.metadata_props[:]
-        add_entries(model, keep)
+    _drop(model, lambda key, _: key.startswith(PREFIX))
 
 
 def write_model(model: onnx.ModelProto, version: str, map_digest: str, also: tuple[str, ...]) -> None:
@@ -459,4 +468,4 @@ def write_model(model: onnx.ModelProto, version: str, map_digest: str, also: tup
 
 def model_value(model: onnx.ModelProto, key: str) -> str:
     """The value of one of the model's metadata entries, or an empty string."""
-    return next((entry.value for entry in model.metadata_props if entry.key == key), "")
+    return next((text_of(entry.value) for entry in model.metadata_props if entry.key == key), "")

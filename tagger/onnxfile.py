@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from onnx_tagger import wire
 from onnx_tagger.edits import Segment
 from onnx_tagger.errors import FileFormatError, TaggerError
-from onnx_tagger.external import contained, locations, placed
+from onnx_tagger.external import contained, insist_on_no_data_file, locations, placed, same_file
 from onnx_tagger.filecopy import Output, permissions_of, replacing
 from onnx_tagger.splice import Layout, marks_of, parse, plan
 from onnx_tagger.wire import FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
@@ -178,37 +178,21 @@ def write_spliced(
     """
     path = Path(target)
     with skeleton.opened() as reader, ExitStack() as stack:
-        is_source = skeleton.path is not None and _same(path, skeleton.path)
+        is_source = skeleton.path is not None and same_file(path, skeleton.path)
         if is_source and not in_place:
             raise TaggerError(f"{path} is the input itself; choose another target or allow it with --in-place")
         if skeleton.path is not None:
-            _check_data_files(skeleton, path)
+            insist_on_no_data_file(skeleton.external, skeleton.path, path)
         permissions_of(path)
         segments = plan(reader, skeleton.layout, skeleton.model, pad_key=pad_key)
         if is_source and not segments:
             return
         _check_size(reader, segments, str(path))
-        if skeleton.path is not None and skeleton.external and not _same(path.parent, skeleton.path.parent):
+        if skeleton.path is not None and skeleton.external and not same_file(path.parent, skeleton.path.parent):
             stack.enter_context(placed(skeleton.external, skeleton.path.parent, path.parent, link=link, model=path))
         # Last in, first out: if the model cannot take its place, its data files are taken away again.
         output = stack.enter_context(replacing(path.resolve()))
         _write(output, reader, segments)
-
-
-def _same(one: Path, other: Path) -> bool:
-    """Tell whether two paths lead to one file or folder."""
-    try:
-        return one.samefile(other)
-    except (OSError, ValueError):
-        return False
-
-
-def _check_data_files(skeleton: Skeleton, target: Path) -> None:
-    """Raise if the target is a file that the source's tensors live in."""
-    assert skeleton.path is not None
-    for location in skeleton.external:
-        if location and _same(skeleton.path.parent / os.fsdecode(location), target):
-            raise TaggerError(f"{target} holds the weights of {skeleton.path}; choose another target")
 
 
 def _check_size(reader: Reader, segments: list[Segment], target: str) -> None:

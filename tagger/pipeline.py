@@ -1,4 +1,4 @@
-"""The default chains: export, re-tag, check, strip. What the command and the Python API both call.
+"""The default chains that write: export, re-tag, strip. What the command and the Python API both call.
 
 Only this module knows both sides, exporters and passes; torch is imported by the exporters alone, and only when one is
 asked for.
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import onnx
 
 from onnx_tagger import external, metadata
+from onnx_tagger.checks import MapSource, Target, count, load_map, map_path
 from onnx_tagger.errors import MapError, TaggerError, require
+from onnx_tagger.filecopy import permissions_of
 from onnx_tagger.files import replace_file
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
@@ -31,10 +33,8 @@ from onnx_tagger.report import Limits, Report, peak_rss_mb
 from onnx_tagger.treefile import hierarchy_of_model
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-Target = str | os.PathLike[str]
-MapSource = HierarchyMap | str | os.PathLike[str]
 Progress = Callable[[str], None]
 
 STRATEGIES = ("auto", "fx", "htp", "dynamo", "torchscript")
@@ -70,32 +70,6 @@ def default_passes(
     ]
 
 
-def map_path(path: Target) -> Path:
-    """Where a model's map is saved: ``M.onnx`` has ``M.hierarchy.json`` beside it."""
-    return Path(path).with_suffix(".hierarchy.json")
-
-
-def load_map(source: MapSource) -> HierarchyMap:
-    """A map from a ``.hierarchy.json[.gz]`` file or from a tagged ``.onnx``.
-
-    Raises
-    ------
-    MapError
-        If it is neither, or the model has no tags.
-    """
-    if isinstance(source, HierarchyMap):
-        return source
-    path = Path(source)
-    if not path.is_file():
-        raise MapError(f"{path}: no such map; give a .hierarchy.json[.gz] file or a tagged .onnx")
-    if path.suffix != ".onnx":
-        return HierarchyMap.load(path)
-    hierarchy = hierarchy_of_model(read_skeleton(path).model, graph=True)
-    if hierarchy is None:
-        raise MapError(f"{path}: holds no tags, so it is no map; tag it first, or give its .hierarchy.json")
-    return hierarchy
-
-
 @dataclass(frozen=True)
 class Export:
     """What `export` made.
@@ -120,7 +94,7 @@ class Export:
 
 def export(
     model: nn.Module,
-    args: Sequence[object] = (),
+    args: Sequence[object] | Tensor = (),
     path: Target = "model.onnx",
     *,
     kwargs: Mapping[str, object] | None = None,
@@ -139,7 +113,7 @@ def export(
     model : torch.nn.Module
         Exported in evaluation mode; left as it was.
     args, kwargs
-        What its `forward` takes.
+        What its `forward` takes; a tensor alone is the only positional argument.
     path : path
         The file to write; the map goes to ``M.hierarchy.json`` beside it.
     strategy : "auto", "fx" or "htp"
@@ -176,31 +150,45 @@ def export(
     target = Path(path)
     strategy_names(strategy)
     dialects = metadata.check_dialects(also)
-    if not target.parent.is_dir():
-        raise TaggerError(f"{target.parent}: no such folder; make it first")
-    if target.is_dir():
-        raise TaggerError(f"{target}: is a directory; name a file to write")
+    for written in (target, map_path(target)) if tag else (target,):
+        permissions_of(written)
+    inputs = _positional(args)
     report = Report()
     tell = progress or (lambda _: None)
     tell("capture")
     with report.phase("capture"):
-        captured = captured_of(model, args, kwargs, digests=tag)
+        captured = captured_of(model, inputs, kwargs, digests=tag)
     annotator = _Annotator(dialects, merge, report)
-    request = Request(model, tuple(args), dict(kwargs or {}), target, annotator if tag else None, opset, dynamic, merge)
+    # Exporters rename what they have made into place, which would put a link's target out of use.
+    place = target.resolve() if target.is_symlink() else target
+    request = Request(model, inputs, dict(kwargs or {}), place, annotator if tag else None, opset, dynamic, merge)
     tell("export")
     chosen, exported = export_with(strategy, request, captured)
     report.phases.extend(exported.timings)
     report.strategy = chosen
-    report.fallbacks[:0] = exported.notes
+    report.fallbacks[:0] = [*exported.notes, *_other_opset(target, opset)]
     hierarchy = exported.hierarchy
     if tag:
         tell("save map")
         with report.phase("save map"):
             hierarchy.save(map_path(target))
     else:
-        _count(read_skeleton(target).model, report)
+        count(read_skeleton(target).model, report)
     report.peak_rss_mb = peak_rss_mb()
     return Export(target, map_path(target), hierarchy, report)
+
+
+def _positional(args: object) -> tuple[object, ...]:
+    """The arguments of a call; one that stands alone, as `torch.onnx.export` takes it, is the only one."""
+    return tuple(args) if isinstance(args, (tuple, list)) else (args,)
+
+
+def _other_opset(path: Path, opset: int | None) -> list[str]:
+    """A sentence if a file is not of the opset that was asked for: torch keeps its own where it cannot convert."""
+    if opset is None:
+        return []
+    found = [entry.version for entry in read_skeleton(path).model.opset_import if entry.domain in ("", "ai.onnx")]
+    return [f"opset {opset} was asked for, torch wrote opset {found[0]}"] if found and found[0] != opset else []
 
 
 class _Annotator:
@@ -225,7 +213,7 @@ class _Annotator:
 
 
 def capture(
-    model: nn.Module, args: Sequence[object] = (), *, kwargs: Mapping[str, object] | None = None
+    model: nn.Module, args: Sequence[object] | Tensor = (), *, kwargs: Mapping[str, object] | None = None
 ) -> HierarchyMap:
     """Run a model once and return its module-usage map, for an ONNX file that others exported.
 
@@ -237,7 +225,7 @@ def capture(
     require("torch", "torch", "capture")
     from onnx_tagger.exporters.capture import capture as captured_of
 
-    return captured_of(model, args, kwargs).hierarchy
+    return captured_of(model, _positional(args), kwargs).hierarchy
 
 
 def retag(
@@ -294,6 +282,10 @@ def retag(
     TaggerError
         If an input cannot be used or the target not be written; nothing is half-written.
     """
+    if ir_version is not None and not 3 <= ir_version <= onnx.IR_VERSION:
+        raise TaggerError(
+            f"IR version {ir_version} is not one that onnx {onnx.__version__} knows: 3 to {onnx.IR_VERSION}"
+        )
     report = Report()
     tell = progress or (lambda _: None)
     tell("read")
@@ -367,176 +359,13 @@ def _reader(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None
 def _load_whole(model: Target, target: Target) -> onnx.ModelProto:
     """Read all of a model, for what a splice cannot express: another topology or another IR version."""
     whole = onnx.load(os.fspath(model), load_external_data=False)
+    external.insist_on_no_data_file(external.locations(whole), Path(model), Path(target))
     elsewhere = Path(model).resolve().parent != Path(target).resolve().parent
     if elsewhere and next(external.locations(whole), None) is not None:
         raise TaggerError(
             f"{target}: a graph that a pass may change stays beside its external data; write into the input's folder"
         )
     return whole
-
-
-def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:
-    """What a model's own metadata says, by any carrier: our keys, torch's keys, dialects.
-
-    Parameters
-    ----------
-    model : onnx.ModelProto
-        Read only.
-    hierarchy : HierarchyMap, optional
-        A map to look modules up in; None for the modules that the metadata names.
-    """
-    tree = hierarchy or hierarchy_of_model(model)
-    ctx = Context(model, tree)
-    if tree is not None:
-        PassManager([Match()]).run_in(ctx)
-    return ctx
-
-
-def _count(model: onnx.ModelProto, report: Report) -> None:
-    ctx = read_tags(model)
-    ctx.report = report
-    PassManager([Coverage()]).run_in(ctx)
-
-
-def stats(model: Target, hierarchy: MapSource | None = None) -> Report:
-    """Count the nodes of a file by source, graph and tag, reading any carrier."""
-    report = Report()
-    with report.phase("read"):
-        skeleton = read_skeleton(model)
-        tree = load_map(hierarchy) if hierarchy is not None else None
-    with report.phase("count"):
-        ctx = read_tags(skeleton.model, tree)
-        ctx.report = report
-        PassManager([Coverage()]).run_in(ctx)
-    report.peak_rss_mb = peak_rss_mb()
-    return report
-
-
-def check(
-    model: Target,
-    hierarchy: MapSource | None = None,
-    *,
-    dialect: str | None = None,
-    min_coverage: float = 100.0,
-    max_root: int = 0,
-    max_inherited: int | None = None,
-) -> Report:
-    """Check a file's tags: every node has one, they are consistent, and the limits hold.
-
-    Parameters
-    ----------
-    model : path
-    hierarchy : HierarchyMap, path or None
-        With a map, each pair of module and tag must exist in it; without, the keys must fit each other.
-    dialect : str, optional
-        Count what this carrier says instead of our own keys: ``torch``, ``winml``, ``namespace``, ``layer_ann`` or
-        ``doc_string``.
-    min_coverage : float
-        Smallest share of tagged nodes, 0 to 100.
-    max_root, max_inherited : int
-        Largest numbers of nodes with these sources.
-
-    Returns
-    -------
-    Report
-        `ok` and `failures` say whether it holds.
-
-    Raises
-    ------
-    TaggerError
-        If the file or the map cannot be read.
-    """
-    if not 0 <= min_coverage <= 100:
-        raise TaggerError(f"the smallest coverage is {min_coverage:g}, it must lie between 0 and 100")
-    report = Report()
-    limits = Limits(min_coverage, max_root, max_inherited)
-    with report.phase("read"):
-        skeleton = read_skeleton(model)
-        tree = load_map(hierarchy) if hierarchy is not None else None
-    with report.phase("check"):
-        if dialect is None:
-            problems, ctx = _own_problems(skeleton.model, tree)
-        else:
-            problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
-        ctx.report = report
-        step = Coverage(min_coverage=limits.min_coverage, max_root=limits.max_root, max_inherited=limits.max_inherited)
-        PassManager([step]).run_in(ctx)
-        report.failures.extend(problems)
-        report.ok = not report.failures
-    report.peak_rss_mb = peak_rss_mb()
-    return report
-
-
-def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[list[str], Context]:
-    """Read our own keys; a node whose keys do not hold has no tag and a sentence says why."""
-    ctx = Context(model, tree)
-    problems: list[str] = []
-    known: dict[tuple[str, str], str] = {}
-    pairs = _Pairs(tree)
-    for op in ctx.walk.counted:
-        props = metadata.props_of(op.node)
-        if not any(key.startswith(metadata.PREFIX) for key in props):
-            continue
-        tag, problem = metadata.parse_own(props)
-        if tag is not None:
-            key = (tag.module, tag.tag)
-            if key not in known:
-                known[key] = pairs.problem(*key)
-            problem = known[key] or pairs.origins_problem(tag.origins)
-        if tag is not None and not problem:
-            ctx.tags[op] = tag
-        else:
-            problems.append(f"{op.label} {problem}")
-    return problems, ctx
-
-
-class _Pairs:
-    """Whether module and tag belong together: by the map, or one to one within the file."""
-
-    def __init__(self, tree: HierarchyMap | None) -> None:
-        self.tree = tree
-        self.tags: dict[str, str] = {}
-        self.modules: dict[str, str] = {}
-
-    def problem(self, module: str, tag: str) -> str:
-        if self.tree is not None:
-            found = self.tree.by_path.get(module)
-            if found is None:
-                return f"has the module {module!r}, which the map does not know"
-            return (
-                "" if found.tag == tag else f"has the tag {tag!r}, but the map gives {module!r} the tag {found.tag!r}"
-            )
-        if self.tags.setdefault(module, tag) != tag:
-            return f"has the tag {tag!r}, but another node of {module!r} has {self.tags[module]!r}"
-        if self.modules.setdefault(tag, module) != module:
-            return f"has the module {module!r}, but another node tagged {tag!r} has {self.modules[tag]!r}"
-        root = tag.split("/")[1]
-        if self.modules.setdefault("/", root) != root:
-            return f"has the tag {tag!r}, but other tags begin with '/{self.modules['/']}'"
-        return ""
-
-    def origins_problem(self, origins: Iterable[str]) -> str:
-        if self.tree is None:
-            return ""
-        lost = [path for path in origins if path not in self.tree.by_path]
-        return f"has the origin {lost[0]!r}, which the map does not know" if lost else ""
-
-
-def _dialect_problems(model: onnx.ModelProto, tree: HierarchyMap | None, dialect: str) -> tuple[list[str], Context]:
-    """Read one foreign carrier alone; with a map, what it names must exist there."""
-    names = metadata.check_dialects([dialect], metadata.READABLE)
-    known = tree or hierarchy_of_model(model, dialects=names, own=False)
-    ctx = Context(model, known)
-    if known is None:
-        return [], ctx
-    PassManager([Match(dialects=names, own=False, saved=False)]).run_in(ctx)
-    problems = []
-    if tree is not None:
-        for op in ctx.walk.counted:
-            claim = next(metadata.claims(op.node, names), None)
-            if claim is not None and op not in ctx.tags:
-                problems.append(f"{op.label} names {claim.module or claim.tag!r}, which the map does not know")
-    return problems, ctx
 
 
 def strip(model: Target, target: Target, *, stack_traces: bool = False, in_place: bool = False) -> int:

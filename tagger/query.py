@@ -1,6 +1,6 @@
 """What `tree`, `nodes`, `show` and `diff` find out about a tagged model: pure functions on a `Context`.
 
-Nothing here reads a file or prints; `pipeline.read_tags` makes the context, `views` shows what is found.
+Nothing here reads a file or prints; `checks.read_tags` makes the context, `views` shows what is found.
 """
 
 from __future__ import annotations
@@ -13,17 +13,12 @@ from urllib.parse import unquote
 from onnx_tagger import metadata
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.graph import MAIN, Op, Scope, operator
-from onnx_tagger.metadata import Tag
+from onnx_tagger.metadata import Tag, text_of
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.index import DataFlow, Flow
 
 # difflib compares with each candidate; beyond this many, only those that contain the word are compared.
 _MAX_CANDIDATES = 20_000
-
-
-def text_of(value: str | bytes) -> str:
-    """A name from a file as text: protobuf gives bytes where it is not valid UTF-8."""
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
 def name_of(op: Op) -> str:
@@ -307,7 +302,7 @@ def _neighbour(ctx: Context, tensor: str, op: Op) -> Neighbour:
 def code_line(op: Op) -> str:
     """Where in Python a node comes from: the last frame of torch's stack trace, or the doc string's last line."""
     trace = metadata.props_of(op.node).get(metadata.TORCH_STACK, "")
-    lines = [line.strip() for line in text_of(trace).splitlines() if line.strip()]
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
     if lines:
         return ": ".join(lines[-2:] if len(lines) > 1 and lines[-2].startswith("File ") else lines[-1:])
     notes = text_of(op.node.doc_string).splitlines()
@@ -433,7 +428,7 @@ def _known(ctx: Context, op: Op) -> dict[str, str]:
     Another carrier must not stand in for own keys that do not hold: files that differ would pass for the same.
     """
     props = metadata.props_of(op.node)
-    own = {name: text_of(props[key]) for name, key in _OWN_KEYS.items() if key in props}
+    own = {name: props[key] for name, key in _OWN_KEYS.items() if key in props}
     tag = metadata.own_tag(props) if own else ctx.tags.get(op)
     if tag is None:
         return own

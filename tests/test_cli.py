@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_tagger import cli, pipeline
+from onnx_tagger import checks, cli, pipeline
 from onnx_tagger.errors import CoverageError, PassError
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.naming import ModuleRow
@@ -171,12 +171,18 @@ def test_what_is_wrong_is_said_in_one_sentence(run: Run, files: Path, args: tupl
         ("export", "model.py:make", "-o", "m.onnx", "--report", "m.hierarchy.json"),
         ("capture", "model.py:make", "-o", "m.onnx"),
         ("capture", "config.json", "-o", "config.json"),
+        ("export", "model.py:make", "-o", "pipe"),
+        ("export", "model.py:make", "-o", "m.onnx", "--report", "pipe"),
+        ("capture", "model.py:make", "-o", "pipe"),
+        ("export", "model.py:make", "-o", "m.onnx", "--seed", str(2**64)),
     ],
 )
 def test_a_wrong_target_is_refused_before_the_model_is_loaded(run: Run, files: Path, args: tuple[str, ...]) -> None:
     for name in ("model.py", "config.json"):
         (files / name).write_text("raise AssertionError('this ran')", encoding="utf-8")
+    os.mkfifo(files / "pipe")
     code, out, err = run(*args)
+    assert (files / "pipe").is_fifo()
     assert (code, out) == (2, "")
     assert one_sentence(err), err
     assert "this ran" not in err
@@ -213,7 +219,7 @@ def test_exit_codes_of_errors(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(pipeline, "stats", fail)
+    monkeypatch.setattr(checks, "stats", fail)
     found, out, err = run("stats", "m.onnx")
     assert (found, out) == (code, "")
     assert err.startswith(said)
@@ -443,7 +449,9 @@ def test_retag_hands_its_options_on(run: Run, files: Path, monkeypatch: pytest.M
         return Report()
 
     monkeypatch.setattr(pipeline, "retag", spy)
-    args = "retag plain.onnx -o o.onnx --merge output --also winml,namespace --also doc_string --force --link"
+    args = (
+        "retag plain.onnx -o o.onnx --merge output --also winml,namespace --also doc_string --force --link --no-values"
+    )
     assert run(*args.split(), "--pass", "inherit:fallback=false", "--ir-version", "10")[0] == 0
     del seen["progress"]
     assert seen == {
@@ -451,6 +459,7 @@ def test_retag_hands_its_options_on(run: Run, files: Path, monkeypatch: pytest.M
         "merge": "output",
         "also": ["winml", "namespace", "doc_string"],
         "force": True,
+        "values": False,
         "in_place": False,
         "link": True,
         "ir_version": 10,
@@ -472,7 +481,7 @@ def test_passes(run: Run) -> None:
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert code == 0
     assert {"match", "align", "inherit", "inject", "coverage"} <= set(lines)
-    assert re.search(r"onnx-tagger +tags +merge='enclosing' +Tag what", lines["align"])
+    assert re.search(r"onnx-tagger +tags +merge='enclosing', weights=True +Tag what", lines["align"])
 
 
 def test_a_broken_plug_in_is_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

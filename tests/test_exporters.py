@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import onnx
@@ -185,6 +186,31 @@ def test_opset_is_taken(strategy: str, tmp_path: Path) -> None:
     assert exported.report.coverage == 100
 
 
+def test_another_opset_than_the_one_asked_for_is_told(tmp_path: Path) -> None:
+    exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy="fx", opset=7)
+    written = onnx.load(exported.path).opset_import[0].version
+    told = [note for note in exported.report.fallbacks if "opset 7" in note]
+    assert told == ([f"opset 7 was asked for, torch wrote opset {written}"] if written != 7 else [])
+
+
+def test_a_tensor_alone_is_the_only_argument(tmp_path: Path) -> None:
+    ot.export(Block(), torch.randn(3, 4), tmp_path / "m.onnx", strategy="htp")
+    assert [d.dim_value for d in onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape.dim] == [3, 4]
+    assert ot.capture(Block(), torch.randn(3, 4)).by_path["linear"].calls == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_link_is_written_through_and_a_pipe_is_left_alone(strategy: str, tmp_path: Path) -> None:
+    (tmp_path / "link.onnx").symlink_to("real.onnx")
+    ot.export(Block(), (torch.randn(3, 4),), tmp_path / "link.onnx", strategy=strategy)
+    assert (tmp_path / "link.onnx").is_symlink()
+    assert ot.check(tmp_path / "real.onnx").ok
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ot.TaggerError, match="is not a regular file"):
+        ot.export(Block(), (torch.randn(3, 4),), tmp_path / "pipe", strategy=strategy)
+    assert (tmp_path / "pipe").is_fifo()
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("dialect", ["namespace", "layer_ann", "winml", "doc_string"])
 def test_dialects_are_written_and_stripped(strategy: str, dialect: str, tmp_path: Path) -> None:
@@ -298,7 +324,7 @@ def test_unknown_options_are_refused_before_anything_runs(tmp_path: Path) -> Non
     for options, words in (
         ({"strategy": "magic"}, "choose from auto"),
         ({"also": ["latin"]}, "unknown dialect 'latin'"),
-        ({"path": tmp_path / "no" / "m.onnx"}, "no such folder"),
+        ({"path": tmp_path / "no" / "m.onnx"}, "there is no folder"),
     ):
         path = options.pop("path", tmp_path / "m.onnx")
         with pytest.raises(ot.TaggerError, match=words):

@@ -353,3 +353,37 @@ def test_modules_of_a_tag() -> None:
 def test_origins_are_json() -> None:
     odd = Tag("a", "/Net/A", Source.ALIGNED, ('"', "é"))
     assert json.loads(props(odd)[metadata.ORIGINS]) == ['"', "é"]
+
+
+def not_utf8(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the byte 0xff wherever a text says QQQQ."""
+    return onnx.ModelProto.FromString(model.SerializeToString().replace(b"QQQQ", b"Q\xffQQ"))
+
+
+def test_metadata_that_is_not_utf8_stays_and_is_read_around() -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], doc_string="QQQQ\nonnx_tagger:not ours")
+    node.metadata_props.add(key="QQQQ", value="a")
+    node.metadata_props.add(key="b", value="QQQQ")
+    model = not_utf8(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [])))
+    node = model.graph.node[0]
+    before = node.SerializeToString()
+    assert metadata.props_of(node) == {r"Q\xffQQ": "a", "b": r"Q\xffQQ"}
+    assert [claim.module for claim in metadata.claims(node)] == ["not ours"]
+    metadata.write_node(node, Tag("enc", "/Net/Enc", Source.EXPORTED), ("namespace", "doc_string"))
+    assert metadata.own_tag(metadata.props_of(node)) == Tag("enc", "/Net/Enc", Source.EXPORTED)
+    assert metadata.clear_node(node, ("namespace", "doc_string"))
+    assert node.SerializeToString() == before
+    assert metadata.remove_key(node, "b")
+    assert len(node.metadata_props) == 1
+
+
+def test_own_keys_that_are_not_utf8() -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    metadata.write_node(node, Tag("QQQQ", "/Net/QQQQ", Source.EXPORTED), ())
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))
+    model.metadata_props.add(key="pkg.onnx_tagger.also", value="QQQQ,winml")
+    model = not_utf8(model)
+    assert metadata.also_of(model) == ("winml",)
+    assert metadata.clear_node(model.graph.node[0], metadata.also_of(model))
+    metadata.clear_model(model)
+    assert (len(model.graph.node[0].metadata_props), len(model.metadata_props)) == (0, 0)

@@ -6,20 +6,22 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import helper, numpy_helper
 
 import onnx_tagger as ot
 from onnx_tagger import metadata
+from onnx_tagger.checks import load_map, map_path, read_tags
 from onnx_tagger.errors import FileFormatError, MapError, TaggerError
 from onnx_tagger.graph import operator, walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
 from onnx_tagger.metadata import DIALECTS, Source
 from onnx_tagger.naming import ModuleRow
-from onnx_tagger.pipeline import default_passes, load_map, map_path, read_tags
+from onnx_tagger.pipeline import default_passes
 
 TREE = HierarchyMap.from_rows(
     [
@@ -314,6 +316,24 @@ def test_a_target_that_cannot_be_written(bare: Path) -> None:
     for target in (bare.parent, bare.parent / "missing" / "t.onnx"):
         with pytest.raises(TaggerError):
             ot.retag(bare, map_path(bare), target)
+
+
+def test_an_ir_version_that_nobody_reads_is_refused(bare: Path) -> None:
+    for version in (0, 99):
+        with pytest.raises(TaggerError, match=f"IR version {version} is not one"):
+            ot.retag(bare, map_path(bare), bare.with_name("t.onnx"), ir_version=version)
+
+
+def test_a_rebuilt_model_does_not_take_the_place_of_its_weights(bare: Path) -> None:
+    folder = bare.parent / "apart"
+    folder.mkdir()
+    made = onnx.load(bare)
+    made.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones(1, np.float32), "w"))
+    onnx.save(made, folder / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    before = (folder / "m.data").read_bytes()
+    with pytest.raises(TaggerError, match="holds the weights"):
+        ot.retag(folder / "m.onnx", map_path(bare), folder / "m.data", ir_version=10)
+    assert (folder / "m.data").read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00" * 100, b"{}", b"PK\x03\x04", b"\x08\x0a"])

@@ -4,13 +4,13 @@ import pytest
 from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnx_tagger import query
+from onnx_tagger.checks import read_tags
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.graph import Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, Module
 from onnx_tagger.metadata import PREFIX, TORCH_SCOPES, TORCH_STACK, Source, Tag, remove_key, write_node
 from onnx_tagger.naming import ModuleRow
 from onnx_tagger.passes.base import Context
-from onnx_tagger.pipeline import read_tags
 
 ROWS = [
     ModuleRow("", "Net"),

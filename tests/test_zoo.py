@@ -21,7 +21,7 @@ from onnx_tagger.exporters.flatcall import flatten_call
 from onnx_tagger.exporters.sources import load_source
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "zoo"
-FACTORY_FILES = ("text.py", "vision.py", "sound_and_sight.py", "plain.py", "layers.py", "control.py")
+FACTORY_FILES = ("text.py", "vision.py", "sound_and_sight.py", "plain.py", "trees.py", "layers.py", "control.py")
 
 
 def _load_index() -> Any:
@@ -151,3 +151,8 @@ def test_a_seed_gives_other_weights() -> None:
 def test_refuses_an_unknown_name() -> None:
     with pytest.raises(KeyError, match="no_such_model"):
         index.build("no_such_model", perturb=False)
+
+
+def test_the_readme_names_every_entry() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`{name}`" not in text] == []
