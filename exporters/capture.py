@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnx_tagger.digest import value_digests
 from onnx_tagger.errors import ExportError
-from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter
+from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter, Work
 from onnx_tagger.naming import ModuleRow, class_paths, parent_path
 from onnx_tagger.version import version
 
@@ -43,6 +44,8 @@ class CallLog:
         Module path to its position among the modules in order of first call.
     frames : dict
         Module path to one entry for each call: the enclosing call and the number of this call in it.
+    work : list of (str, int, int)
+        Runs of operations in order: module, how many computed something, how many were views.
     direct : set
         Paths of modules whose `forward` was called by itself and not through the module.
     """
@@ -50,6 +53,7 @@ class CallLog:
     order: dict[str, int] = field(default_factory=dict)
     frames: dict[str, list[tuple[tuple[str, int], int]]] = field(default_factory=lambda: defaultdict(list))
     direct: set[str] = field(default_factory=set)
+    work: list[tuple[str, int, int]] = field(default_factory=list)
     _stack: list[tuple[str, int]] = field(default_factory=list)
     _counts: Counter[tuple[tuple[str, int], str]] = field(default_factory=Counter)
 
@@ -61,6 +65,13 @@ class CallLog:
         self._counts[outer, path] += 1
         self._stack.append((path, len(self.frames[path])))
         self.frames[path].append((outer, number))
+
+    def operation(self, *, view: bool) -> None:
+        """Note an operation of the innermost module that runs."""
+        path, operations, views = self.current, 0, 0
+        if self.work and self.work[-1][0] == path:
+            _, operations, views = self.work.pop()
+        self.work.append((path, operations + (not view), views + view))
 
     @property
     def current(self) -> str:
@@ -148,7 +159,7 @@ def capture(
     except (TypeError, RuntimeError):
         args, kwargs = tuple(args), dict(kwargs or {})
     # Control flow compiles its branches, where calls cannot be noted; here they run as they are written.
-    with quiet_run(model), torch.compiler.set_stance("force_eager"), recorded(paths, log):
+    with quiet_run(model), torch.compiler.set_stance("force_eager"), recorded(paths, log), WorkMode(log):
         try:
             model(*args, **kwargs)
         except Exception as error:
@@ -156,7 +167,41 @@ def capture(
                 f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
             ) from error
     parameters = _parameters(model) if digests else ()
-    return Captured(HierarchyMap(_modules(model, log), parameters, created_by=created_by()), log)
+    work = tuple(Work(*run) for run in log.work)
+    return Captured(HierarchyMap(_modules(model, log), parameters, created_by=created_by(), work=work), log)
+
+
+# They move values and compute none; exporters write most of them as nothing.
+_COPIES = frozenset({"aten::clone", "aten::_to_copy", "aten::copy_", "aten::contiguous", "aten::lift_fresh_copy"})
+
+
+def is_view(func: Any) -> bool:
+    """Whether an ATen operation only looks at its input's memory in another way."""
+    returns: Sequence[Any] = func._schema.returns if isinstance(func, torch._ops.OpOverload) else ()
+    return bool(returns) and returns[0].alias_info is not None and not returns[0].alias_info.is_write
+
+
+class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes each operation in a log, under the module that runs.
+
+    Of control flow it sees the result alone: what runs in branches and loops is out of a mode's sight.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self, log: CallLog) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.log = log
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the operation, then note it."""
+        out = func(*args, **(kwargs or {}))
+        schema = getattr(func, "_schema", None)
+        if schema is None or schema.name not in _COPIES:
+            self.log.operation(view=is_view(func))
+        return out
 
 
 def first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMa
         said.append(merged([*more, tag], tree, request.merge) if tag is not None and more else tag)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
-    finished = request.annotate(skeleton, HierarchyMap(tree.modules, tree.parameters, graph, tree.created_by))
+    finished = request.annotate(skeleton, replace(tree, graph=graph))
     for node, op in zip(nodes, walked.ops, strict=True):
         for entry in op.node.metadata_props:
             node.metadata_props.setdefault(entry.key, entry.value)

@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: 
     _place_constants(walked, said, request, tree)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
-    return request.annotate(skeleton.model, HierarchyMap(tree.modules, tree.parameters, graph, tree.created_by))
+    return request.annotate(skeleton.model, replace(tree, graph=graph))
 
 
 def _project(mark: Mark | None, paths: list[str], captured: Captured) -> Tag | None:

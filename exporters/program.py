@@ -20,7 +20,7 @@ from onnx_tagger.exporters.direct import calls_seen, hooks_apart
 from onnx_tagger.exporters.flatcall import bound_names
 from onnx_tagger.metadata import TORCH_SCOPES, literal_list
 
-_NOISY = ("torch.onnx", "torch._export", "onnxscript", "onnx_ir")
+_NOISY = ("torch.onnx", "torch._export", "torch.export", "onnxscript", "onnx_ir")
 
 
 def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
@@ -83,17 +83,29 @@ def _export(request: Request, captured: Captured, *, strict: bool = False) -> An
     if request.opset is not None:
         options["opset_version"] = request.opset
     direct = direct_modules(request.model, captured.calls)
-    kwargs = dict(request.kwargs)
+    args, kwargs = request.args, dict(request.kwargs)
+    if request.dynamic:
+        args, kwargs = _own_tensors((args, kwargs))
     with quiet_run(request.model), calls_seen(direct), hooks_apart(request.model), _quiet():
         model: Any = request.model
         if strict:
-            model = torch.export.export(model, request.args, kwargs=kwargs, strict=True, **shapes)
+            model = torch.export.export(model, args, kwargs=kwargs, strict=True, **shapes)
         program = torch.onnx.export(
-            model, request.args, kwargs=kwargs, dynamo=True, verbose=False, **options, **({} if strict else shapes)
+            model, args, kwargs=kwargs, dynamo=True, verbose=False, **options, **({} if strict else shapes)
         )
     if program is None:
         raise ExportError("torch.onnx.export returned no program")
     return program
+
+
+def _own_tensors(inputs: Any) -> Any:
+    """The same inputs as tensors of our own: torch marks open dimensions on them, and leaves the marks if it fails."""
+    own: dict[int, torch.Tensor] = {}
+
+    def other(leaf: object) -> object:
+        return own.setdefault(id(leaf), leaf.detach()) if isinstance(leaf, torch.Tensor) else leaf
+
+    return pytree.tree_map(other, inputs)
 
 
 def _blind_bodies(program: Any) -> bool:

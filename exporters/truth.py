@@ -19,10 +19,9 @@ import onnx
 import torch
 from torch import nn
 from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnx_tagger.errors import require
-from onnx_tagger.exporters.capture import CallLog, named_modules, quiet_run, recorded
+from onnx_tagger.exporters.capture import CallLog, WorkMode, is_view, named_modules, quiet_run, recorded
 from onnx_tagger.exporters.flatcall import flatten_call
 from onnx_tagger.graph import Op, walk
 from onnx_tagger.hierarchy import HierarchyMap
@@ -99,25 +98,18 @@ class Judgement:
         self.details.extend(other.details)
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps what each ATen operation makes, with the module that runs.
-
-    Of control flow it sees the result alone: what runs in branches and loops is out of a mode's sight.
-    """
-
-    supports_higher_order_operators = True
+class _Recorder(WorkMode):  # type: ignore[no-untyped-call]
+    """Keeps what each ATen operation makes, with the module that runs."""
 
     def __init__(self, log: CallLog) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.log = log
+        super().__init__(log)
         self.found: list[Observation] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        returns: Sequence[Any] = func._schema.returns if isinstance(func, torch._ops.OpOverload) else ()
-        view = bool(returns) and returns[0].alias_info is not None and not returns[0].alias_info.is_write
+        out = super().__torch_dispatch__(func, types, args, kwargs)
+        view = is_view(func)
         for tensor in pytree.tree_leaves(out):
             if isinstance(tensor, torch.Tensor) and tensor.is_floating_point() and tensor.numel() > 1:
                 # A copy, since later in-place operations change what is kept.

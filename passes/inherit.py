@@ -5,6 +5,7 @@ Never a sibling's tag: an ancestor is less precise, a sibling is wrong.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -13,11 +14,16 @@ from onnx_tagger.graph import MAIN, Op, functions_in_call_order
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.calltime import sides
+from onnx_tagger.passes.calltime import Side, Window, sides
 from onnx_tagger.passes.index import DataFlow, Flow
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
 _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})
+
+# They move values and compute none.
+_MOVES = frozenset(
+    {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class _Sweep:
 
     def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
+        self.window = Window(tree, Counter(path for tag in ctx.tags.values() for path in tag.modules))
 
     def main(self) -> None:
         """Tag the nodes of the main graph and its bodies."""
@@ -89,10 +96,22 @@ class _Sweep:
                 bounds = [path for side in known for path in side.modules]
                 self._set(op, self.tree.enclosing([self.tags[owner].module, *bounds]))
             elif known:
+                module = self._within(op, before[op.id], after[op.id])
+                if module is not None:
+                    self._set(op, module)
+                    continue
                 module = self.tree.enclosing(path for side in known for path in side.modules)
                 # With nothing on the other side, it may be a module beside that one just as well.
                 alone = len(known) == 1 and known[0].nearest == module and known[0].time != -inf
                 self._set(op, self.tree.chain(module)[-2:][0] if alone else module)
+
+    def _within(self, op: Op, before: Side | None, after: Side | None) -> str | None:
+        """The module that worked between a node's neighbours, if it is known when those ran."""
+        if any(side is not None and side.vague is not None for side in (before, after)):
+            return None
+        start = before.time if before is not None else -inf
+        end = -after.time if after is not None else inf
+        return self.window.module(start, end, view=op.node.op_type in _MOVES) if start <= end else None
 
     def _nearest(self, order: Iterable[int], neighbours: Mapping[int, Iterable[int]]) -> list[str | None]:
         """For each op its module or, if it has no tag, what encloses the nearest tagged ops in one direction."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -39,6 +41,7 @@ class Inject(Pass):
         if digest is None:
             digest = (ctx.hierarchy.digest if ctx.hierarchy else "") or metadata.model_value(model, metadata.MAP)
         changed = 0
+        lost: Counter[str] = Counter()
         for op in ctx.ops:
             node = op.node
             noted = bool(node.metadata_props) or bool(node.doc_string)
@@ -47,12 +50,21 @@ class Inject(Pass):
                 metadata.clear_node(node, before)
             tag = ctx.tags.get(op)
             if tag is not None:
-                metadata.write_node(node, tag, also)
+                lost.update(metadata.write_node(node, tag, also))
             if noted or tag is not None:
                 changed += old is None or old != _state(node)
+        _note(ctx.report.fallbacks, lost)
         metadata.clear_model(model)
         metadata.write_model(model, version(), digest, also)
         return changed
+
+
+def _note(notes: list[str], lost: Mapping[str, int]) -> None:
+    """Tell which dialects that were asked for were not written; once, though the pass may run again."""
+    for name, count in lost.items():
+        text = f"{name}: the value of another tool stays on {count} node{'s' if count > 1 else ''}"
+        if text not in notes:
+            notes.append(text)
 
 
 def _state(node: onnx.NodeProto) -> tuple[object, ...]:

@@ -107,6 +107,25 @@ class SavedGraph:
     initializers: Mapping[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A run of operations in one module's own forward, between calls of others.
+
+    Attributes
+    ----------
+    module : str
+        Canonical path.
+    operations : int
+        How many operations computed something.
+    views : int
+        How many only looked at a tensor in another way.
+    """
+
+    module: str
+    operations: int
+    views: int
+
+
 @dataclass(frozen=True)
 class HierarchyMap:
     """Module tree, parameters and, if made at export, the exported graph.
@@ -119,6 +138,8 @@ class HierarchyMap:
     graph : SavedGraph or None
     created_by : str
         Name and version of the program that made it.
+    work : tuple of Work
+        What ran, in order of time, if the map was captured.
     digest : str
         Digest of the file that it was read from; `hierarchy_file.digest_of` gives it for a fresh map.
 
@@ -133,6 +154,7 @@ class HierarchyMap:
     graph: SavedGraph | None = None
     created_by: str = ""
     digest: str = field(default="", compare=False)
+    work: tuple[Work, ...] = ()
 
     def __post_init__(self) -> None:
         paths = {module.path for module in self.modules}

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.files import replace_file
-from onnx_tagger.hierarchy import FORMAT, FORMAT_VERSION, HierarchyMap, Module, Parameter, SavedGraph, SavedNode
+from onnx_tagger.hierarchy import FORMAT, FORMAT_VERSION, HierarchyMap, Module, Parameter, SavedGraph, SavedNode, Work
 from onnx_tagger.metadata import SOURCES, Tag, fits
 
 # Bytes of JSON, after decompression. A million nodes take about 300 MB.
@@ -90,6 +90,15 @@ class GraphRecord(BaseModel):
     initializers: InitializerColumns
 
 
+class WorkColumns(BaseModel):
+    """Runs of operations in order of time: the module as its position in `modules`, operations and views."""
+
+    model_config = _STRICT
+    module: list[Index]
+    operations: list[Index]
+    views: list[Index]
+
+
 class MapRecord(BaseModel):
     """A hierarchy map: which modules a PyTorch model has and which of them each node of its ONNX export came from."""
 
@@ -99,6 +108,7 @@ class MapRecord(BaseModel):
     created_by: str
     modules: list[ModuleRecord]
     parameters: list[ParameterRecord]
+    work: WorkColumns | None = None
     graph: GraphRecord | None = None
 
 
@@ -186,6 +196,14 @@ def to_json(hierarchy: HierarchyMap) -> bytes:
         f'"modules":[\n{_rows(map(text, modules))}]',
         f'"parameters":[\n{_rows(map(text, parameters))}]',
     ]
+    if hierarchy.work:
+        position = {module.path: index for index, module in enumerate(hierarchy.modules)}
+        columns = {
+            "module": [position[run.module] for run in hierarchy.work],
+            "operations": [run.operations for run in hierarchy.work],
+            "views": [run.views for run in hierarchy.work],
+        }
+        lines.append(f'"work":{text(columns)}')
     if hierarchy.graph is not None:
         lines.append(f'"graph":{text(_graph_json(hierarchy.graph))}')
     try:
@@ -291,7 +309,8 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
         Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
     )
     parameters = tuple(Parameter(p.name, p.owner, tuple(p.shape), p.dtype, p.digests) for p in record.parameters)
-    bare = HierarchyMap(modules, parameters, None, record.created_by, digest)
+    work = _work_from(record.work, modules) if record.work is not None else ()
+    bare = HierarchyMap(modules, parameters, None, record.created_by, digest, work)
     odd = next((m for m in modules if m.tag is not None and not fits(m.tag, m.path)), None)
     if odd is not None:
         raise MapError(f"the tag {odd.tag!r} does not fit the module {odd.path!r}; the map is damaged, make it again")
@@ -304,7 +323,16 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
         graph = _graph_from(record.graph, bare)
     except IndexError:
         raise MapError("a node refers to a string that the table does not hold; the map is damaged") from None
-    return HierarchyMap(modules, parameters, graph, record.created_by, digest)
+    return HierarchyMap(modules, parameters, graph, record.created_by, digest, work)
+
+
+def _work_from(record: WorkColumns, modules: tuple[Module, ...]) -> tuple[Work, ...]:
+    if not len(record.module) == len(record.operations) == len(record.views):
+        raise MapError("the columns of its work differ in length; the map is damaged")
+    if any(index >= len(modules) for index in record.module):
+        raise MapError("its work names a module that the map does not list; the map is damaged")
+    columns = zip(record.module, record.operations, record.views, strict=True)
+    return tuple(Work(modules[index].path, operations, views) for index, operations, views in columns)
 
 
 def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:

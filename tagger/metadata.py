@@ -431,17 +431,25 @@ def add_entries(holder: onnx.NodeProto | onnx.ModelProto, entries: Entries) -> N
         holder.metadata_props.add(key=key, value=value)
 
 
-def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> None:
+def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> list[str]:
     """Append our entries and those of the dialects `also`; a foreign entry of the same key stays and wins.
 
     The node must hold nothing of ours (`clear_node`).
+
+    Returns
+    -------
+    list of str
+        The dialects in whose keys a foreign entry says something else.
     """
     entries = own_entries(tag)
+    lost: list[str] = []
     if also:
         taken = props_of(node)
         foreign: list[str] = []
         for name in also:
             said = DIALECTS[name](tag)
+            if any(taken.get(key, value) != value for key, value in said):
+                lost.append(name)
             entries += [entry for entry in said if entry[0] not in taken]
             foreign += [key for key, value in said if taken.get(key) == value]
         if foreign:
@@ -450,6 +458,7 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> None:
             had = node.HasField("doc_string")
             node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if had else doc_line(tag)
     add_entries(node, entries)
+    return lost
 
 
 def clear_model(model: onnx.ModelProto) -> None:

@@ -299,6 +299,12 @@ def _neighbour(ctx: Context, tensor: str, op: Op) -> Neighbour:
     return Neighbour(text_of(tensor), f"{name_of(op)} {operator(op.node)}", module_of(ctx.tags.get(op)))
 
 
+def own_problem(op: Op) -> str:
+    """What is wrong with a node's own keys, as a phrase; empty if they hold or there are none."""
+    props = metadata.props_of(op.node)
+    return metadata.parse_own(props)[1] if any(key.startswith(metadata.PREFIX) for key in props) else ""
+
+
 def code_line(op: Op) -> str:
     """Where in Python a node comes from: the last frame of torch's stack trace, or the doc string's last line."""
     trace = metadata.props_of(op.node).get(metadata.TORCH_STACK, "")

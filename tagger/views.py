@@ -189,7 +189,7 @@ def counted(number: int, noun: str) -> str:
 
 def show_node(screen: Screen, ctx: Context, op: Op) -> None:
     """Print what is known of one node, and its neighbours with their modules."""
-    from onnx_tagger.query import code_line, inputs_of, module_of, name_of, outputs_of
+    from onnx_tagger.query import code_line, inputs_of, module_of, name_of, outputs_of, own_problem
 
     tag = ctx.tags.get(op)
     screen.styled(f"{name_of(op)}  {op.label}", "bold")
@@ -198,6 +198,8 @@ def show_node(screen: Screen, ctx: Context, op: Op) -> None:
         rows += [("tag", tag.tag), ("source", tag.source.label)]
         rows += [("origin", path or "(root)") for path in tag.origins]
         rows += [("call", path) for path in tag.call]
+    if problem := own_problem(op):
+        rows.append(("note", f"its own keys do not hold: it {problem}"))
     if not op.scope.called:
         rows.append(("note", f"{op.scope.family} is never called"))
     if code := code_line(op):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.capture import capture, tensor_digests
+from onnx_tagger.hierarchy import HierarchyMap
 
 
 class Block(nn.Module):
@@ -60,6 +62,19 @@ def test_a_direct_forward_is_counted_and_known_as_direct() -> None:
     assert captured.hierarchy.by_path["direct.linear"].calls == 1
     assert captured.hierarchy.by_path["direct"].calls == 0
     assert captured.calls.direct == {"direct.linear"}
+
+
+def test_records_what_ran_in_order_of_time() -> None:
+    class Adds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Block()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.block(x.t().t()) + x
+
+    runs = [(run.module, run.operations) for run in capture(Adds(), (X,)).hierarchy.work]
+    assert runs == [("", 0), ("block.linear", 1), ("block", 2), ("", 1)]
 
 
 def test_labels_calls_of_what_is_called_more_than_once() -> None:
@@ -181,6 +196,13 @@ def test_inputs_that_a_model_fills_stay_as_they_were() -> None:
     capture(Fills(), (x, cache))
     assert cache == {}
     assert torch.equal(x, torch.zeros(2))
+
+
+def test_a_map_is_read_back_as_it_was(tmp_path: Path) -> None:
+    hierarchy = capture(Reused(), (X,)).hierarchy
+    hierarchy.save(tmp_path / "m.hierarchy.json.gz")
+    assert hierarchy.work
+    assert HierarchyMap.load(tmp_path / "m.hierarchy.json.gz") == hierarchy
 
 
 def test_equal_models_give_equal_maps() -> None:

@@ -338,6 +338,15 @@ def test_show(run: Run, files: Path) -> None:
     assert run("show", "tagged.onnx", "y")[1] == run("show", "tagged.onnx", "main#1 Add")[1]
 
 
+def test_show_says_what_is_wrong_with_a_node_s_own_keys(run: Run, files: Path) -> None:
+    model = onnx.load(files / "tagged.onnx")
+    entry = next(entry for entry in model.graph.node[1].metadata_props if entry.key == "pkg.onnx_tagger.tag")
+    entry.value = "x"
+    onnx.save(model, files / "wrong.onnx")
+    out = run("show", "wrong.onnx", "main#1")[1]
+    assert "  note    its own keys do not hold: it has the tag 'x', which does not fit its module" in out
+
+
 def test_show_lists_every_node_of_a_name(run: Run, files: Path) -> None:
     model = tiny_model("/encoder/Relu")
     onnx.save(model, files / "twice.onnx")

@@ -179,6 +179,26 @@ def test_dynamic_shapes_stay_open(strategy: str, tmp_path: Path) -> None:
     assert first.dim_param
 
 
+class Wide(nn.Module):
+    """Its second input has size 1 where the first is as wide as a weight, which torch cannot leave open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.linear(x) + x * y
+
+
+def test_a_dynamic_export_leaves_no_marks_on_the_inputs(tmp_path: Path) -> None:
+    inputs = (torch.randn(2, 4), torch.randn(1))
+    try:
+        ot.export(Wide(), inputs, tmp_path / "m.onnx", strategy="fx", dynamic=True)
+    except ot.TaggerError:
+        assert list(tmp_path.iterdir()) == []
+    assert [vars(tensor) for tensor in inputs] == [{}, {}]
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_opset_is_taken(strategy: str, tmp_path: Path) -> None:
     exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy=strategy, opset=18)

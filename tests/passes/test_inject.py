@@ -176,3 +176,14 @@ def test_changed_nodes_are_counted() -> None:
     inject(made, Inject())
     other = TREE.tag("b", Source.MATCHED)
     assert inject(made, Inject(), PLAIN, other, PLAIN, PLAIN, other) == 2
+
+
+def test_a_value_of_another_tool_that_stays_is_told() -> None:
+    tree = HierarchyMap.from_rows([ModuleRow("", "Net")])
+    model = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [], []))
+    model.graph.node[0].metadata_props.add(key="namespace", value="theirs")
+    ctx = Context(model, tree)
+    ctx.tags[ctx.ops[0]] = tree.tag("", Source.EXPORTED)
+    for _ in range(2):
+        PassManager([Inject(also=("namespace", "winml"))]).run_in(ctx)
+    assert ctx.report.fallbacks == ["namespace: the value of another tool stays on 1 node"]
