@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnx_tagger.digest import value_digests
 from onnx_tagger.errors import ExportError
+from onnx_tagger.exporters.forwards import forwards_replaced
 from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter, Work
 from onnx_tagger.naming import ModuleRow, class_paths, parent_path
 from onnx_tagger.version import version
@@ -242,29 +243,20 @@ def quiet_run(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
     """Wrap the forward of every module on its instance, and take the wrappers off again."""
-    missing = object()
-    before: list[tuple[nn.Module, object]] = []
-    handles: list[torch.utils.hooks.RemovableHandle] = []
     compiled: dict[nn.Module, str] = {
         module: path for module, path in paths.items() if isinstance(module, torch.jit.ScriptModule)
     }
-    try:
-        handles.extend(_compiled_hooks(compiled, log) if compiled else ())
+    with ExitStack() as stack:
+        for handle in _compiled_hooks(compiled, log) if compiled else ():
+            stack.callback(handle.remove)
+        replace = stack.enter_context(forwards_replaced())
         for module, path in paths.items():
             if module not in compiled and has_forward(module):
                 announced: list[bool] = []
-                handles.append(module.register_forward_pre_hook(lambda *_, announced=announced: announced.append(True)))
-                before.append((module, module.__dict__.get("forward", missing)))
-                module.__dict__["forward"] = _wrapped(module.forward, path, log, announced)
+                handle = module.register_forward_pre_hook(lambda *_, announced=announced: announced.append(True))
+                stack.callback(handle.remove)
+                replace(module, _wrapped(module.forward, path, log, announced))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, forward in before:
-            if forward is missing:
-                del module.__dict__["forward"]
-            else:
-                module.__dict__["forward"] = forward
 
 
 def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator[torch.utils.hooks.RemovableHandle]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
+
+from onnx_tagger.exporters.forwards import forwards_replaced
 
 
 @contextmanager
@@ -25,26 +27,15 @@ def calls_seen(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     modules : mapping
         Module path to module.
     """
-    handles = []
-    before: list[tuple[nn.Module, object]] = []
-    missing = object()
-    try:
+    with ExitStack() as stack:
+        replace = stack.enter_context(forwards_replaced())
         for module in modules.values():
             if has_hooks(module):
                 continue
             expected = _Expected()
-            handles.append(module.register_forward_pre_hook(expected.announce))
-            before.append((module, module.__dict__.get("forward", missing)))
-            module.__dict__["forward"] = _routed(module, module.forward, expected)
+            stack.callback(module.register_forward_pre_hook(expected.announce).remove)
+            replace(module, _routed(module, module.forward, expected))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, forward in before:
-            if forward is missing:
-                del module.__dict__["forward"]
-            else:
-                module.__dict__["forward"] = forward
 
 
 class _Expected:
@@ -98,21 +89,15 @@ def hooks_apart(model: nn.Module) -> Iterator[None]:
     `torch.export` takes what a hook computes for the module's own work, since both happen in one call; so the forward
     can be told from the hooks around it.
     """
-    hooked = [
-        (module, module.__dict__.get("forward")) for path, module in model.named_modules() if path and has_hooks(module)
-    ]
-    try:
-        for module, _ in hooked:
+    hooked = [module for path, module in model.named_modules() if path and has_hooks(module)]
+    with ExitStack() as stack:
+        replace = stack.enter_context(forwards_replaced())
+        for module in hooked:
             body = _Body(module.forward)
             module._modules[BODY] = body
-            module.__dict__["forward"] = _called(body, module.forward)
+            stack.callback(module._modules.pop, BODY, None)
+            replace(module, _called(body, module.forward))
         yield
-    finally:
-        for module, forward in hooked:
-            module._modules.pop(BODY, None)
-            module.__dict__.pop("forward", None)
-            if forward is not None:
-                module.__dict__["forward"] = forward
 
 
 def _called(body: _Body, forward: Callable[..., Any]) -> Callable[..., Any]:

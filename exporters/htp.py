@@ -26,6 +26,7 @@ from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owne
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, named_modules, quiet_run
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
+from onnx_tagger.exporters.forwards import forwards_replaced
 from onnx_tagger.exporters.traced import Mark, Traced, with_mark
 from onnx_tagger.graph import Op, Walk, bodies, walk
 from onnx_tagger.hierarchy import HierarchyMap
@@ -121,20 +122,14 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
 def _positional(model: nn.Module, call: FlatCall) -> Iterator[None]:
     """Let the model's forward take the tensors alone, in order: the exporter passes nothing by keyword."""
     original: Callable[..., Any] = model.forward
-    had = "forward" in model.__dict__
 
     def forward(*tensors: torch.Tensor) -> Any:
         args, kwargs = call.rebuild(tensors)
         return original(*args, **kwargs)
 
-    model.__dict__["forward"] = forward
-    try:
+    with forwards_replaced() as replaced:
+        replaced(model, forward)
         yield
-    finally:
-        if had:
-            model.__dict__["forward"] = original
-        else:
-            del model.__dict__["forward"]
 
 
 class _CallMap(dict[nn.Module, str]):
