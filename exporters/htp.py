@@ -103,9 +103,8 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
         calls_seen(direct_modules(request.model, captured.calls)),
         _positional(request.model, call),
         _marked(request.model) as traced,
-        warnings.catch_warnings(),
+        _quiet(),
     ):
-        warnings.simplefilter("ignore")
         torch.onnx.export(
             request.model,
             tuple(call.tensors),
@@ -116,6 +115,22 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
             **options,
         )
     return buffer.getvalue(), traced
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's warnings out of our streams, and the graph that it prints on stdout when it fails.
+
+    Its switch for that log does not work: the exporter turns the log on whatever it was told.
+    """
+    log = torch._C._jit_onnx_log
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch._C._jit_onnx_log = lambda *_: None
+        try:
+            yield
+        finally:
+            torch._C._jit_onnx_log = log
 
 
 @contextmanager
