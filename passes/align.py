@@ -8,14 +8,14 @@ modules are the origins. Nodes that are known outright are `match`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import networkx as nx
 
 from onnx_tagger.errors import PassError
 from onnx_tagger.graph import Op, operator
-from onnx_tagger.hierarchy import HierarchyMap, SavedNode
+from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.folds import add_folded
@@ -75,6 +75,25 @@ class Align(Pass):
         return len(ctx.tags) - before
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the saved graph computes for some outputs of a region.
+
+    Attributes
+    ----------
+    nodes : frozenset of int
+        Positions of the saved nodes.
+    alike : dict
+        Operator to the positions of its nodes, for operators of one module alone.
+    tags : dict
+        What `_tag_of` gives for all nodes (``""``) and for those of an operator, once it was asked for.
+    """
+
+    nodes: frozenset[int]
+    alike: dict[str, list[int]]
+    tags: dict[str, Tag | None] = field(default_factory=dict)
+
+
 class _Alignment:
     """One file beside one saved graph."""
 
@@ -122,25 +141,52 @@ class _Alignment:
 
     def place(self, region: Sequence[int]) -> None:
         """Tag the ops of a region with the saved nodes whose work they do."""
-        members = set(region)
-        work: dict[int, set[int]] = {}
-        for index in reversed(region):
-            op = self.ops[index]
-            found: set[int] = set()
-            for name in op.node.output:
-                found.update(self._cone((op.scope.family, name)))
-            for reader in self.flow.graph.succ[index]:
-                if reader in members:
-                    found |= work[reader]
-            work[index] = found
-        whole = set().union(*work.values())
+        reached = self._reached(region)
+        whole = frozenset().union(*set(reached.values()))
+        works: dict[frozenset[FamilyName], _Work] = {}
         for index in region:
             op = self.ops[index]
-            candidates = work[index] or whole
-            if candidates:
-                self._tag(op, self._narrow(op, candidates, alone=len(region) == 1))
-            elif (saved := self._by_name(op)) is not None:
-                self._tag(op, [saved])
+            outputs = reached[index] or whole
+            if outputs not in works:
+                works[outputs] = self._work(outputs)
+            self._place_one(op, works[outputs], alone=len(region) == 1)
+
+    def _reached(self, region: Sequence[int]) -> dict[int, frozenset[FamilyName]]:
+        """For each op of a region the tensors of the saved graph that its results go into.
+
+        Not the saved nodes behind them: as a region grows, they would take time and memory with its square.
+        """
+        members = set(region)
+        reached: dict[int, frozenset[FamilyName]] = {}
+        same: dict[frozenset[FamilyName], frozenset[FamilyName]] = {}
+        for index in reversed(region):
+            op = self.ops[index]
+            keys = ((op.scope.family, name) for name in op.node.output)
+            own = frozenset(key for key in keys if key in self.index.by_output)
+            further = {reached[reader] for reader in self.flow.graph.succ[index] if reader in members}
+            found = own.union(*further) if own or len(further) != 1 else further.pop()
+            reached[index] = same.setdefault(found, found)
+        return reached
+
+    def _work(self, outputs: Iterable[FamilyName]) -> _Work:
+        """The saved nodes that compute some tensors, back to tensors that still exist."""
+        nodes = frozenset(position for key in outputs for position in self._cone(key))
+        by_operator: dict[str, list[int]] = {}
+        for position in nodes:
+            by_operator.setdefault(self.nodes[position].op, []).append(position)
+        alike = {kind: found for kind, found in by_operator.items() if len(set(map(self._module, found))) == 1}
+        return _Work(nodes, alike)
+
+    def _place_one(self, op: Op, work: _Work, alone: bool) -> None:
+        """Tag an op with those of a region's saved nodes that it is, as far as name or operator tells."""
+        named, kind = self._by_name(op), operator(op.node)
+        if named is not None and (not work.nodes or (named in work.nodes and not alone)):
+            self._tag(op, self._tag_of([named]))
+            return
+        key = kind if kind in work.alike and not alone else ""
+        if key not in work.tags:
+            work.tags[key] = self._tag_of(work.alike[key] if key else work.nodes)
+        self._tag(op, work.tags[key])
 
     def _cone(self, out: FamilyName) -> tuple[int, ...]:
         """Saved nodes from a tensor back to tensors that still exist, the maker of the tensor first."""
@@ -165,32 +211,29 @@ class _Alignment:
         saved = self.index.by_name.get((op.scope.family, op.node.name))
         return saved if saved is not None and self.nodes[saved].op == operator(op.node) else None
 
-    def _narrow(self, op: Op, candidates: set[int], alone: bool) -> list[int]:
-        """Those of a region's saved nodes that this op is, as far as name or operator tells."""
-        if not alone:
-            named = self._by_name(op)
-            if named in candidates:
-                return [named] if named is not None else []
-            kind = [i for i in candidates if self.nodes[i].op == operator(op.node)]
-            if len({self._module(self.nodes[i]) for i in kind}) == 1:
-                return kind
-        return sorted(candidates)
+    def _module(self, position: int) -> str | None:
+        tag = self.nodes[position].tag
+        return tag.module if tag is not None else None
 
-    @staticmethod
-    def _module(node: SavedNode) -> str | None:
-        return node.tag.module if node.tag is not None else None
-
-    def _tag(self, op: Op, saved: Iterable[int]) -> None:
+    def _tag_of(self, saved: Iterable[int]) -> Tag | None:
+        """The tag of a node that does the work of these saved nodes; None if none of them has one."""
         tags = [tag for i in saved if (tag := self.nodes[i].tag) is not None]
         if not tags:
-            return
+            return None
         origins = {path for tag in tags for path in tag.modules}
-        module = self.tree.enclosing(origins)
-        if self.merge == "output" and (last := self._output_tag(op)) is not None:
-            module = last.module
         source = max(Source.ALIGNED, *(tag.source for tag in tags))
         calls = tuple(sorted({call for tag in tags for call in tag.call}))
-        self.tags[op] = self.tree.tag(module, source, origins, calls)
+        return self.tree.tag(self.tree.enclosing(origins), source, origins, calls)
+
+    def _tag(self, op: Op, tag: Tag | None) -> None:
+        if tag is None:
+            return
+        last = self._output_tag(op) if self.merge == "output" else None
+        if last is not None and last.module != tag.module:
+            # What is not the root's any more has not its source, either.
+            source = min(tag.source, Source.INHERITED) if last.module else tag.source
+            tag = self.tree.tag(last.module, source, tag.modules, tag.call)
+        self.tags[op] = tag
 
     def _output_tag(self, op: Op) -> Tag | None:
         """The tag of the saved node whose output this op makes."""

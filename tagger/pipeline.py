@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
-STRATEGIES = ("auto", "fx", "htp", "dynamo", "torchscript")
-
 
 def default_passes(
     *, merge: Merge = "enclosing", also: Iterable[str] | None = None, limits: Limits | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx
 import pytest
 from hypothesis import given, settings
@@ -305,3 +307,31 @@ def test_never_a_sibling_s_tag(drawn: tuple[onnx.ModelProto, HierarchyMap, list[
         assert all(tree.encloses(tag.module, path) for path in paths)
         assert paths <= set(tag.modules)
         assert tag.source >= Source.MATCHED
+
+
+def test_the_ops_of_a_large_region_share_what_they_are() -> None:
+    """Else time and memory would grow with the square of the region."""
+    length = 500
+    places = ["a.x", "b.z"]
+    saved = "\n".join(f"Relu t{i} -> t{i + 1} @{places[i % 2]}" for i in range(length)).replace("t0 ", "in ")
+    changed = model(saved.replace(" t", " u"))
+    changed.graph.node[-1].output[0] = f"t{length}"
+    ctx = PassManager([Match(), Align()]).run_in(Context(changed, map_of(model(saved), modules(saved))))
+    assert len(ctx.tags) == length
+    assert len({id(tag) for tag in ctx.tags.values()}) == 1
+    assert ctx.tags[ctx.ops[0]].origins == ("a.x", "b.z")
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_the_output_s_module_never_has_the_root_s_source(source: Source) -> None:
+    """A region of the root's and of another's work: what is tagged as the other's is no fallback to the root."""
+    saved = "n1: Mul in w -> t @\nn2: Add t b -> out @a.x"
+    tree = map_of(model(saved), modules(saved))
+    assert tree.graph is not None
+    nodes = list(tree.graph.nodes)
+    nodes[0] = replace(nodes[0], tag=TREE.tag("", source))
+    tree = replace(tree, graph=replace(tree.graph, nodes=nodes))
+    ctx = PassManager([Match(), Align(merge="output")]).run_in(Context(model("f: Fused in w b -> out"), tree))
+    tag = ctx.tags[ctx.ops[0]]
+    assert tag.module == "a.x"
+    assert tag.source is not Source.ROOT
