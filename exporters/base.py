@@ -13,7 +13,7 @@ from torch import nn
 from onnx_tagger.exporters.capture import Captured
 from onnx_tagger.graph import Walk, operator
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
-from onnx_tagger.metadata import Tag
+from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.report import Phase
 
 Merge = Literal["enclosing", "output"]
@@ -98,6 +98,17 @@ def merged(tags: Sequence[Tag], tree: HierarchyMap, merge: Merge) -> Tag:
     module = tags[-1].module if merge == "output" else tree.enclosing(origins)
     calls = tuple(sorted({call for tag in tags for call in tag.call}))
     return tree.tag(module, max(tag.source for tag in tags), origins, calls)
+
+
+def pass_through(walk: Walk, said: list[Tag | None], tree: HierarchyMap) -> None:
+    """Nodes that only hand an input of the file to an output are the root's: it returned what it was given."""
+    main = walk.scopes[0]
+    given = {*main.input_names, *main.initializer_names}
+    returned = set(main.output_names)
+    for op in main.ops:
+        ends = given.issuperset(op.node.input) and returned.issuperset(op.node.output)
+        if said[op.id] is None and ends and op.node.input:
+            said[op.id] = tree.tag("", Source.EXPORTED)
 
 
 def saved_graph(walk: Walk, tags: Sequence[Tag | None], owners: Mapping[str, tuple[str, ...]]) -> SavedGraph:

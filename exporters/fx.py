@@ -19,7 +19,7 @@ from torch._export.passes._node_metadata_hook import _EMPTY_NN_MODULE_STACK_KEY
 
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.absorbed import Absorbed
-from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, saved_graph
+from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, pass_through, saved_graph
 from onnx_tagger.exporters.capture import Captured
 from onnx_tagger.exporters.direct import BODY, has_hooks
 from onnx_tagger.exporters.program import make_program
@@ -88,6 +88,7 @@ def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMa
         tag = _said(absorbed.operation(node), op.node, frames)
         more = [found for fx_node in absorbed.by(node) if (found := frames.innermost(fx_node)) is not None]
         said.append(merged([*more, tag], tree, request.merge) if tag is not None and more else tag)
+    pass_through(walked, said, tree)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
     finished = request.annotate(skeleton, replace(tree, graph=graph))

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, saved_graph
+from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, pass_through, saved_graph
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, named_modules, quiet_run
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
@@ -220,6 +220,7 @@ def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: 
         said.append(merged([tag, *more], tree, request.merge) if tag is not None and more else tag)
     _name_parameters(walked, said, tree)
     _place_constants(walked, said, request, tree)
+    pass_through(walked, said, tree)
     graph = saved_graph(walked, said, parameter_owners(tree))
     assert request.annotate is not None
     return request.annotate(skeleton.model, replace(tree, graph=graph))

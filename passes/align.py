@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import networkx as nx
+import onnx
 
 from onnx_tagger.errors import PassError
 from onnx_tagger.graph import Op, operator
@@ -29,6 +30,12 @@ Merge = Literal["enclosing", "output"]
 CONVERTERS = frozenset(
     {"Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
 )
+
+# What tools put behind the name of a tensor to name the node that makes it in another layout: onnxruntime's blocks.
+RENAMED = ("_nchwc",)
+
+# A region of more modules is no correspondence: its nodes are left to the passes that say so.
+MOST_ORIGINS = 64
 
 
 @dataclass(frozen=True)
@@ -101,9 +108,25 @@ class _Alignment:
         self.ops, self.tags, self.tree, self.index = ctx.ops, ctx.tags, tree, index
         self.flow, self.merge = flow, merge
         self.nodes = index.graph.nodes
-        self.alive = _names(ctx)
+        self.renamed = self._renamed()
+        self.alive = {self._key(family, name) for family, name in _names(ctx)}
         self.families = [scope.family for scope in ctx.walk.scopes]
         self.cones: dict[FamilyName, tuple[int, ...]] = {}
+
+    def _key(self, family: str, name: str) -> FamilyName:
+        """The saved tensor that a tensor is: of the same name, or the one that its maker is called after."""
+        return self.renamed.get((family, name), (family, name))
+
+    def _renamed(self) -> dict[FamilyName, FamilyName]:
+        """Tensors of new names whose maker bears the name of a saved tensor, with what a tool put behind it."""
+        found: dict[FamilyName, FamilyName] = {}
+        for op in self.ops:
+            for suffix in RENAMED:
+                known = (op.scope.family, op.node.name.removesuffix(suffix))
+                saved = self.index.by_output.get(known) if op.node.name.endswith(suffix) else None
+                if saved is not None and op.node.output and not _does_more(op.node, self.nodes[saved].op):
+                    found[op.scope.family, op.node.output[0]] = known
+        return found
 
     def converters(self) -> None:
         """Inserted converters take the producer of the tensor that they convert."""
@@ -116,7 +139,7 @@ class _Alignment:
             key = self.flow.inputs[index][0]
             maker = self.flow.producer.get(key)
             tag = self.tags.get(self.ops[maker]) if maker is not None else None
-            saved = self.index.by_output.get((self.families[key[0]], key[1]))
+            saved = self.index.by_output.get(self._key(self.families[key[0]], key[1]))
             if saved is not None and self.nodes[saved].tag is not None:
                 tag = self.nodes[saved].tag
             elif tag is not None and maker is not None and self.ops[maker].node.op_type not in CONVERTERS:
@@ -133,7 +156,7 @@ class _Alignment:
         for index in changed:
             for key in self.flow.inputs[index]:
                 maker = self.flow.producer.get(key)
-                if maker in inside and (self.families[key[0]], key[1]) not in self.index.by_output:
+                if maker in inside and self._key(self.families[key[0]], key[1]) not in self.index.by_output:
                     links.add_edge(maker, index)
         position = {index: place for place, index in enumerate(changed)}
         for group in nx.connected_components(links):
@@ -161,7 +184,7 @@ class _Alignment:
         same: dict[frozenset[FamilyName], frozenset[FamilyName]] = {}
         for index in reversed(region):
             op = self.ops[index]
-            keys = ((op.scope.family, name) for name in op.node.output)
+            keys = (self._key(op.scope.family, name) for name in op.node.output)
             own = frozenset(key for key in keys if key in self.index.by_output)
             further = {reached[reader] for reader in self.flow.graph.succ[index] if reader in members}
             found = own.union(*further) if own or len(further) != 1 else further.pop()
@@ -221,6 +244,8 @@ class _Alignment:
         if not tags:
             return None
         origins = {path for tag in tags for path in tag.modules}
+        if len(origins) > MOST_ORIGINS:
+            return None
         source = max(Source.ALIGNED, *(tag.source for tag in tags))
         calls = tuple(sorted({call for tag in tags for call in tag.call}))
         return self.tree.tag(self.tree.enclosing(origins), source, origins, calls)
@@ -238,10 +263,22 @@ class _Alignment:
     def _output_tag(self, op: Op) -> Tag | None:
         """The tag of the saved node whose output this op makes."""
         for name in op.node.output:
-            saved = self.index.by_output.get((op.scope.family, name))
+            saved = self.index.by_output.get(self._key(op.scope.family, name))
             if saved is not None:
                 return self.nodes[saved].tag
         return None
+
+
+def _does_more(node: onnx.NodeProto, saved: str) -> bool:
+    """Whether a node has taken in what follows the tensor that it is called after: more inputs, or an attribute more.
+
+    A blocked convolution takes a sum in as an input that the standard operator lacks, and keeps its name.
+    """
+    if not onnx.defs.has(node.op_type):
+        return True
+    schema = onnx.defs.get_schema(node.op_type)
+    added = any(attribute.name not in schema.attributes for attribute in node.attribute)
+    return len(node.input) > schema.max_input or (added and saved == node.op_type)
 
 
 def _names(ctx: Context) -> set[FamilyName]:

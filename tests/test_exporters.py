@@ -162,6 +162,40 @@ def test_modules_inside_control_flow_are_known(tmp_path: Path) -> None:
     assert sum(exported.report.by_graph.values()) == exported.report.nodes
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_the_root_only_hands_on_is_the_roots(strategy: str, tmp_path: Path) -> None:
+    class Hands(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Block()
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.block(x), x
+
+    exported = ot.export(Hands(), (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
+    assert exported.report.ok, exported.report.failures
+    assert exported.report.by_source["exported"] == exported.report.nodes
+
+
+def test_convnets_keep_their_tags_through_blocked_layouts(tmp_path: Path) -> None:
+    """onnxruntime stores tensors in blocks, renames them and inserts nodes that convert between the layouts."""
+    ort = pytest.importorskip("onnxruntime")
+    model = nn.Sequential(*(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)) for _ in range(2)))
+    exported = ot.export(model, (torch.randn(1, 8, 16, 16),), tmp_path / "m.onnx", strategy="htp")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "best.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(str(exported.path), options, providers=["CPUExecutionProvider"])
+    report = ot.retag(tmp_path / "best.onnx", exported.map_path, tmp_path / "tagged.onnx")
+    assert report.ok, report.failures
+    modules = {
+        tag.module: tag.source for kind, tag in _tags(tmp_path / "tagged.onnx") if kind in ("MaxPool", "Reorder")
+    }
+    assert all(source in (ot.Source.MATCHED, ot.Source.ALIGNED) for source in modules.values())
+    for kind, tag in _tags(tmp_path / "tagged.onnx"):
+        assert len(tag.origins) <= 2, (kind, tag)
+
+
 def test_shared_constants_are_of_all_that_read_them(tmp_path: Path) -> None:
     class Sums(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
