@@ -122,7 +122,7 @@ class Anchors:
         after = sides(self.ops, self.tags, self.tree, self.flow, -1)
         for op, common in open_ones:
             start, end = _between(before[op.id], after[op.id])
-            fitting = [path for path in common if start < times.span(path)[0] and times.span(path)[1] < end]
+            fitting = [path for path in common if start <= times.span(path)[0] and times.span(path)[1] <= end]
             if len(fitting) == 1:
                 self._tag(op, fitting[0])
         for op, common in open_ones:

@@ -118,6 +118,18 @@ def test_time_decides_between_equal_weights() -> None:
     assert [tag[0] for tag in tags(net(matmuls("a.w", "b.w", "c.w", "b.w"), stored), hierarchy)] == ["a", "b", "c", "d"]
 
 
+def test_a_neighbours_module_may_have_done_more() -> None:
+    """A bias of zeros is the product's or the normalisation's that follows: the product has just run."""
+    zeros = np.zeros(16, np.float32)
+    hierarchy = tree(["a", "norm", "b"], {"a.w": A, "a.bias": zeros, "norm.bias": zeros, "b.w": B})
+    nodes = [
+        helper.make_node("MatMul", ["x", "a.w"], ["h"]),
+        helper.make_node("Add", ["h", "norm.bias"], ["s"]),
+        helper.make_node("MatMul", ["s", "b.w"], ["y"]),
+    ]
+    assert tags(net(nodes, {"a.w": A, "norm.bias": zeros, "b.w": B}), hierarchy)[1] == ("a", (), "aligned")
+
+
 def test_without_times_equal_weights_stay_open() -> None:
     hierarchy = tree(["a", "b"], {"a.w": A, "b.w": A}, {"": 2, "a": 2, "b": 2})
     assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy) == [("-", (), "")]
