@@ -59,5 +59,6 @@ types: install ## mypy --strict on the package
 	$(BIN)/mypy --strict --package onnx_tagger
 
 .PHONY: bench
-bench: install ## the benchmarks, one at a time
-	$(BIN)/pytest benchmarks -m '' --benchmark-enable --benchmark-only $(PYTEST_ARGS)
+bench: install ## the tables of the docs: what others leave, and how many tags are right
+	$(BIN)/python benchmarks/modules_left.py
+	$(BIN)/python benchmarks/accuracy.py --quick

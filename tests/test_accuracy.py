@@ -1,0 +1,60 @@
+"""Tags judged by execution over the zoo: none may be wrong. A part of it here, all of it among the slow tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnxruntime")
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+from accuracy import measure
+from index import ZOO
+
+PART = (
+    "albert",
+    "t5",
+    "mixtral",
+    "mobilenet_v2",
+    "nested_reuse",
+    "forward_hooks",
+    "tied_weights",
+    "lstm",
+    "unet",
+    "clip",
+)
+
+# What torch itself cannot export, see fixtures/zoo/README.md.
+UNABLE = {
+    "fx": {"llava", "scripted_module"},
+    "htp": {"mixtral", "olmoe", "qwen2_moe", "rms_norm", "scripted_module"}
+    | {"cond_branches", "nested_cond", "while_loop_body", "scan_body"},
+}
+
+
+def _cases() -> list[object]:
+    return [
+        pytest.param(name, strategy, marks=[] if name in PART else [pytest.mark.slow], id=f"{name}-{strategy}")
+        for name in ZOO
+        for strategy in ("fx", "htp")
+        if name not in UNABLE[strategy]
+    ]
+
+
+@pytest.mark.parametrize(("name", "strategy"), _cases())
+def test_no_tag_of_an_export_is_wrong(name: str, strategy: str) -> None:
+    row = measure(name, strategy, perturb=True, dynamic=False)
+    assert row.failed == []
+    assert row.tagged == row.nodes > 0
+    assert row.judgement.verdicts["wrong"] == row.judgement.verdicts["untagged"] == 0, row.judgement.details
+    assert row.judgement.testable > 0
+    assert row.judgement.verdicts["right"] >= 0.985 * row.judgement.testable, row.judgement.details
+
+
+@pytest.mark.parametrize("name", ["bert", "vit", "tied_weights"])
+def test_a_captured_map_places_most_nodes_of_a_file_without_metadata(name: str) -> None:
+    row = measure(name, "usage", perturb=True, dynamic=False)
+    assert row.judgement.verdicts["wrong"] == 0, row.judgement.details
+    assert row.judgement.verdicts["right"] >= 0.9 * row.judgement.testable, row.judgement.details
