@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -73,20 +72,15 @@ def test_lists_every_factory_once_and_every_kind() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_forwards_quickly_and_the_same_each_time(name: str) -> None:
+def test_forwards_the_same_each_time(name: str) -> None:
     model, args, kwargs = index.build(name, perturb=True)
     assert not model.training
     first = _outputs(model, args, kwargs)
     assert first
     assert all(torch.isfinite(out).all() for out in first)
-    seconds = []
     for _ in range(3):
-        start = time.perf_counter()
         again = _outputs(model, args, kwargs)
-        seconds.append(time.perf_counter() - start)
         assert all(map(torch.equal, first, again))
-    # the bound is 0.05 on an idle machine; a shared one may stall all three runs
-    assert min(seconds) < 0.5
     model, args, kwargs = index.build(name, perturb=True)
     assert all(map(torch.equal, first, _outputs(model, args, kwargs)))
 
