@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 import onnx_ir as ir
 import torch
 
-from onnx_tagger.metadata import TORCH_SCOPES, literal_list
+from onnx_tagger.claims import literal_list
+from onnx_tagger.metadata import TORCH_SCOPES
 
 # The folder replaces a sequence of chunks by one Split and numbers its outputs so.
 _PART = re.compile(r"_split_\d+$")

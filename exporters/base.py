@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import onnx
 from torch import nn
 
 from onnx_tagger.exporters.capture import Captured
-from onnx_tagger.graph import Walk, operator
-from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.graph import Walk
+from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.report import Phase
-
-Merge = Literal["enclosing", "output"]
 
 # Given the exported graph without payloads and the map of it, tag the graph in place and return the finished map.
 Annotate = Callable[[onnx.ModelProto, HierarchyMap], HierarchyMap]
@@ -84,22 +82,6 @@ class Exporter(Protocol):
         """Export, tag and save; raises `ExportError` with a one-line reason if torch cannot."""
 
 
-def merged(tags: Sequence[Tag], tree: HierarchyMap, merge: Merge) -> Tag:
-    """The tag of a node that does the work of several operations.
-
-    Parameters
-    ----------
-    tags : sequence of Tag
-        One for each operation; the one whose output survives comes last.
-    tree : HierarchyMap
-    merge : "enclosing" or "output"
-    """
-    origins = {path for tag in tags for path in tag.modules}
-    module = tags[-1].module if merge == "output" else tree.enclosing(origins)
-    calls = tuple(sorted({call for tag in tags for call in tag.call}))
-    return tree.tag(module, max(tag.source for tag in tags), origins, calls)
-
-
 def pass_through(walk: Walk, said: list[Tag | None], tree: HierarchyMap) -> None:
     """Nodes that only hand an input of the file to an output are the root's: it returned what it was given."""
     main = walk.scopes[0]
@@ -109,27 +91,6 @@ def pass_through(walk: Walk, said: list[Tag | None], tree: HierarchyMap) -> None
         ends = given.issuperset(op.node.input) and returned.issuperset(op.node.output)
         if said[op.id] is None and ends and op.node.input:
             said[op.id] = tree.tag("", Source.EXPORTED)
-
-
-def saved_graph(walk: Walk, tags: Sequence[Tag | None], owners: Mapping[str, tuple[str, ...]]) -> SavedGraph:
-    """The skeleton of an exported graph with what the exporter says of each node.
-
-    Parameters
-    ----------
-    walk : Walk
-        Of the exported model.
-    tags : sequence of (Tag or None)
-        One for each op of the walk.
-    owners : mapping
-        Initializer name to the modules that own a parameter of its values.
-    """
-    main = walk.scopes[0]
-    nodes = [
-        SavedNode(op.scope.name, op.node.name, operator(op.node), tuple(op.node.input), tuple(op.node.output), tag)
-        for op, tag in zip(walk.ops, tags, strict=True)
-    ]
-    stored = {name: owners.get(name, ()) for name in main.initializer_names}
-    return SavedGraph(nodes, tuple(main.input_names), tuple(main.output_names), stored)
 
 
 def parameter_owners(hierarchy: HierarchyMap) -> dict[str, tuple[str, ...]]:

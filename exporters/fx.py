@@ -17,15 +17,16 @@ import onnx_ir as ir
 import torch
 from torch._export.passes._node_metadata_hook import _EMPTY_NN_MODULE_STACK_KEY
 
+from onnx_tagger.claims import EXPORT_ROOT, claims
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.absorbed import Absorbed
-from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, pass_through, saved_graph
+from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
 from onnx_tagger.exporters.capture import Captured
 from onnx_tagger.exporters.direct import BODY, has_hooks
 from onnx_tagger.exporters.program import make_program
 from onnx_tagger.graph import walk
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import EXPORT_ROOT, Source, Tag, claims
+from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
+from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.report import Report
 
 # Tensors above this many bytes are left out of the graph that is tagged before the save.
@@ -87,9 +88,9 @@ def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMa
     for node, op in zip(nodes, walked.ops, strict=True):
         tag = _said(absorbed.operation(node), op.node, frames)
         more = [found for fx_node in absorbed.by(node) if (found := frames.innermost(fx_node)) is not None]
-        said.append(merged([*more, tag], tree, request.merge) if tag is not None and more else tag)
+        said.append(tree.merged([*more, tag], request.merge) if tag is not None and more else tag)
     pass_through(walked, said, tree)
-    graph = saved_graph(walked, said, parameter_owners(tree))
+    graph = SavedGraph.of(walked, said, parameter_owners(tree))
     assert request.annotate is not None
     finished = request.annotate(skeleton, replace(tree, graph=graph))
     for node, op in zip(nodes, walked.ops, strict=True):

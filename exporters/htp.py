@@ -22,14 +22,14 @@ import torch
 from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.base import Exported, Request, merged, parameter_owners, pass_through, saved_graph
+from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, named_modules, quiet_run
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
 from onnx_tagger.exporters.forwards import forwards_replaced
 from onnx_tagger.exporters.traced import Mark, Traced, with_mark
 from onnx_tagger.graph import Op, Walk, bodies, walk
-from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
 from onnx_tagger.report import Report
@@ -217,11 +217,11 @@ def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: 
         name = op.node.name
         tag = _project(marks.get(name), paths, captured)
         more = [found for mark in absorbed.get(name, ()) if (found := _project(mark, paths, captured)) is not None]
-        said.append(merged([tag, *more], tree, request.merge) if tag is not None and more else tag)
+        said.append(tree.merged([tag, *more], request.merge) if tag is not None and more else tag)
     _name_parameters(walked, said, tree)
     _place_constants(walked, said, request, tree)
     pass_through(walked, said, tree)
-    graph = saved_graph(walked, said, parameter_owners(tree))
+    graph = SavedGraph.of(walked, said, parameter_owners(tree))
     assert request.annotate is not None
     return request.annotate(skeleton.model, replace(tree, graph=graph))
 
@@ -267,7 +267,7 @@ def _place_constants(walked: Walk, said: list[Tag | None], request: Request, tre
         found = [said[reader] for name in op.node.output for reader in readers.get(name, ())]
         tags = [tag for tag in dict.fromkeys(found) if tag is not None]
         if tags and len(tags) == len(set(found)):
-            said[op.id] = merged(tags, tree, request.merge)
+            said[op.id] = tree.merged(tags, request.merge)
 
 
 def _readers(walked: Walk) -> dict[str, list[int]]:

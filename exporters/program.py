@@ -12,13 +12,14 @@ import onnx_ir as ir
 import torch
 from torch.utils import _pytree as pytree
 
+from onnx_tagger.claims import literal_list
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.adaptations import ADAPTATIONS
 from onnx_tagger.exporters.base import Request
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, quiet_run
 from onnx_tagger.exporters.direct import calls_seen, hooks_apart
 from onnx_tagger.exporters.flatcall import bound_names
-from onnx_tagger.metadata import TORCH_SCOPES, literal_list
+from onnx_tagger.metadata import TORCH_SCOPES
 
 _NOISY = ("torch.onnx", "torch._export", "torch.export", "onnxscript", "onnx_ir")
 

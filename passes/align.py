@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import networkx as nx
 import onnx
 
 from onnx_tagger.errors import PassError
 from onnx_tagger.graph import Op, operator
-from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.folds import add_folded
 from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.saved import FamilyName, SavedGraphIndex, SavedIndex
-from onnx_tagger.passes.weights import LEAST_VALUES, Anchors, WeightOwners
-
-Merge = Literal["enclosing", "output"]
+from onnx_tagger.passes.weights import Anchors, WeightOwners
 
 # Operators that change how a tensor is stored and not what it says.
 CONVERTERS = frozenset(
     {"Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
 )
+
+# Operators that tools drop without anything taking their place: nobody does their work.
+NO_WORK = frozenset({"Identity", "Dropout"})
 
 # What tools put behind the name of a tensor to name the node that makes it in another layout: onnxruntime's blocks.
 RENAMED = ("_nchwc",)
@@ -76,9 +76,7 @@ class Align(Pass):
         if self.weights and index is None and tree.parameters:
             owners = ctx.get(WeightOwners)
             Anchors(ctx, tree, ctx.get(DataFlow), owners).place()
-            add_folded(
-                ctx, tree, ctx.get(DataFlow), {path for paths in owners.values() for path in paths}, LEAST_VALUES
-            )
+            add_folded(ctx, tree, ctx.get(DataFlow), owners, self.merge)
         return len(ctx.tags) - before
 
 
@@ -193,7 +191,8 @@ class _Alignment:
 
     def _work(self, outputs: Iterable[FamilyName]) -> _Work:
         """The saved nodes that compute some tensors, back to tensors that still exist."""
-        nodes = frozenset(position for key in outputs for position in self._cone(key))
+        cones = frozenset(position for key in outputs for position in self._cone(key))
+        nodes = frozenset(position for position in cones if self.nodes[position].op not in NO_WORK) or cones
         by_operator: dict[str, list[int]] = {}
         for position in nodes:
             by_operator.setdefault(self.nodes[position].op, []).append(position)
@@ -243,12 +242,8 @@ class _Alignment:
         tags = [tag for i in saved if (tag := self.nodes[i].tag) is not None]
         if not tags:
             return None
-        origins = {path for tag in tags for path in tag.modules}
-        if len(origins) > MOST_ORIGINS:
-            return None
-        source = max(Source.ALIGNED, *(tag.source for tag in tags))
-        calls = tuple(sorted({call for tag in tags for call in tag.call}))
-        return self.tree.tag(self.tree.enclosing(origins), source, origins, calls)
+        merged = self.tree.merged(tags, best=Source.ALIGNED)
+        return merged if len(merged.origins) <= MOST_ORIGINS else None
 
     def _tag(self, op: Op, tag: Tag | None) -> None:
         if tag is None:

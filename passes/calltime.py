@@ -32,7 +32,6 @@ class CallTimes:
     """
 
     def __init__(self, tree: HierarchyMap) -> None:
-        self.tree = tree
         self.spans: dict[str, Span] = {}
         if tree.work:
             for time, run in enumerate(tree.work):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from math import prod
 
 import onnx
 
 from onnx_tagger.digest import value_digests
 from onnx_tagger.graph import Op
-from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.index import Flow
+from onnx_tagger.passes.weights import LEAST_VALUES
 
 
-def add_folded(ctx: Context, tree: HierarchyMap, flow: Flow, present: set[str], least: int) -> None:
+def add_folded(
+    ctx: Context, tree: HierarchyMap, flow: Flow, owners: Mapping[str, frozenset[str]], merge: Merge
+) -> None:
     """Give the nodes that took a module in that module as an origin.
 
     A module was folded if it ran and owns parameters of which the file holds none. The node that took it in is of the
@@ -26,12 +30,12 @@ def add_folded(ctx: Context, tree: HierarchyMap, flow: Flow, present: set[str], 
     ctx : Context
     tree : HierarchyMap
     flow : Flow
-    present : set of str
-        Modules that own a stored tensor of the file.
-    least : int
-        Shorter tensors are not compared.
+    owners : mapping
+        From `WeightOwners`.
+    merge : "enclosing" or "output"
+        Whose tag such a node gets; the folded module's output is what survives.
     """
-    before = _before(tree, present)
+    before = _before(tree, {path for paths in owners.values() for path in paths})
     if not before:
         return
     own: dict[str, set[str]] = {}
@@ -41,11 +45,9 @@ def add_folded(ctx: Context, tree: HierarchyMap, flow: Flow, present: set[str], 
     for op in ctx.ops:
         tag = ctx.tags.get(op)
         folded = before.get(tag.module) if tag is not None and not tag.origins else None
-        if tag is None or folded is None or not _changed(op, own.get(tag.module, set()), ctx, flow, tensors, least):
+        if tag is None or folded is None or not _changed(op, own.get(tag.module, set()), ctx, flow, tensors):
             continue
-        origins = (tag.module, folded)
-        source = max(tag.source, Source.ALIGNED)
-        ctx.tags[op] = tree.tag(tree.enclosing(origins), source, origins, tag.call)
+        ctx.tags[op] = tree.merged([tag, tree.tag(folded, Source.ALIGNED)], merge)
 
 
 def _before(tree: HierarchyMap, present: set[str]) -> dict[str, str]:
@@ -66,13 +68,12 @@ def _changed(
     ctx: Context,
     flow: Flow,
     tensors: dict[str, onnx.TensorProto],
-    least: int,
 ) -> bool:
     """Whether a node reads weights, and none of them has the values that its module's parameters have."""
     compared = 0
     for place, name in flow.inputs[op.id]:
         tensor = tensors.get(name) if place == 0 else None
-        if tensor is None or prod(tensor.dims) < least:
+        if tensor is None or prod(tensor.dims) < LEAST_VALUES:
             continue
         values = ctx.read_values(tensor)
         if values is None:

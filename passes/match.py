@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onnx_tagger.claims import READABLE, Claim, claims
 from onnx_tagger.errors import MapError
 from onnx_tagger.graph import Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, SavedNode
-from onnx_tagger.metadata import READABLE, Claim, Source, Tag, claims, own_tag, props_of
+from onnx_tagger.metadata import Source, Tag, own_tag, props_of
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
 

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx
 
 from onnx_tagger import metadata
 from onnx_tagger.errors import PassError, require
-from onnx_tagger.graph import Op, operator
-from onnx_tagger.hierarchy import SavedGraph, SavedNode
+from onnx_tagger.hierarchy import SavedGraph
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -75,16 +71,15 @@ def _insist_on_weights(model: onnx.ModelProto) -> None:
 def _take_over(ctx: Context, changed: onnx.ModelProto) -> None:
     """Put a changed graph into the context's model and find its tags from the old ones."""
     tree = ctx.hierarchy
-    before = _saved(ctx.ops, ctx.tags) if tree is not None else None
+    before = SavedGraph.of(ctx.walk, [ctx.tags.get(op) for op in ctx.ops])
     model_entries = [(entry.key, entry.value) for entry in ctx.model.metadata_props]
     ctx.model.CopyFrom(changed)
     known = {entry.key for entry in ctx.model.metadata_props}
     metadata.add_entries(ctx.model, [entry for entry in model_entries if entry[0] not in known])
-    if tree is None or before is None:
+    if tree is None:
         ctx.drop(Touches.TOPOLOGY)
         return
     fresh = Context(ctx.model, replace(tree, graph=before))
-
     PassManager([Match(own=False, dialects=()), Align(), Inherit(fallback=False)]).run_in(fresh)
     ctx.drop(Touches.TOPOLOGY)
     ctx.tags.clear()
@@ -92,13 +87,3 @@ def _take_over(ctx: Context, changed: onnx.ModelProto) -> None:
         tag = fresh.tags.get(other)
         if tag is not None:
             ctx.tags[op] = tag
-
-
-def _saved(ops: Iterable[Op], tags: dict[Op, metadata.Tag]) -> SavedGraph:
-    nodes = [
-        SavedNode(
-            op.scope.name, op.node.name, operator(op.node), tuple(op.node.input), tuple(op.node.output), tags.get(op)
-        )
-        for op in ops
-    ]
-    return SavedGraph(nodes, (), (), {})

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 
 from onnx_tagger import metadata
+from onnx_tagger.claims import READABLE, claims
 from onnx_tagger.errors import MapError, TaggerError
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.onnxfile import read_skeleton
@@ -199,7 +200,7 @@ class _Pairs:
 
 def _dialect_problems(model: onnx.ModelProto, tree: HierarchyMap | None, dialect: str) -> tuple[list[str], Context]:
     """Read one foreign carrier alone; with a map, what it names must exist there."""
-    names = metadata.check_dialects([dialect], metadata.READABLE)
+    names = metadata.check_dialects([dialect], READABLE)
     known = tree or hierarchy_of_model(model, dialects=names, own=False)
     ctx = Context(model, known)
     if known is None:
@@ -208,7 +209,7 @@ def _dialect_problems(model: onnx.ModelProto, tree: HierarchyMap | None, dialect
     problems = []
     if tree is not None:
         for op in ctx.walk.counted:
-            claim = next(metadata.claims(op.node, names), None)
+            claim = next(claims(op.node, names), None)
             if claim is not None and op not in ctx.tags:
                 problems.append(f"{op.label} names {claim.module or claim.tag!r}, which the map does not know")
     return problems, ctx

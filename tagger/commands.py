@@ -361,7 +361,7 @@ def _diff(
     after: Annotated[Path, typer.Argument(metavar="B.onnx", show_default=False)],
 ) -> None:
     """Compare the nodes of two files and their tags; exit with 1 if they differ."""
-    from onnx_tagger.query import diff
+    from onnx_tagger.compare import diff
     from onnx_tagger.views import show_difference
 
     left, right = _read(before), _read(after)

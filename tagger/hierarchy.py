@@ -10,13 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from onnx_tagger.errors import MapError
+from onnx_tagger.graph import Walk, operator
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.naming import ModuleRow, class_paths, parent_path
 
 FORMAT = "onnx-tagger/hierarchy-map"
 FORMAT_VERSION = 1
+
+# Whose tag a node gets that does the work of several modules.
+Merge = Literal["enclosing", "output"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,29 @@ class SavedGraph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     initializers: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(
+        cls, walk: Walk, tags: Sequence[Tag | None], owners: Mapping[str, tuple[str, ...]] | None = None
+    ) -> SavedGraph:
+        """The skeleton of a graph with what is known of each node.
+
+        Parameters
+        ----------
+        walk : Walk
+            Of the model.
+        tags : sequence of (Tag or None)
+            One for each op of the walk.
+        owners : mapping, optional
+            Initializer name to the modules that own a parameter of its values.
+        """
+        main, known = walk.scopes[0], owners or {}
+        nodes = [
+            SavedNode(op.scope.name, op.node.name, operator(op.node), tuple(op.node.input), tuple(op.node.output), tag)
+            for op, tag in zip(walk.ops, tags, strict=True)
+        ]
+        stored = {name: known.get(name, ()) for name in main.initializer_names}
+        return cls(nodes, tuple(main.input_names), tuple(main.output_names), stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +305,23 @@ class HierarchyMap:
         if source is Source.INHERITED and not path:
             source = Source.ROOT
         return Tag(path, module.tag, source, distinct if len(distinct) > 1 else (), call)
+
+    def merged(self, tags: Sequence[Tag], merge: Merge = "enclosing", best: Source = Source.EXPORTED) -> Tag:
+        """Make the tag of a node that does the work of several operations.
+
+        Parameters
+        ----------
+        tags : sequence of Tag
+            One for each operation; the one whose output survives comes last.
+        merge : "enclosing" or "output"
+            Whose tag the node gets: that of the innermost module that encloses all, or that of the last operation.
+        best : Source
+            The best that the source may be; it is the worst of the operations' otherwise.
+        """
+        origins = {path for tag in tags for path in tag.modules}
+        module = tags[-1].module if merge == "output" else self.enclosing(origins)
+        calls = tuple(sorted({call for tag in tags for call in tag.call}))
+        return self.tag(module, max(best, *(tag.source for tag in tags)), origins, calls)
 
     @classmethod
     def from_rows(cls, rows: Sequence[ModuleRow], created_by: str = "") -> HierarchyMap:

@@ -1,15 +1,14 @@
-"""Keys and values of node metadata: our own, and the other conventions (dialects) that we read and write.
+"""Keys and values of node metadata: our own, and the other conventions (dialects) that we write.
 
-A `Tag` is what is known of one node. `entries` says what is written for it, `own_tag` and `claims` read it back. Which
-node gets which tag is the passes' business; how metadata lies in the file's bytes is `onnxfile`'s.
+A `Tag` is what is known of one node. `own_entries` says what is written for it, `own_tag` reads it back. What
+others wrote is read in `claims`; which node gets which tag is the passes' business; how metadata lies in the file's
+bytes is `onnxfile`'s.
 """
 
 from __future__ import annotations
 
-import ast
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -39,11 +38,8 @@ TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
 TORCH_STACK = "pkg.torch.onnx.stack_trace"
 
-# A strict torch.export names the model's root so.
-EXPORT_ROOT = "_export_root"
-
-# Longer values of torch's keys are not parsed: real ones stay below a few kilobytes.
-MAX_LITERAL = 64 * 1024
+# Longer JSON lists are not parsed.
+MAX_LIST = 1 << 20
 
 
 class Source(IntEnum):
@@ -98,28 +94,6 @@ class Tag:
         return self.origins or (self.module,)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a foreign carrier says of a node: a module path, a class path, or the classes along a module path.
-
-    Attributes
-    ----------
-    carrier : str
-        ``torch``, ``namespace``, ``layer_ann``, ``winml`` or ``doc_string``.
-    module : str or None
-        Module path, where the carrier gives one.
-    tag : str or None
-        Class path, where the carrier gives one.
-    stack : tuple of (str, str)
-        (module path, class name) from the root inwards, where the carrier gives them.
-    """
-
-    carrier: str
-    module: str | None = None
-    tag: str | None = None
-    stack: tuple[tuple[str, str], ...] = ()
-
-
 Entries = list[tuple[str, str]]
 
 
@@ -134,9 +108,6 @@ DIALECTS: dict[str, Callable[[Tag], Entries]] = {
     "winml": lambda tag: [(WINML_TAG, tag.tag), (WINML_DEPTH, str(tag.tag.count("/")))],
     "doc_string": _write_doc,
 }
-
-# Dialects that can be read, in the order in which they are believed.
-READABLE = ("torch", "winml", "namespace", "layer_ann", "doc_string")
 
 
 def check_dialects(names: Iterable[str], known: Iterable[str] = tuple(DIALECTS)) -> tuple[str, ...]:
@@ -217,7 +188,7 @@ def parse_own(props: Mapping[str, str]) -> tuple[Tag | None, str]:
 
 def string_list(text: str) -> tuple[str, ...] | None:
     """Parse a flat JSON list of strings; None if it is anything else."""
-    if not text.startswith("[") or len(text) > 16 * MAX_LITERAL:
+    if not text.startswith("[") or len(text) > MAX_LIST:
         return None
     try:
         found = json.loads(text)
@@ -295,75 +266,6 @@ def props_of(node: onnx.NodeProto) -> dict[str, str]:
     if _ONLY_TEXT.issuperset(map(type, found)) and _ONLY_TEXT.issuperset(map(type, found.values())):
         return found
     return {text_of(key): text_of(value) for key, value in found.items()}
-
-
-def claims(node: onnx.NodeProto, dialects: Iterable[str] = READABLE) -> Iterator[Claim]:
-    """Yield what foreign carriers say of a node, the most believable first."""
-    props = props_of(node)
-    for name in dialects:
-        claim = _READERS[name](node, props)
-        if claim is not None:
-            yield claim
-
-
-def literal_list(text: str | None) -> list[str] | None:
-    """Parse a Python literal that is a flat list of strings; None if it is anything else or too long."""
-    if text is None or len(text) > MAX_LITERAL or not text.startswith("["):
-        return None
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else None
-
-
-def _read_torch(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
-    """Torch's keys: the module paths from the root inwards, the last item is the operation."""
-    scopes = literal_list(props.get(TORCH_SCOPES))
-    if not scopes or len(scopes) < 2:
-        return None
-    paths = [re.sub(rf"^{EXPORT_ROOT}(\.|$)", "", path) for path in scopes[:-1]]
-    classes = literal_list(props.get(TORCH_CLASSES)) or []
-    names = [name.rpartition(".")[2] for name in classes[:-1]]
-    stack = tuple(zip(paths, names, strict=True)) if len(names) == len(paths) else ()
-    return Claim("torch", module=paths[-1], stack=stack)
-
-
-def _read_winml(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
-    tag = props.get(WINML_TAG)
-    return Claim("winml", tag=tag.rstrip("/")) if tag and segments(tag.rstrip("/")) else None
-
-
-def _read_namespace(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
-    """Ours, a class path without its first slash; torch's value says what torch's own keys say, and is left to them."""
-    value = props.get(NAMESPACE)
-    if not value or ": " in value:
-        return None
-    tag = "/" + value.strip("/")
-    return Claim("namespace", tag=tag) if segments(tag) else None
-
-
-def _read_layer_ann(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
-    value = props.get(LAYER_ANN)
-    if not value or not value.startswith("/"):
-        return None
-    tag = value.rstrip("/")
-    return Claim("layer_ann", tag=tag) if segments(tag) else None
-
-
-def _read_doc(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
-    """The last line of ours: tools that join doc strings append the newer one."""
-    found = [line for line in text_of(node.doc_string).split("\n") if line.startswith(DOC_LINE)]
-    return Claim("doc_string", module=found[-1][len(DOC_LINE) :]) if found else None
-
-
-_READERS: dict[str, Callable[[onnx.NodeProto, Mapping[str, str]], Claim | None]] = {
-    "torch": _read_torch,
-    "winml": _read_winml,
-    "namespace": _read_namespace,
-    "layer_ann": _read_layer_ann,
-    "doc_string": _read_doc,
-}
 
 
 def also_of(model: onnx.ModelProto) -> tuple[str, ...]:

@@ -20,9 +20,9 @@ from onnx_tagger.errors import MapError, TaggerError, require
 from onnx_tagger.filecopy import permissions_of
 from onnx_tagger.files import replace_file
 from onnx_tagger.graph import walk
-from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.onnxfile import Skeleton, read_initializer, read_skeleton, write_spliced
-from onnx_tagger.passes.align import Align, Merge
+from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context, Pass, Touches, Values
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.inherit import Inherit

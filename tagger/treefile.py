@@ -11,9 +11,10 @@ from urllib.parse import unquote
 
 import onnx
 
-from onnx_tagger.graph import Walk, operator, walk
-from onnx_tagger.hierarchy import HierarchyMap, Module, SavedGraph, SavedNode
-from onnx_tagger.metadata import MAP, READABLE, Tag, claims, fits, model_value, own_tag, props_of, segments
+from onnx_tagger.claims import READABLE, claims
+from onnx_tagger.graph import Walk, walk
+from onnx_tagger.hierarchy import HierarchyMap, Module, SavedGraph
+from onnx_tagger.metadata import MAP, Tag, fits, model_value, own_tag, props_of, segments
 from onnx_tagger.naming import ModuleRow, parent_path
 
 # The one class of torch that both runs by itself and gives its children their keys as names.
@@ -48,17 +49,7 @@ def hierarchy_of_model(
     if found is None:
         return None
     found = replace(found, digest=model_value(model, MAP))
-    return replace(found, graph=_graph(walked, tags)) if graph and any(tags) else found
-
-
-def _graph(walked: Walk, tags: list[Tag | None]) -> SavedGraph:
-    main = walked.scopes[0]
-    nodes = [
-        SavedNode(op.scope.name, op.node.name, operator(op.node), tuple(op.node.input), tuple(op.node.output), tag)
-        for op, tag in zip(walked.ops, tags, strict=True)
-    ]
-    stored: dict[str, tuple[str, ...]] = dict.fromkeys(main.initializer_names, ())
-    return SavedGraph(nodes, tuple(main.input_names), tuple(main.output_names), stored)
+    return replace(found, graph=SavedGraph.of(walked, tags)) if graph and any(tags) else found
 
 
 def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:

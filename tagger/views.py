@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from onnx_tagger.compare import Difference
     from onnx_tagger.graph import Op
     from onnx_tagger.passes.base import Context
     from onnx_tagger.passes.registry import Registered
-    from onnx_tagger.query import Branch, Difference, Neighbour
+    from onnx_tagger.query import Branch, Neighbour
     from onnx_tagger.report import Report
 
 # Real modules are a dozen levels deep; guides of a tree without a limit would grow with the square of its depth.

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 import onnx_tagger as ot
-import onnx_tagger.pipeline
 from onnx_tagger.exporters.flatcall import flatten_call
 from onnx_tagger.graph import walk
+from onnx_tagger.hierarchy import Merge
 from onnx_tagger.metadata import own_tag, props_of
 
 STRATEGIES = ("fx", "htp")
@@ -116,7 +116,7 @@ class Folded(nn.Module):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize(("merge", "module"), [("enclosing", ""), ("output", "norm")])
-def test_a_folded_node_has_both_origins(strategy: str, merge: ot.pipeline.Merge, module: str, tmp_path: Path) -> None:
+def test_a_folded_node_has_both_origins(strategy: str, merge: Merge, module: str, tmp_path: Path) -> None:
     model = Folded().eval()
     nn.init.normal_(model.norm.weight)
     exported = ot.export(model, (torch.randn(1, 2, 8),), tmp_path / "m.onnx", strategy=strategy, merge=merge)

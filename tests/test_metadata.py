@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx_tagger import metadata
+from onnx_tagger.claims import MAX_LITERAL, READABLE, Claim, claims
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.metadata import Claim, Source, Tag
+from onnx_tagger.metadata import Source, Tag
 
 PLAIN = Tag("layers.0.attn", "/Net/Layer.0/Attn", Source.MATCHED)
 FUSED = Tag("a", "/Net/A", Source.ALIGNED, ("a.x", "a.y"), ("a@0", "a@1"))
@@ -137,14 +138,14 @@ def test_check_dialects() -> None:
         metadata.check_dialects(["graphviz"])
     with pytest.raises(TaggerError, match="unknown dialect 'torch'"):
         metadata.check_dialects(["torch"])
-    assert metadata.check_dialects(["torch"], metadata.READABLE) == ("torch",)
+    assert metadata.check_dialects(["torch"], READABLE) == ("torch",)
 
 
 @pytest.mark.parametrize("dialect", metadata.DIALECTS)
 def test_every_written_dialect_is_read(dialect: str) -> None:
     node = onnx.NodeProto(op_type="Add")
     metadata.write_node(node, PLAIN, (dialect,))
-    (claim,) = metadata.claims(node)
+    (claim,) = claims(node)
     expected = Claim(dialect, module=PLAIN.module) if dialect == "doc_string" else Claim(dialect, tag=PLAIN.tag)
     assert claim == expected
 
@@ -154,7 +155,7 @@ def test_torch_s_keys() -> None:
         metadata.TORCH_SCOPES: "['', 'encoder', 'encoder.layers.0', 'add_1']",
         metadata.TORCH_CLASSES: "['__main__.Net', 'lib.Encoder', 'torch.nn.modules.linear.Linear', 'aten.add.Tensor']",
     }
-    (claim,) = metadata.claims(noted(entries))
+    (claim,) = claims(noted(entries))
     assert claim == Claim(
         "torch",
         module="encoder.layers.0",
@@ -173,7 +174,7 @@ def test_torch_s_keys() -> None:
     ],
 )
 def test_torch_scope_names(scopes: str, module: str) -> None:
-    (claim,) = metadata.claims(noted({metadata.TORCH_SCOPES: scopes}))
+    (claim,) = claims(noted({metadata.TORCH_SCOPES: scopes}))
     assert claim.module == module
 
 
@@ -190,13 +191,13 @@ def test_torch_scope_names(scopes: str, module: str) -> None:
         "[[['a']]]",
         "['a', __import__('os').getcwd()]",
         "[" * 5000 + "]" * 5000,
-        "['" + "a" * metadata.MAX_LITERAL + "', 'add']",
+        "['" + "a" * MAX_LITERAL + "', 'add']",
         "['\x00', ",
         "[9" + "9" * 5000 + "]",
     ],
 )
 def test_torch_keys_that_are_no_list_of_text_say_nothing(text: str) -> None:
-    assert list(metadata.claims(noted({metadata.TORCH_SCOPES: text}))) == []
+    assert list(claims(noted({metadata.TORCH_SCOPES: text}))) == []
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
@@ -204,7 +205,7 @@ def test_no_value_of_any_key_makes_reading_raise(text: str) -> None:
     keys = [metadata.TORCH_SCOPES, metadata.TORCH_CLASSES, metadata.NAMESPACE, metadata.LAYER_ANN, metadata.WINML_TAG]
     own = [metadata.TAG, metadata.MODULE, metadata.SOURCE, metadata.ORIGINS, metadata.CALL]
     for shape in (text, f"[{text}", f"/{text}"):
-        list(metadata.claims(noted(dict.fromkeys(keys, shape), doc_string=shape)))
+        list(claims(noted(dict.fromkeys(keys, shape), doc_string=shape)))
         metadata.parse_own({**props(PLAIN), metadata.ORIGINS: shape, metadata.CALL: shape})
         metadata.parse_own(dict.fromkeys(own, shape))
 
@@ -222,19 +223,19 @@ def test_no_value_of_any_key_makes_reading_raise(text: str) -> None:
     ],
 )
 def test_values_of_others_are_no_claims(key: str, value: str) -> None:
-    assert list(metadata.claims(noted({key: value}))) == []
+    assert list(claims(noted({key: value}))) == []
 
 
 def test_the_last_doc_line_counts() -> None:
-    (claim,) = metadata.claims(noted({}, "text\nonnx_tagger:a\nonnx_tagger:b\nmore"))
+    (claim,) = claims(noted({}, "text\nonnx_tagger:a\nonnx_tagger:b\nmore"))
     assert claim == Claim("doc_string", module="b")
 
 
 def test_claims_come_in_the_order_in_which_they_are_believed() -> None:
     node = noted({metadata.TORCH_SCOPES: "['', 'add']"})
     metadata.write_node(node, PLAIN, tuple(metadata.DIALECTS))
-    assert [claim.carrier for claim in metadata.claims(node)] == list(metadata.READABLE)
-    assert [claim.carrier for claim in metadata.claims(node, ("doc_string", "winml"))] == ["doc_string", "winml"]
+    assert [claim.carrier for claim in claims(node)] == list(READABLE)
+    assert [claim.carrier for claim in claims(node, ("doc_string", "winml"))] == ["doc_string", "winml"]
 
 
 def test_foreign_entries_stay_in_place_and_win() -> None:
@@ -368,7 +369,7 @@ def test_metadata_that_is_not_utf8_stays_and_is_read_around() -> None:
     node = model.graph.node[0]
     before = node.SerializeToString()
     assert metadata.props_of(node) == {r"Q\xffQQ": "a", "b": r"Q\xffQQ"}
-    assert [claim.module for claim in metadata.claims(node)] == ["not ours"]
+    assert [claim.module for claim in claims(node)] == ["not ours"]
     metadata.write_node(node, Tag("enc", "/Net/Enc", Source.EXPORTED), ("namespace", "doc_string"))
     assert metadata.own_tag(metadata.props_of(node)) == Tag("enc", "/Net/Enc", Source.EXPORTED)
     assert metadata.clear_node(node, ("namespace", "doc_string"))

@@ -3,7 +3,7 @@
 import pytest
 from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from onnx_tagger import query
+from onnx_tagger import compare, query
 from onnx_tagger.checks import read_tags
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.graph import Op, operator
@@ -229,7 +229,7 @@ def test_names_that_are_no_text() -> None:
 
 def test_equal_models_do_not_differ(ctx: Context) -> None:
     other = tagged(net(), ["layers.0.fc", "layers.0.fc", "layers.0", "layers.10", "layers.10", None])
-    found = query.diff(ctx, other)
+    found = compare.diff(ctx, other)
     assert not found
     assert found.paired == 6
 
@@ -237,7 +237,7 @@ def test_equal_models_do_not_differ(ctx: Context) -> None:
 def test_diff_names_what_differs(ctx: Context) -> None:
     other = tagged(net(), ["layers.1", None, "layers.0", "layers.10", "layers.10", "layers.1"])
     other.tags[other.ops[2]] = Tag("layers.0", "/Net/Blk.0", Source.ALIGNED, ("layers.0", ""), ("layers.0@1",))
-    found = query.diff(ctx, other)
+    found = compare.diff(ctx, other)
     assert [(query.name_of(change.before), change.fields) for change in found.changed] == [
         ("mul", (("module", "layers.0.fc", "layers.1"), ("tag", "/Net/Blk.0/Linear", "/Net/Blk.1"))),
         ("add", (("module", "layers.0.fc", "(none)"),)),
@@ -275,7 +275,7 @@ def test_diff_compares_own_keys_as_they_stand(key: str, value: str | None, said:
     remove_key(changed, PREFIX + key)
     if value is not None:
         changed.metadata_props.add(key=PREFIX + key, value=value)
-    found = query.diff(read_tags(models[0]), read_tags(models[1]))
+    found = compare.diff(read_tags(models[0]), read_tags(models[1]))
     assert [(query.name_of(change.after), change.fields) for change in found.changed] == [("n", (said,))]
 
 
@@ -290,16 +290,16 @@ def test_diff_pairs_by_name_then_outputs_then_position() -> None:
     after = chain(
         ("Neg", "new", "z"), ("Neg", "n", "a2"), ("Abs", "", "b"), ("Exp", "twice", "c2"), ("Exp", "twice", "d2")
     )
-    found = query.diff(before, after)
+    found = compare.diff(before, after)
     assert [query.name_of(op) for op in found.only_before] == ["l"]
     assert [query.name_of(op) for op in found.only_after] == ["new"]
     assert (found.changed, found.paired) == ([], 4)
 
 
 def test_diff_does_not_pair_different_operators() -> None:
-    found = query.diff(chain(("Neg", "n", "a")), chain(("Abs", "n", "a")))
+    found = compare.diff(chain(("Neg", "n", "a")), chain(("Abs", "n", "a")))
     assert [operator(op.node) for op in (*found.only_before, *found.only_after)] == ["Neg", "Abs"]
 
 
 def test_diff_of_empty_models() -> None:
-    assert not query.diff(chain(), chain())
+    assert not compare.diff(chain(), chain())

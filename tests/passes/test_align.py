@@ -12,10 +12,10 @@ from onnx import helper
 
 from onnx_tagger.errors import PassError
 from onnx_tagger.graph import operator, walk
-from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.hierarchy import HierarchyMap, Merge, SavedGraph, SavedNode
 from onnx_tagger.metadata import Source
 from onnx_tagger.naming import ModuleRow
-from onnx_tagger.passes.align import Align, Merge
+from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
