@@ -24,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from onnx_tagger.digest import value_digests
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.forwards import forwards_replaced
-from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter, Work
+from onnx_tagger.hierarchy import HierarchyMap, Module, Operation, Parameter
 from onnx_tagger.naming import ModuleRow, class_paths, parent_path
 from onnx_tagger.version import version
 
@@ -45,8 +45,9 @@ class CallLog:
         Module path to its position among the modules in order of first call.
     frames : dict
         Module path to one entry for each call: the enclosing call and the number of this call in it.
-    work : list of (str, int, int)
-        Runs of operations in order: module, how many computed something, how many were views.
+    trace : list
+        Operations in order: module and number of its call, operator, whether it is a view, names of the weights read,
+        positions of the operations whose results it took.
     direct : set
         Paths of modules whose `forward` was called by itself and not through the module.
     """
@@ -54,7 +55,7 @@ class CallLog:
     order: dict[str, int] = field(default_factory=dict)
     frames: dict[str, list[tuple[tuple[str, int], int]]] = field(default_factory=lambda: defaultdict(list))
     direct: set[str] = field(default_factory=set)
-    work: list[tuple[str, int, int]] = field(default_factory=list)
+    trace: list[tuple[tuple[str, int], str, bool, tuple[str, ...], tuple[int, ...]]] = field(default_factory=list)
     _stack: list[tuple[str, int]] = field(default_factory=list)
     _counts: Counter[tuple[tuple[str, int], str]] = field(default_factory=Counter)
 
@@ -67,17 +68,29 @@ class CallLog:
         self._stack.append((path, len(self.frames[path])))
         self.frames[path].append((outer, number))
 
-    def operation(self, *, view: bool) -> None:
+    def operation(
+        self, operator: str, *, view: bool, weights: tuple[str, ...] = (), reads: tuple[int, ...] = ()
+    ) -> None:
         """Note an operation of the innermost module that runs."""
-        path, operations, views = self.current, 0, 0
-        if self.work and self.work[-1][0] == path:
-            _, operations, views = self.work.pop()
-        self.work.append((path, operations + (not view), views + view))
+        self.trace.append((self.frame, operator, view, weights, reads))
+
+    def operations(self) -> Iterator[Operation]:
+        """The operations with the call that each belongs to; only complete once the run is over."""
+        labels: dict[tuple[str, int], tuple[str, ...]] = {}
+        for frame, operator, view, weights, reads in self.trace:
+            if frame not in labels:
+                labels[frame] = self.label(*frame)
+            yield Operation(frame[0], operator, view, weights, labels[frame], reads)
 
     @property
     def current(self) -> str:
         """Path of the innermost module that runs, the root's if none does."""
         return self._stack[-1][0] if self._stack else ""
+
+    @property
+    def frame(self) -> tuple[str, int]:
+        """Path of the innermost module that runs and the number of its call, as `label` takes them."""
+        return self._stack[-1] if self._stack else ("", 0)
 
     def leave(self) -> None:
         """Note that the innermost call ends."""
@@ -160,7 +173,7 @@ def capture(
     except (TypeError, RuntimeError):
         args, kwargs = tuple(args), dict(kwargs or {})
     # Control flow compiles its branches, where calls cannot be noted; here they run as they are written.
-    with quiet_run(model), torch.compiler.set_stance("force_eager"), recorded(paths, log), WorkMode(log):
+    with quiet_run(model), torch.compiler.set_stance("force_eager"), recorded(paths, log), WorkMode(log, model):
         try:
             model(*args, **kwargs)
         except Exception as error:
@@ -168,8 +181,8 @@ def capture(
                 f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
             ) from error
     parameters = _parameters(model) if digests else ()
-    work = tuple(Work(*run) for run in log.work)
-    return Captured(HierarchyMap(_modules(model, log), parameters, created_by=created_by(), work=work), log)
+    trace = tuple(log.operations())
+    return Captured(HierarchyMap(_modules(model, log), parameters, created_by=created_by(), trace=trace), log)
 
 
 # They move values and compute none; exporters write most of them as nothing.
@@ -183,26 +196,60 @@ def is_view(func: Any) -> bool:
 
 
 class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes each operation in a log, under the module that runs.
+    """Notes each operation in a log, under the module that runs, with the weights that it reads.
 
     Of control flow it sees the result alone: what runs in branches and loops is out of a mode's sight.
     """
 
     supports_higher_order_operators = True
 
-    def __init__(self, log: CallLog) -> None:
+    def __init__(self, log: CallLog, model: nn.Module | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.log = log
+        self.weights = _storages(model) if model is not None else {}
+        # Who wrote last what is in memory at an address: of a tensor that is being read, its maker.
+        self.makers: dict[int, int] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run the operation, then note it."""
+        read = [address for argument in args for address in _addresses(argument)]
+        reads = sorted({self.makers[address] for address in read if address in self.makers})
         out = func(*args, **(kwargs or {}))
         schema = getattr(func, "_schema", None)
         if schema is None or schema.name not in _COPIES:
-            self.log.operation(view=is_view(func))
+            view = is_view(func)
+            if not view:
+                self.makers.update(dict.fromkeys(_addresses(out), len(self.log.trace)))
+            name = schema.name.rpartition("::")[2] if schema is not None else str(func)
+            weights = dict.fromkeys(weight for address in read for weight in self.weights.get(address, ()))
+            self.log.operation(name, view=view, weights=tuple(weights), reads=tuple(reads))
+        elif reads:
+            # A copy says what its original says.
+            self.makers.update(dict.fromkeys(_addresses(out), reads[-1]))
         return out
+
+
+def _addresses(value: Any) -> list[int]:
+    """Where in memory the tensors lie that an operation takes or makes; lists may hold some."""
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return [tensor.untyped_storage().data_ptr() for tensor in values if type(tensor) in _PLAIN]
+
+
+# Tensors that have memory of their own to look at, as those of a tracer have not.
+_PLAIN = (torch.Tensor, nn.Parameter)
+
+
+def _storages(model: nn.Module) -> dict[int, list[str]]:
+    """Address of each parameter's and buffer's memory to its names."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for path, module in model.named_modules():
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if type(tensor) in _PLAIN and tensor.layout == torch.strided and tensor.numel():
+                found[tensor.untyped_storage().data_ptr()].append(f"{path}.{name}" if path else name)
+    found.pop(0, None)
+    return found
 
 
 def first_line(error: BaseException) -> str:

@@ -18,10 +18,10 @@ from onnx_tagger.graph import Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.folds import add_folded
 from onnx_tagger.passes.index import DataFlow, Flow
+from onnx_tagger.passes.replay import place_by_run
 from onnx_tagger.passes.saved import FamilyName, SavedGraphIndex, SavedIndex
-from onnx_tagger.passes.weights import Anchors, WeightOwners
+from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
 
 # Operators that change how a tensor is stored and not what it says.
 CONVERTERS = frozenset(
@@ -52,7 +52,7 @@ class Align(Pass):
     """
 
     name = "align"
-    requires = (DataFlow, SavedGraphIndex, WeightOwners)
+    requires = (DataFlow, SavedGraphIndex, StoredWeights, WeightOwners)
     touches = Touches.TAGS
 
     merge: Merge = "enclosing"
@@ -74,9 +74,8 @@ class Align(Pass):
             for region in alignment.regions():
                 alignment.place(region)
         if self.weights and index is None and tree.parameters:
-            owners = ctx.get(WeightOwners)
-            Anchors(ctx, tree, ctx.get(DataFlow), owners).place()
-            add_folded(ctx, tree, ctx.get(DataFlow), owners, self.merge)
+            place_by_run(ctx, tree, ctx.get(DataFlow), ctx.get(StoredWeights), self.merge)
+            Anchors(ctx, tree, ctx.get(DataFlow), ctx.get(WeightOwners)).place()
         return len(ctx.tags) - before
 
 

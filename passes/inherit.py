@@ -16,6 +16,8 @@ from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.calltime import Side, Window, sides
 from onnx_tagger.passes.index import DataFlow, Flow
+from onnx_tagger.passes.replay import Replay, Run
+from onnx_tagger.passes.weights import StoredWeights
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
 _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})
@@ -42,7 +44,7 @@ class Inherit(Pass):
     """
 
     name = "inherit"
-    requires = (DataFlow,)
+    requires = (DataFlow, StoredWeights)
     touches = Touches.TAGS
 
     fallback: bool = True
@@ -73,14 +75,28 @@ class _Sweep:
 
     def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
+        if tree.trace:
+            self._replay(ctx)
         self.window = Window(tree, Counter(path for tag in ctx.tags.values() for path in tag.modules))
+
+    def _replay(self, ctx: Context) -> None:
+        """Tag the nodes of which the captured run says which module's operation they do."""
+        made_at_export = self.tree.graph is not None
+        weights = {} if made_at_export else ctx.get(StoredWeights)
+        for op, places in Replay(self.ops, self.tags, self.flow, Run(self.tree), weights).dealt().items():
+            if op not in self.tags:
+                found = [self.tree.trace[place] for place in places]
+                module = self.tree.enclosing(operation.module for operation in found)
+                calls = {(operation.module, operation.call) for operation in found}
+                call = calls.pop()[1] if len(calls) == 1 else ()
+                self.tags[op] = self.tree.tag(module, Source.INHERITED, call=call)
 
     def main(self) -> None:
         """Tag the nodes of the main graph and its bodies."""
         below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
+        auxiliary = self._auxiliary()
         before = sides(self.ops, self.tags, self.tree, self.flow, 1)
         after = sides(self.ops, self.tags, self.tree, self.flow, -1)
-        auxiliary = self._auxiliary()
         # In the order of the walk an owner comes before its bodies, so its tag is settled when they are held to it.
         for op in self.ops:
             if op in self.tags or op.scope.family != MAIN:

@@ -6,6 +6,7 @@ JSON file is `hierarchy_file`'s; how modules are named is `naming`'s.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -136,6 +137,34 @@ class SavedGraph:
 
 
 @dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the captured run.
+
+    Attributes
+    ----------
+    module : str
+        Canonical path of the innermost module whose forward was running.
+    operator : str
+        Name of the ATen operation, without its overload (``addmm``).
+    view : bool
+        Whether it only looked at a tensor in another way.
+    weights : tuple of str
+        Names of the parameters and buffers that it read.
+    call : tuple of str
+        Which call of the module it was; empty if no module on the path is called more than once.
+    reads : tuple of int
+        Positions in the trace of the operations whose results it took, views left out.
+    """
+
+    module: str
+    operator: str
+    view: bool = False
+    weights: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+    reads: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """A run of operations in one module's own forward, between calls of others.
 
@@ -166,7 +195,7 @@ class HierarchyMap:
     graph : SavedGraph or None
     created_by : str
         Name and version of the program that made it.
-    work : tuple of Work
+    trace : tuple of Operation
         What ran, in order of time, if the map was captured.
     digest : str
         Digest of the file that it was read from; `hierarchy_file.digest_of` gives it for a fresh map.
@@ -182,7 +211,7 @@ class HierarchyMap:
     graph: SavedGraph | None = None
     created_by: str = ""
     digest: str = field(default="", compare=False)
-    work: tuple[Work, ...] = ()
+    trace: tuple[Operation, ...] = ()
 
     def __post_init__(self) -> None:
         paths = {module.path for module in self.modules}
@@ -215,6 +244,15 @@ class HierarchyMap:
         from onnx_tagger.hierarchy_file import write_map
 
         return write_map(self, path)
+
+    @cached_property
+    def work(self) -> tuple[Work, ...]:
+        """The runs of operations that the trace is made of."""
+        runs = []
+        for module, operations in itertools.groupby(self.trace, key=lambda operation: operation.module):
+            views = [operation.view for operation in operations]
+            runs.append(Work(module, views.count(False), views.count(True)))
+        return tuple(runs)
 
     @cached_property
     def by_path(self) -> dict[str, Module]:

@@ -20,7 +20,16 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.files import replace_file
-from onnx_tagger.hierarchy import FORMAT, FORMAT_VERSION, HierarchyMap, Module, Parameter, SavedGraph, SavedNode, Work
+from onnx_tagger.hierarchy import (
+    FORMAT,
+    FORMAT_VERSION,
+    HierarchyMap,
+    Module,
+    Operation,
+    Parameter,
+    SavedGraph,
+    SavedNode,
+)
 from onnx_tagger.metadata import SOURCES, Tag, fits
 
 # Bytes of JSON, after decompression. A million nodes take about 300 MB.
@@ -90,13 +99,23 @@ class GraphRecord(BaseModel):
     initializers: InitializerColumns
 
 
-class WorkColumns(BaseModel):
-    """Runs of operations in order of time: the module as its position in `modules`, operations and views."""
+class TraceColumns(BaseModel):
+    """The operations of the captured run in order of time.
+
+    Operators and calls index their tables (a call -1 is none), modules and weights are positions in `modules` and
+    `parameters`; `views` are the positions of the operations that only looked at a tensor in another way; `reads` are
+    those of the operations whose results each took.
+    """
 
     model_config = _STRICT
+    operators: list[str]
+    calls: list[str]
+    operator: list[Index]
     module: list[Index]
-    operations: list[Index]
+    call: list[Annotated[int, Field(ge=-1, lt=1 << 31)]]
     views: list[Index]
+    reads: list[list[Index]]
+    weights: dict[Annotated[str, Field(pattern=r"^[0-9]{1,10}$")], list[Index]]
 
 
 class MapRecord(BaseModel):
@@ -108,7 +127,7 @@ class MapRecord(BaseModel):
     created_by: str
     modules: list[ModuleRecord]
     parameters: list[ParameterRecord]
-    work: WorkColumns | None = None
+    trace: TraceColumns | None = None
     graph: GraphRecord | None = None
 
 
@@ -164,6 +183,27 @@ def _graph_json(graph: SavedGraph) -> dict[str, object]:
     return {"strings": list(put.table), "nodes": columns, "inputs": inputs, "outputs": outputs, "initializers": stored}
 
 
+def _trace_json(hierarchy: HierarchyMap) -> dict[str, object]:
+    """The columns of a trace as plain lists."""
+    operators, calls = _Strings(), _Strings()
+    module = {module.path: index for index, module in enumerate(hierarchy.modules)}
+    weight = {parameter.name: index for index, parameter in enumerate(hierarchy.parameters)}
+    trace = hierarchy.trace
+    columns: dict[str, object] = {
+        "operator": [operators(operation.operator) for operation in trace],
+        "module": [module[operation.module] for operation in trace],
+        "call": [calls(operation.call[0]) if operation.call else -1 for operation in trace],
+        "views": [index for index, operation in enumerate(trace) if operation.view],
+        "reads": [operation.reads for operation in trace],
+        "weights": {
+            str(index): [weight[name] for name in operation.weights if name in weight]
+            for index, operation in enumerate(trace)
+            if operation.weights
+        },
+    }
+    return {"operators": list(operators.table), "calls": list(calls.table)} | columns
+
+
 def to_json(hierarchy: HierarchyMap) -> bytes:
     """Serialize a map; equal maps give equal bytes.
 
@@ -196,14 +236,8 @@ def to_json(hierarchy: HierarchyMap) -> bytes:
         f'"modules":[\n{_rows(map(text, modules))}]',
         f'"parameters":[\n{_rows(map(text, parameters))}]',
     ]
-    if hierarchy.work:
-        position = {module.path: index for index, module in enumerate(hierarchy.modules)}
-        columns = {
-            "module": [position[run.module] for run in hierarchy.work],
-            "operations": [run.operations for run in hierarchy.work],
-            "views": [run.views for run in hierarchy.work],
-        }
-        lines.append(f'"work":{text(columns)}')
+    if hierarchy.trace:
+        lines.append(f'"trace":{text(_trace_json(hierarchy))}')
     if hierarchy.graph is not None:
         lines.append(f'"graph":{text(_graph_json(hierarchy.graph))}')
     try:
@@ -309,8 +343,8 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
         Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
     )
     parameters = tuple(Parameter(p.name, p.owner, tuple(p.shape), p.dtype, p.digests) for p in record.parameters)
-    work = _work_from(record.work, modules) if record.work is not None else ()
-    bare = HierarchyMap(modules, parameters, None, record.created_by, digest, work)
+    trace = _trace_from(record.trace, modules, parameters) if record.trace is not None else ()
+    bare = HierarchyMap(modules, parameters, None, record.created_by, digest, trace)
     odd = next((m for m in modules if m.tag is not None and not fits(m.tag, m.path)), None)
     if odd is not None:
         raise MapError(f"the tag {odd.tag!r} does not fit the module {odd.path!r}; the map is damaged, make it again")
@@ -323,16 +357,33 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
         graph = _graph_from(record.graph, bare)
     except IndexError:
         raise MapError("a node refers to a string that the table does not hold; the map is damaged") from None
-    return HierarchyMap(modules, parameters, graph, record.created_by, digest, work)
+    return HierarchyMap(modules, parameters, graph, record.created_by, digest, trace)
 
 
-def _work_from(record: WorkColumns, modules: tuple[Module, ...]) -> tuple[Work, ...]:
-    if not len(record.module) == len(record.operations) == len(record.views):
-        raise MapError("the columns of its work differ in length; the map is damaged")
-    if any(index >= len(modules) for index in record.module):
-        raise MapError("its work names a module that the map does not list; the map is damaged")
-    columns = zip(record.module, record.operations, record.views, strict=True)
-    return tuple(Work(modules[index].path, operations, views) for index, operations, views in columns)
+def _trace_from(
+    record: TraceColumns, modules: tuple[Module, ...], parameters: tuple[Parameter, ...]
+) -> tuple[Operation, ...]:
+    if not len(record.operator) == len(record.module) == len(record.call) == len(record.reads):
+        raise MapError("the columns of its trace differ in length; the map is damaged")
+    views = set(record.views)
+    if any(place >= index for index, places in enumerate(record.reads) for place in places):
+        raise MapError("an operation of its trace takes what comes later; the map is damaged")
+    try:
+        return tuple(
+            Operation(
+                modules[module].path,
+                record.operators[operator],
+                index in views,
+                tuple(parameters[weight].name for weight in record.weights.get(str(index), ())),
+                () if call < 0 else (record.calls[call],),
+                tuple(reads),
+            )
+            for index, (module, operator, call, reads) in enumerate(
+                zip(record.module, record.operator, record.call, record.reads, strict=True)
+            )
+        )
+    except IndexError:
+        raise MapError("its trace names what the map does not list; the map is damaged") from None
 
 
 def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:

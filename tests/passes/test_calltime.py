@@ -9,7 +9,7 @@ import pytest
 from onnx import helper
 
 import onnx_tagger as ot
-from onnx_tagger.hierarchy import HierarchyMap, Work
+from onnx_tagger.hierarchy import HierarchyMap, Operation
 from onnx_tagger.metadata import Source
 from onnx_tagger.naming import ModuleRow
 from onnx_tagger.passes.base import Context
@@ -21,10 +21,19 @@ PATHS = ("block", "block.up", "block.act", "block.down", "head")
 RUNS = (("block.up", 1, 1), ("block.act", 1, 0), ("block.down", 1, 0), ("block", 1, 2), ("head", 3, 0))
 
 
+def trace(*runs: tuple[str, int, int]) -> tuple[Operation, ...]:
+    """Operations that nothing is known of but whose they are, and which are views."""
+    return tuple(
+        Operation(module, "unheard_of", view)
+        for module, operations, views in runs
+        for view in [False] * operations + [True] * views
+    )
+
+
 @pytest.fixture
 def tree() -> HierarchyMap:
     rows = [ModuleRow("", "Net"), *(ModuleRow(path, path.rpartition(".")[2].title()) for path in PATHS)]
-    return replace(HierarchyMap.from_rows(rows), work=tuple(Work(*run) for run in RUNS))
+    return replace(HierarchyMap.from_rows(rows), trace=trace(*RUNS))
 
 
 def inherited(tree: HierarchyMap, *ops: tuple[str, str | None]) -> list[str]:
@@ -41,7 +50,7 @@ def inherited(tree: HierarchyMap, *ops: tuple[str, str | None]) -> list[str]:
 
 
 def test_spans_are_first_and_last_runs(tree: HierarchyMap) -> None:
-    times = CallTimes(replace(tree, work=(*tree.work, Work("block.up", 1, 0))))
+    times = CallTimes(replace(tree, trace=trace(*RUNS, ("block.up", 1, 0))))
     assert times.span("block.up") == (0, 5)
     assert times.span("block.act") == (1, 1)
     assert times.span("") == (-inf, inf)
@@ -57,7 +66,7 @@ def test_a_move_may_be_of_any_module_that_looked_at_a_tensor(tree: HierarchyMap)
 
 def test_what_a_module_did_after_its_children_is_its_own(tree: HierarchyMap) -> None:
     assert inherited(tree, ("Neg", "block.down"), ("Add", None), ("Neg", "head"))[1] == ""
-    only = replace(tree, work=(*tree.work[:4], Work("head", 1, 0)))
+    only = replace(tree, trace=trace(*RUNS[:4], ("head", 1, 0)))
     assert inherited(only, ("Neg", "block.down"), ("Add", None), ("Neg", "head"))[1] == "block"
 
 
@@ -73,4 +82,4 @@ def test_the_end_of_the_run_bounds_what_nothing_reads(tree: HierarchyMap) -> Non
 
 
 def test_a_map_without_runs_decides_nothing(tree: HierarchyMap) -> None:
-    assert Window(replace(tree, work=()), {}).module(0, 3, view=False) is None
+    assert Window(replace(tree, trace=()), {}).module(0, 3, view=False) is None

@@ -112,24 +112,6 @@ def test_nodes_take_the_owner_of_what_they_read() -> None:
     assert found == [("-", (), ""), ("a", (), "aligned"), ("b", (), "aligned")]
 
 
-def test_time_decides_between_equal_weights() -> None:
-    hierarchy = tree(["a", "b", "c", "d"], {"a.w": A, "b.w": B, "c.w": C, "d.w": B})
-    stored = {"a.w": A, "b.w": B, "c.w": C}
-    assert [tag[0] for tag in tags(net(matmuls("a.w", "b.w", "c.w", "b.w"), stored), hierarchy)] == ["a", "b", "c", "d"]
-
-
-def test_a_neighbours_module_may_have_done_more() -> None:
-    """A bias of zeros is the product's or the normalisation's that follows: the product has just run."""
-    zeros = np.zeros(16, np.float32)
-    hierarchy = tree(["a", "norm", "b"], {"a.w": A, "a.bias": zeros, "norm.bias": zeros, "b.w": B})
-    nodes = [
-        helper.make_node("MatMul", ["x", "a.w"], ["h"]),
-        helper.make_node("Add", ["h", "norm.bias"], ["s"]),
-        helper.make_node("MatMul", ["s", "b.w"], ["y"]),
-    ]
-    assert tags(net(nodes, {"a.w": A, "norm.bias": zeros, "b.w": B}), hierarchy)[1] == ("a", (), "aligned")
-
-
 def test_without_times_equal_weights_stay_open() -> None:
     hierarchy = tree(["a", "b"], {"a.w": A, "b.w": A}, {"": 2, "a": 2, "b": 2})
     assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy) == [("-", (), "")]
@@ -138,19 +120,6 @@ def test_without_times_equal_weights_stay_open() -> None:
 def test_weights_can_be_switched_off() -> None:
     hierarchy = tree(["a"], {"a.w": A})
     assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy, ot.Align(weights=False)) == [("-", (), "")]
-
-
-def test_a_module_whose_weights_are_gone_was_folded_into_the_one_before() -> None:
-    scale = RNG.normal(size=16).astype(np.float32)
-    hierarchy = tree(["a", "norm", "b"], {"a.w": A, "norm.w": scale, "b.w": B})
-    found = tags(net(matmuls("a.w", "b.w"), {"a.w": A * 2, "b.w": B}), hierarchy)
-    assert found == [("", ("a", "norm"), "aligned"), ("b", (), "aligned")]
-
-
-def test_a_module_with_unchanged_weights_took_nothing_in() -> None:
-    scale = RNG.normal(size=16).astype(np.float32)
-    hierarchy = tree(["a", "norm"], {"a.w": A, "norm.w": scale})
-    assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy) == [("a", (), "aligned")]
 
 
 def test_only_the_latest_producer_and_the_earliest_consumer_bound_a_node() -> None:

@@ -1,0 +1,339 @@
+"""A file beside the captured run: which operation of the run each node does part of.
+
+Nodes that read a weight, and nodes that are tagged already, are pinned to the operation that they can only be; those
+between two pinned ones are dealt out to the operations between (`sequence`). The order of nodes in the file stands for
+the order of time; where it contradicts the run, the longest sequence of pins that does not is kept.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from onnx_tagger.graph import MAIN, Op
+from onnx_tagger.hierarchy import HierarchyMap, Merge
+from onnx_tagger.metadata import Source, Tag
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.index import Flow, TensorKey
+from onnx_tagger.passes.operators import MOVES, writes
+from onnx_tagger.passes.sequence import MOST_PAIRS, NodeLetter, OperationLetter, dealt
+
+_Places = tuple[int, ...]
+
+# Operators that multiply by a weight, which can take in another factor and summand.
+_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+# Inputs by which an operator is told sizes, places and axes, and no data.
+_SIZES = {
+    "ConstantOfShape": (0,),
+    "CumSum": (1,),
+    "Expand": (1,),
+    "OneHot": (1,),
+    "Pad": (1, 3),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (1, 2, 3),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "Squeeze": (1,),
+    "Tile": (1,),
+    "TopK": (1,),
+    "Trilu": (1,),
+    "Unsqueeze": (1,),
+}
+
+
+class Run:
+    """The trace of a map, looked up by module, by call and by weight.
+
+    Parameters
+    ----------
+    tree : HierarchyMap
+    """
+
+    def __init__(self, tree: HierarchyMap) -> None:
+        self.trace = tree.trace
+        self.of_call: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        self.of_module: dict[str, list[int]] = defaultdict(list)
+        self.of_weight: dict[str, list[int]] = defaultdict(list)
+        self.known: dict[object, _Places] = {}
+        for place, operation in enumerate(self.trace):
+            self.of_module[operation.module].append(place)
+            self.of_call[operation.module, operation.call].append(place)
+            if not operation.view:
+                for name in operation.weights:
+                    self.of_weight[name].append(place)
+
+    def fits(self, place: int, operator: str) -> bool:
+        """Whether an operation is usually written with nodes of an operator."""
+        known = writes(self.trace[place].operator)
+        return not known or operator in known
+
+    def reading(self, names: frozenset[str]) -> _Places:
+        """The operations that read one of some weights, in order of time."""
+        if names not in self.known:
+            self.known[names] = tuple(sorted({place for name in names for place in self.of_weight.get(name, ())}))
+        return self.known[names]
+
+    def tagged(self, tag: Tag) -> _Places:
+        """The operations of a tag's modules, or of their calls that it names, in order of time."""
+        key = (tag.modules, tag.call)
+        if key not in self.known:
+            pairs = ((path, (call,)) for path in tag.modules for call in tag.call)
+            calls = [self.of_call[pair] for pair in pairs if pair in self.of_call]
+            found = calls or [self.of_module.get(path, []) for path in tag.modules]
+            self.known[key] = tuple(sorted({place for places in found for place in places}))
+        return self.known[key]
+
+    def possible(self, operator: str, tag: Tag | None, read: Sequence[frozenset[str]]) -> _Places | None:
+        """The operations that a node may be part of by its tag and the weights that it reads; None if both are mute.
+
+        Where none of those that read a weight is written with such nodes, an exporter has worked it out beforehand; but
+        if that is so of several weights, the node does what a whole series of operations did, as a recurrent layer.
+        """
+        key = (operator, tag.modules if tag is not None else None, tag.call if tag is not None else (), tuple(read))
+        if key not in self.known:
+            claims = [self.tagged(tag)] if tag is not None else []
+            for names in read:
+                claims.append(tuple(place for place in self.reading(names) if self.fits(place, operator)))
+            if len(read) > 1 and not any(claims):
+                claims = [self.reading(frozenset().union(*read))]
+            claims = [claim for claim in claims if claim]
+            self.known[key] = tuple(sorted(set(claims[0]).intersection(*claims[1:]))) if claims else ()
+        return self.known[key] or None
+
+
+class Replay:
+    """Pins the nodes of a file's main graph to the operations of the run, and deals out those between.
+
+    Parameters
+    ----------
+    ops, tags, flow
+        Of the model.
+    run : Run
+    weights : mapping
+        Stored tensor to the parameters that it may be, from `StoredWeights`.
+
+    Attributes
+    ----------
+    pins : dict
+        Op to the position in the trace of the one operation that it can be part of.
+    """
+
+    def __init__(
+        self,
+        ops: Sequence[Op],
+        tags: Mapping[Op, Tag],
+        flow: Flow,
+        run: Run,
+        weights: Mapping[str, frozenset[str]],
+    ) -> None:
+        self.ops, self.flow, self.run = ops, flow, run
+        self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
+        # No operation of the run stands for what prepares weights, makes constants and works out sizes.
+        out, sizes = self._preparing(), _only_sizes(ops, flow)
+        self.items = [
+            op
+            for op in ops
+            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type != "Constant"
+        ]
+        self.possible = {op: run.possible(op.node.op_type, tags.get(op), self._read(op)) for op in self.items}
+        certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
+        self.pins = _in_order(self.items, self._by_weights() | certain)
+        self.done: dict[int, tuple[str, ...]] = {}
+        for op, place in self.pins.items():
+            self.done[place] = (*self.done.get(place, ()), op.node.op_type)
+
+    def _preparing(self) -> set[Op]:
+        """The nodes that only prepare weights, whose results are those weights, too."""
+        found: set[Op] = set()
+        for index in self.flow.order if self.whose else ():
+            keys = self.flow.inputs[index]
+            claims = [self.whose[key] for key in keys if key in self.whose]
+            moved = self.ops[index].node.op_type in MOVES
+            if claims and moved and all(key in self.whose or key in self.flow.stored for key in keys):
+                found.add(self.ops[index])
+                place, names = self.flow.place[index], frozenset.union(*claims)
+                self.whose.update({(place, name): names for name in self.ops[index].node.output if name})
+        return found
+
+    def _read(self, op: Op) -> list[frozenset[str]]:
+        """For each stored tensor that a node reads the parameters that it may be."""
+        return [self.whose[key] for key in self.flow.inputs[op.id] if key in self.whose]
+
+    def _by_weights(self) -> dict[Op, int]:
+        """The first reader of a weight does the first operation that reads it, and so on, if there are as many."""
+        readers: dict[frozenset[str], dict[str, list[Op]]] = defaultdict(lambda: defaultdict(list))
+        for op in self.items:
+            for names in self._read(op):
+                readers[names][op.node.op_type].append(op)
+        found: dict[Op, int] = {}
+        for names, by_operator in readers.items():
+            for operator, ops in by_operator.items():
+                fitting = [place for place in self.run.reading(names) if self.run.fits(place, operator)]
+                if len(ops) == len(fitting):
+                    found.update(zip(ops, fitting, strict=True))
+        return found
+
+    def dealt(self) -> dict[Op, _Places]:
+        """The nodes between the pinned ones, each with the operations that it may be part of."""
+        found: dict[Op, _Places] = {}
+        for window, first, last in self._windows(self.items, self.pins, 0, len(self.run.trace) - 1):
+            if len(window) * (last - first + 1) <= MOST_PAIRS:
+                found.update(self._deal(window, first, last))
+                continue
+            more = _in_order(window, self._by_kind(window, first, last))
+            found.update({op: (place,) for op, place in more.items()})
+            for part, start, end in self._windows(window, more, first, last):
+                if len(part) * (end - start + 1) <= MOST_PAIRS:
+                    found.update(self._deal(part, start, end))
+        return found
+
+    def _deal(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
+        """Deal the nodes of a window out to its operations."""
+        letters = [NodeLetter(op.node.op_type, self._within(op, first, last)) for op in window]
+        positions = dealt(letters, [self._letter(place) for place in range(first, last + 1)])
+        pairs = zip(window, positions, strict=True)
+        return {op: tuple(first + place for place in places) for op, places in pairs if places}
+
+    def _by_kind(self, window: Sequence[Op], first: int, last: int) -> dict[Op, int]:
+        """The first node of an operator does the first operation that is written so, if there are as many of each."""
+        nodes: dict[str, list[Op]] = defaultdict(list)
+        for op in window:
+            if op.node.op_type not in MOVES:
+                nodes[op.node.op_type].append(op)
+        places: dict[str, list[int]] = defaultdict(list)
+        for place in range(first, last + 1):
+            for operator in writes(self.run.trace[place].operator):
+                places[operator].append(place)
+        pairs = ((ops, places[operator]) for operator, ops in nodes.items())
+        return {
+            op: place for ops, found in pairs if len(ops) == len(found) for op, place in zip(ops, found, strict=True)
+        }
+
+    @staticmethod
+    def _windows(
+        items: Iterable[Op], pins: Mapping[Op, int], first: int, last: int
+    ) -> Iterator[tuple[list[Op], int, int]]:
+        """The nodes between two pinned ones with the first and the last operation that may be theirs."""
+        window: list[Op] = []
+        for op in items:
+            if op not in pins:
+                window.append(op)
+                continue
+            if window:
+                yield window, first, pins[op]
+            window, first = [], pins[op]
+        if window and first <= last:
+            yield window, first, last
+
+    def folded(self, places: Mapping[Op, _Places]) -> dict[Op, list[int]]:
+        """The nodes that do, besides their own, the work of an operation with weights that follows and no node does.
+
+        Exporters fold a normalisation into the weights of the convolution before it.
+
+        Parameters
+        ----------
+        places : mapping
+            All nodes that are placed, with the operations that each may be part of.
+        """
+        done = {found[0] for found in places.values() if len(found) == 1}
+        makers: dict[int, list[Op]] = defaultdict(list)
+        for op, found in places.items():
+            if len(found) == 1 and op.node.op_type in _LINEAR:
+                makers[found[0]].append(op)
+        folded: dict[Op, list[int]] = {}
+        readers = Counter(place for operation in self.run.trace for place in operation.reads if not operation.view)
+        for place, operation in enumerate(self.run.trace):
+            before = operation.reads[-1] if operation.reads else -1
+            if operation.view or not operation.weights or place in done or readers[before] != 1:
+                continue
+            for op in makers.get(before, ()):
+                folded.setdefault(op, [before]).append(place)
+        return folded
+
+    def _letter(self, place: int) -> OperationLetter:
+        operation = self.run.trace[place]
+        return OperationLetter(operation.operator, operation.view, self.done.get(place, ()))
+
+    def _within(self, op: Op, first: int, last: int) -> frozenset[int] | None:
+        """The operations of a window that a node may be part of, by their positions there."""
+        places = self.possible[op]
+        if places is None:
+            return None
+        return frozenset(place - first for place in places[bisect_left(places, first) : bisect_right(places, last)])
+
+
+def place_by_run(
+    ctx: Context, tree: HierarchyMap, flow: Flow, weights: Mapping[str, frozenset[str]], merge: Merge
+) -> None:
+    """Tag the nodes of which the captured run of a map says whose work they do.
+
+    Parameters
+    ----------
+    ctx, tree, flow
+        The model and its map.
+    weights : mapping
+        From `StoredWeights`.
+    merge : "enclosing" or "output"
+        Whose tag a node gets that does the work of two operations.
+    """
+    run = Run(tree)
+    replay = Replay(ctx.ops, ctx.tags, flow, run, weights)
+    # A weight tells whose its reader is, also of one that the order of nodes has in another place.
+    places = {op: found for op, found in replay.possible.items() if found is not None}
+    places |= {op: (place,) for op, place in replay.pins.items()} | replay.dealt()
+    folded = replay.folded(places)
+    for op, found in places.items():
+        said = {(run.trace[place].module, run.trace[place].call) for place in found}
+        if len(said) > 1:
+            continue
+        tags = [
+            tree.tag(run.trace[place].module, Source.ALIGNED, call=run.trace[place].call)
+            for place in folded.get(op, found[:1])
+        ]
+        known = ctx.tags.get(op)
+        if known is None:
+            ctx.tags[op] = tree.merged(tags, merge)
+        elif known.module == tags[0].module and not known.origins:
+            ctx.tags[op] = tree.merged([replace(known, call=tags[0].call), *tags[1:]], merge)
+
+
+def _in_order(items: Sequence[Op], pins: Mapping[Op, int]) -> dict[Op, int]:
+    """The longest part of the pins that follows the order of time.
+
+    By patience sorting: Fredman, "On computing the length of longest increasing subsequences", 1975.
+    """
+    pinned = [op for op in items if op in pins]
+    tails: list[int] = []
+    ends: list[int] = []
+    previous: list[int] = []
+    for index, op in enumerate(pinned):
+        pile = bisect_right(tails, pins[op])
+        previous.append(ends[pile - 1] if pile else -1)
+        tails[pile : pile + 1] = [pins[op]]
+        ends[pile : pile + 1] = [index]
+    kept: dict[Op, int] = {}
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        kept[pinned[index]] = pins[pinned[index]]
+        index = previous[index]
+    return kept
+
+
+def _only_sizes(ops: Sequence[Op], flow: Flow) -> list[bool]:
+    """Which ops only work out sizes for others: all their readers take them as such, or only work out sizes, too."""
+    found = [False] * len(ops)
+    for index in reversed(flow.order):
+        readers = flow.graph.succ[index]
+        made = set(ops[index].node.output)
+        found[index] = bool(readers) and all(found[reader] or _read_as_sizes(ops[reader], made) for reader in readers)
+    return found
+
+
+def _read_as_sizes(reader: Op, made: set[str]) -> bool:
+    """Whether an op takes what another made by the inputs that tell it sizes alone."""
+    sizes = _SIZES.get(reader.node.op_type, ())
+    return all(position in sizes for position, name in enumerate(reader.node.input) if name in made)
