@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Exported, Exporter, Request
@@ -13,6 +18,8 @@ ALIASES = {"dynamo": "fx", "torchscript": "htp"}
 
 # In the order in which auto tries them: fx knows the module of nearly every node and keeps it through its own folds.
 ORDER = ("fx", "htp")
+
+Made = TypeVar("Made")
 
 
 def strategy_names(strategy: str) -> tuple[str, ...]:
@@ -55,16 +62,47 @@ def export_with(strategy: str, request: Request, captured: Captured) -> tuple[st
     ExportError
         If none works; the message gives each one's reason.
     """
-    reasons: list[str] = []
+    name, exported, reasons = first_that_works(strategy, lambda name: exporter(name).export(request, captured))
+    if reasons:
+        notes = [*(f"auto took {name}, since {other}: {why}" for other, why in reasons.items()), *exported.notes]
+        exported = replace(exported, notes=notes)
+    return name, exported
+
+
+def first_that_works(strategy: str, attempt: Callable[[str], Made]) -> tuple[str, Made, dict[str, str]]:
+    """Try the strategies that a name stands for, in order, until one works.
+
+    Parameters
+    ----------
+    strategy : str
+        A strategy, or auto.
+    attempt : callable
+        Given a strategy's name, what it makes; raises `ExportError` if it cannot.
+
+    Returns
+    -------
+    tuple of (str, Made, dict)
+        The name of the strategy that works, what it made, and the name of each one before it with the reason why that
+        does not.
+
+    Raises
+    ------
+    ExportError
+        If none works; the message gives each one's reason, the cause is the last one's error.
+    """
+    reasons: dict[str, str] = {}
+    last: ExportError | None = None
     for name in strategy_names(strategy):
         try:
-            exported = exporter(name).export(request, captured)
+            return name, attempt(name), reasons
         except ExportError as error:
-            reasons.append(f"{name}: {error}")
-            continue
-        if reasons:
-            notes = [*(f"auto took {name}, since {reason}" for reason in reasons), *exported.notes]
-            exported = replace(exported, notes=notes)
-        return name, exported
+            reasons[name] = str(error)
+            last = error
     advice = "try --strategy auto" if len(reasons) == 1 else "change the model's code or its inputs"
-    raise ExportError(f"the model cannot be exported: {'; '.join(reasons)}: {advice}")
+    told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    raise ExportError(f"the model cannot be exported: {told}: {advice}") from last
+
+
+def smallest() -> tuple[nn.Module, tuple[torch.Tensor]]:
+    """A model of one operation and its input: exporting it loads what an exporter loads when it is first used."""
+    return nn.ReLU(), (torch.zeros(1, 2),)

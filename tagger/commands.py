@@ -1,7 +1,8 @@
 """The commands: what each takes, which part of the package does it, and what is printed of it.
 
-What they do lives in `pipeline`, `checks`, `query` and `demo`, how it looks in `views` and `formats`, what happens when
-something is wrong in `cli`. All but the last are imported inside the commands, so that `--help` is answered quickly.
+What they do lives in `pipeline`, `strategies`, `checks`, `query` and `demo`, how it looks in `views` and `formats`, and
+what happens when something is wrong in `cli`. All but the last are imported inside the commands, so that `--help` is
+answered quickly.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import typer
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.options import (
     Also,
+    Dynamic,
     FormatName,
     InPlace,
     Inputs,
@@ -23,6 +25,7 @@ from onnx_tagger.options import (
     Merge,
     MergeName,
     Model,
+    Opset,
     Output,
     ReportFile,
     Seed,
@@ -101,11 +104,9 @@ def _export(
         StrategyName, typer.Option(help="auto tries fx (dynamo), then htp (torchscript).")
     ] = StrategyName.AUTO,
     inputs: Inputs = None,
-    dynamic: Annotated[bool, typer.Option("--dynamic", help="Leave the dimensions of inputs open.")] = False,
+    dynamic: Dynamic = False,
     seed: Seed = 0,
-    opset: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="ONNX opset version, instead of the exporter's.")
-    ] = None,
+    opset: Opset = None,
     no_tag: Annotated[bool, typer.Option("--no-tag", help="The bare export, without tags and map.")] = False,
     also: Also = None,
     merge: Merge = MergeName.ENCLOSING,
@@ -175,6 +176,48 @@ def _capture(
         hierarchy.save(output)
     parts = f"{counted(len(hierarchy.modules), 'module')}, {counted(len(hierarchy.parameters), 'parameter')}"
     screen.summary(f"{output}: {parts}")
+
+
+@app.command("strategies")
+def _strategies(
+    source: SourceText,
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Run the model and each file, and count how many tags are right.")
+    ] = False,
+    inputs: Inputs = None,
+    dynamic: Dynamic = False,
+    seed: Seed = 0,
+    opset: Opset = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
+) -> None:
+    """Compare the strategies on a model: seconds, coverage, and what auto takes."""
+    require("torch", "torch", "comparing strategies")
+    if truth:
+        require("onnxruntime", "ort", "truth by execution")
+    import json
+
+    from onnx_tagger.exporters.sources import load_source
+    from onnx_tagger.strategies import compare
+    from onnx_tagger.views import show_comparison
+
+    screen = _screen()
+    with screen.progress("strategies") as progress:
+        progress("load the model")
+        loaded = load_source(source, inputs=inputs, seed=seed)
+        found = compare(
+            loaded.model,
+            loaded.args,
+            kwargs=loaded.kwargs,
+            opset=opset,
+            dynamic=dynamic,
+            truth=truth,
+            progress=progress,
+        )
+    if as_json:
+        # Plain ASCII: nothing in it steers a terminal.
+        screen.raw(json.dumps(found.as_dict(), indent=1))
+    else:
+        show_comparison(screen, found)
 
 
 @app.command("retag")

@@ -55,6 +55,8 @@ MapFile = Annotated[
 Inputs = Annotated[
     Path | None, typer.Option(metavar="SPEC.json", help="Describes input tensors, instead of made-up ones.")
 ]
+Dynamic = Annotated[bool, typer.Option("--dynamic", help="Leave the dimensions of inputs open.")]
+Opset = Annotated[int | None, typer.Option(metavar="N", min=1, help="ONNX opset version, instead of the exporter's.")]
 Seed = Annotated[int, typer.Option(help="Seed of random weights and inputs.")]
 Also = Annotated[
     list[str] | None,

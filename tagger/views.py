@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from onnx_tagger.passes.registry import Registered
     from onnx_tagger.query import Branch, Neighbour
     from onnx_tagger.report import Report
+    from onnx_tagger.strategies import Comparison, Outcome
 
 # Real modules are a dozen levels deep; guides of a tree without a limit would grow with the square of its depth.
 MAX_DEPTH = 100
@@ -260,6 +261,75 @@ def show_notes(screen: Screen, report: Report) -> None:
     """Print on stderr what was not done in the first way."""
     for text in report.fallbacks:
         screen.note(f"note: {text}")
+
+
+# --- strategies -------------------------------------------------------------------------------------------------------
+
+
+def show_comparison(screen: Screen, found: Comparison) -> None:
+    """Print the strategies side by side, why one failed, and what auto takes; notes go to stderr."""
+    outcomes = found.outcomes
+    blocks = (_result_cells, _seconds_cells, _coverage_cells, _truth_cells)
+    rows = [row for cells in blocks for row in _side_by_side([cells(outcome) for outcome in outcomes])]
+    headers = ("strategy", *(outcome.strategy for outcome in outcomes))
+    screen.table(headers, rows, numbers=range(1, len(headers)))
+    screen.lines(f"{outcome.strategy} failed: {outcome.reason}" for outcome in outcomes if outcome.reason)
+    screen.lines(f"{outcome.strategy} is not judged: {outcome.unjudged}" for outcome in outcomes if outcome.unjudged)
+    why = f"since {' and '.join(found.since)} failed" if found.since else "the first that works"
+    screen.styled(f"auto tries {', '.join(found.order)} in this order and takes {found.auto}, {why}", "bold")
+    for outcome in outcomes:
+        for text in outcome.report.fallbacks if outcome.report is not None else ():
+            screen.note(f"note: {outcome.strategy}: {text.removeprefix(outcome.strategy + ': ')}")
+
+
+def _side_by_side(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:
+    """Rows of the columns' cells, by name; a dash where a column has none of that name."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    return [(name, *(column.get(name, "-") for column in columns)) for name in names]
+
+
+def _result_cells(outcome: Outcome) -> dict[str, str]:
+    if outcome.report is None:
+        return {"result": "failed"}
+    return {"result": "done", "file written by": outcome.file_by}
+
+
+def _seconds_cells(outcome: Outcome) -> dict[str, str]:
+    if outcome.report is None:
+        return {}
+    phases = outcome.report.phases
+    whole = sum(phase.seconds for phase in phases)
+    return {"seconds": f"{whole:.2f}"} | {f"  {phase.name}": f"{phase.seconds:.2f}" for phase in phases}
+
+
+def _coverage_cells(outcome: Outcome) -> dict[str, str]:
+    report = outcome.report
+    if report is None:
+        return {}
+    split = {f"  {source}": str(count) for source, count in report.by_source.items()}
+    return {"nodes": str(report.nodes), "tagged": _share(report.tagged, report.nodes)} | split
+
+
+def _truth_cells(outcome: Outcome) -> dict[str, str]:
+    found = outcome.judgement
+    if found is None:
+        return {}
+    counts = {
+        "  right": found.verdicts["right"],
+        "  right alone": found.alone,
+        "  ancestor": found.verdicts["ancestor"],
+        "  wrong": found.verdicts["wrong"],
+        "  untagged": found.verdicts["untagged"],
+    }
+    cells = {name: _share(count, found.testable) for name, count in counts.items()}
+    return {"testable": _share(found.testable, found.nodes)} | cells
+
+
+def _share(part: int, whole: int) -> str:
+    """A count behind its share, so that the counts of a column stand below each other."""
+    from onnx_tagger.report import shown_share
+
+    return f"{shown_share(part, whole)} {part:>5}" if whole else "0"
 
 
 # --- passes -----------------------------------------------------------------------------------------------------------

@@ -84,13 +84,14 @@ def one_sentence(err: str) -> bool:
 
 def test_help_lists_the_commands_in_the_order_of_use(run: Run) -> None:
     code, out, _ = run("--help")
-    order = ["demo", "export", "capture", "retag", "check", "tree", "show", "stats", "nodes", "diff", "strip", "passes"]
+    order = ["demo", "export", "capture", "strategies"]
+    order += ["retag", "check", "tree", "show", "stats", "nodes", "diff", "strip", "passes"]
     found = re.findall(r"^[│ ]*([a-z]+) {2,}[A-Z]", out, re.MULTILINE)
     assert (code, found) == (0, order)
 
 
 @pytest.mark.parametrize(
-    "name", ["export", "capture", "retag", "check", "tree", "show", "stats", "nodes", "diff", "strip"]
+    "name", ["export", "capture", "strategies", "retag", "check", "tree", "show", "stats", "nodes", "diff", "strip"]
 )
 def test_each_command_has_help(run: Run, name: str) -> None:
     code, out, err = run(name, "-h")
