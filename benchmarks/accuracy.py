@@ -13,14 +13,16 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
+import torch
 
 import onnx_tagger as ot
 from onnx_tagger.exporters.truth import Judgement, feeds_of, judge, observe
+from onnx_tagger.exporters.verdicts import IDLE
 from onnx_tagger.graph import walk
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +31,8 @@ sys.path.insert(0, str(ROOT / "fixtures" / "zoo"))
 from index import ZOO, build  # noqa: E402 - the zoo is a folder, no package
 
 STRATEGIES = ("fx", "htp", "usage")
+_FITS = ("consistent", "partial", "inconsistent")
+_CALLS = ("right", "wrong", "missing")
 
 
 @dataclass
@@ -53,32 +57,54 @@ class Row:
 
     def line(self, name: str) -> str:
         """The row of the table."""
-        verdicts, testable = self.judgement.verdicts, self.judgement.testable
-        share = 100 * testable / self.judgement.nodes if self.judgement.nodes else 0
-
-        def of(count: int, whole: int) -> str:
-            return f"{100 * count / whole:.2f}" if whole else "-"
-
+        found = self.judgement
+        testable, calls = found.testable, found.calls
         cells = [
             name,
             str(self.nodes),
-            of(self.tagged, self.nodes),
-            f"{testable} ({share:.0f} %)",
-            of(verdicts["right"], testable),
-            of(self.judgement.alone, testable),
-            str(verdicts["ancestor"]),
-            str(verdicts["wrong"]),
-            of(self.sources["inherited"], self.nodes),
+            _percent(self.tagged, self.nodes),
+            f"{testable} ({_percent(testable, found.nodes, 0)})",
+            _percent(testable, found.computing, 0),
+            _percent(found.verdicts["right"], testable),
+            _percent(found.alone, testable),
+            _percent(found.enclosed, testable),
+            str(found.verdicts["ancestor"]),
+            str(found.verdicts["wrong"]),
+            _percent(found.agreed, found.said),
+            _percent(found.agreed, found.true),
+            "/".join(str(calls[kind]) for kind in _CALLS) if calls else "-",
+            "/".join(str(found.auxiliary[kind]) for kind in _FITS) if found.auxiliary else "-",
+            _percent(self.sources["inherited"], self.nodes),
             str(self.sources["root"]),
             f"{self.seconds:.1f}",
         ]
         return "| " + " | ".join(cells) + " |"
 
 
-HEAD = (
-    "| model | nodes | tagged % | testable | right % | right alone % | ancestor | wrong | inherited % | root | s |\n"
-    "|-|-|-|-|-|-|-|-|-|-|-|"
+def _percent(count: int, whole: int, digits: int = 2) -> str:
+    return f"{100 * count / whole:.{digits}f}" if whole else "-"
+
+
+HEADS = (
+    "model",
+    "nodes",
+    "tagged %",
+    "testable (% of all)",
+    "% of computing",
+    "right %",
+    "right alone %",
+    "alone or enclosing %",
+    "ancestor",
+    "wrong",
+    "precision %",
+    "recall %",
+    "calls right/wrong/missing",
+    "auxiliary fits/in part/not",
+    "inherited %",
+    "root",
+    "s",
 )
+HEAD = f"| {' | '.join(HEADS)} |\n|{'-|' * len(HEADS)}"
 
 
 def strip_all(source: Path, target: Path) -> None:
@@ -119,6 +145,7 @@ def measure(name: str, strategy: str, perturb: bool, dynamic: bool) -> Row:
     """Judge one model."""
     row = Row()
     start = time.perf_counter()
+    torch.manual_seed(0)
     model, args, kwargs = build(name, perturb=perturb)
     observations = observe(model, args, kwargs)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -148,17 +175,30 @@ def table(names: list[str], strategy: str, quick: bool) -> Row:
             row.add(measure(name, strategy, perturb, dynamic))
         print(row.line(name), flush=True)
         for detail in dict.fromkeys(row.judgement.details):
-            print(f"    {detail}", file=sys.stderr, flush=True)
+            print(f"    {name}: {detail}", file=sys.stderr, flush=True)
         whole.add(row)
     print(whole.line("**all**"))
     for failure in whole.failed:
         print(f"\n- {failure}")
-    _reasons(whole.judgement.untestable)
+    _reasons(whole.judgement)
     return whole
 
 
-def _reasons(reasons: Mapping[str, int]) -> None:
-    print("\nNot testable: " + "; ".join(f"{reason} {count}" for reason, count in sorted(reasons.items())) + ".")
+def _reasons(found: Judgement) -> None:
+    """Print why nodes are not testable, and how many of them compute nothing."""
+    if not found.nodes:
+        return
+    print("\n| not testable | nodes | computing |\n|-|-|-|")
+    for reason, count in sorted(found.untestable.items(), key=lambda item: (item[0] in IDLE, -item[1])):
+        print(f"| {reason} | {count} | {'no' if reason in IDLE else 'yes'} |")
+    judged = found.testable + sum(found.auxiliary.values())
+    print(
+        f"\nTestable: {_percent(found.testable, found.nodes)} % of all {found.nodes} nodes, "
+        f"{_percent(found.testable, found.computing)} % of the {found.computing} that compute data "
+        f"({found.inner} of them by the operation that they serve; "
+        f"for {found.vague} nodes more than one module counts as right); "
+        f"with the auxiliary nodes judged by their readers, {_percent(judged, found.nodes)} % of all."
+    )
 
 
 def main() -> None:
