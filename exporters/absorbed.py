@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+import onnx
 import onnx_ir as ir
 import torch
 
 from onnx_tagger.claims import literal_list
-from onnx_tagger.metadata import TORCH_SCOPES
+from onnx_tagger.exporters.converted import Makers
+from onnx_tagger.metadata import TORCH_SCOPES, props_of
 
 # The folder replaces a sequence of chunks by one Split and numbers its outputs so.
 _PART = re.compile(r"_split_\d+$")
@@ -29,10 +31,13 @@ class Absorbed:
         What the ONNX graph was made of.
     nodes : iterable of onnx_ir.Node
         All nodes of the ONNX graph, those of the main graph first.
+    makers : mapping
+        What the nodes were before torch converted them to another opset, by the tensors that they make.
     """
 
-    def __init__(self, program: torch.export.ExportedProgram, nodes: Iterable[ir.Node]) -> None:
+    def __init__(self, program: torch.export.ExportedProgram, nodes: Iterable[ir.Node], makers: Makers) -> None:
         nodes = list(nodes)
+        self.makers = makers
         self.main = nodes[0].graph if nodes else None
         self.named: dict[str, torch.fx.Node] = {node.name: node for node in program.graph.nodes}
         self.represented = {self.operation(node) for node in nodes}
@@ -65,11 +70,18 @@ class Absorbed:
             return found if isinstance(found, torch.fx.Node) else None
         if isinstance(found, torch.fx.Node):
             return self.named.get(found.name, found)
-        scopes = literal_list(node.metadata_props.get(TORCH_SCOPES))
+        entries = node.metadata_props if (maker := self.maker(node)) is None else props_of(maker)
+        scopes = literal_list(entries.get(TORCH_SCOPES))
         if scopes:
             return self.named.get(scopes[-1])
         names = (value.name or "" for value in node.outputs)
         return next((self.named[name] for text in names if (name := _PART.sub("", text)) in self.named), None)
+
+    def maker(self, node: ir.Node) -> onnx.NodeProto | None:
+        """What a node was before it was converted, if torch's keys were lost by that."""
+        if TORCH_SCOPES in node.metadata_props:
+            return None
+        return next((self.makers[value.name or ""] for value in node.outputs if value.name in self.makers), None)
 
     def by(self, node: ir.Node) -> Iterator[torch.fx.Node]:
         """The operations that an ONNX node has taken in besides its own."""

@@ -39,6 +39,8 @@ class Request:
         Whether the dimensions of tensor inputs are left open.
     merge : "enclosing" or "output"
         Whose tag a node gets that an exporter made of several modules' operations.
+    closed_ones : bool
+        Whether dimensions of size 1 stay as they are though the others are left open.
     """
 
     model: nn.Module
@@ -49,6 +51,7 @@ class Request:
     opset: int | None = None
     dynamic: bool = False
     merge: Merge = "enclosing"
+    closed_ones: bool = False
 
 
 @dataclass(frozen=True)

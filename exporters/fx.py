@@ -22,7 +22,9 @@ from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.absorbed import Absorbed
 from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
 from onnx_tagger.exporters.capture import Captured
+from onnx_tagger.exporters.converted import Makers, conversion_watched
 from onnx_tagger.exporters.direct import BODY, has_hooks
+from onnx_tagger.exporters.lowered import enclosing_operations, repeated_by
 from onnx_tagger.exporters.program import make_program
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
@@ -61,18 +63,18 @@ class FxExporter:
         """
         report = Report()
         notes: list[str] = []
-        with report.phase("export"):
+        with report.phase("export"), conversion_watched() as makers:
             program = make_program(request, captured, notes)
         hierarchy = captured.hierarchy
         if request.annotate is not None:
             with report.phase("tag"):
-                hierarchy = _annotate(program, request, captured)
+                hierarchy = _annotate(program, request, captured, makers)
         with report.phase("save"):
             _save(program, request.path)
         return Exported(request.path, hierarchy, report.phases, notes)
 
 
-def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMap:
+def _annotate(program: Any, request: Request, captured: Captured, makers: Makers) -> HierarchyMap:
     """Tag the program's IR: build the graph without payloads, have it tagged, carry the entries over."""
     model: ir.Model = program.model
     skeleton = _skeleton(model)
@@ -81,12 +83,16 @@ def _annotate(program: Any, request: Request, captured: Captured) -> HierarchyMa
     if len(nodes) != len(walked.ops):
         raise ExportError(f"the program lists {len(nodes)} nodes, its serialized form {len(walked.ops)}")
     tree = captured.hierarchy
-    absorbed = Absorbed(program.exported_program, nodes)
+    absorbed = Absorbed(program.exported_program, nodes, makers)
     hooked = {path for path, module in request.model.named_modules() if path and has_hooks(module)}
     frames = _Frames(program.exported_program, captured, hooked)
-    said = []
-    for node, op in zip(nodes, walked.ops, strict=True):
-        tag = _said(absorbed.operation(node), op.node, frames)
+    operations = enclosing_operations(walked, [absorbed.operation(node) for node in nodes])
+    said: list[Tag | None] = []
+    for node, op, operation in zip(nodes, walked.ops, operations, strict=True):
+        tag = _said(operation, absorbed.maker(node) or op.node, frames)
+        loop = repeated_by(op, operations)
+        if loop is not None and tag is not None:
+            tag = replace(tag, call=_call_in_loop(tag, said[loop.id]))
         more = [found for fx_node in absorbed.by(node) if (found := frames.innermost(fx_node)) is not None]
         said.append(tree.merged([*more, tag], request.merge) if tag is not None and more else tag)
     pass_through(walked, said, tree)
@@ -140,6 +146,13 @@ def _said(fx_node: torch.fx.Node | None, proto: onnx.NodeProto, frames: _Frames)
         if path is not None:
             return tree.tag(path, Source.EXPORTED)
     return None
+
+
+def _call_in_loop(tag: Tag, loop: Tag | None) -> tuple[str, ...]:
+    """The call of a module whose own calls in a loop cannot be told apart: that of the module that has the loop."""
+    if loop is None or not loop.call or not f"{tag.module}.".startswith(f"{loop.module}."):
+        return ()
+    return tuple(f"{call}{tag.module[len(loop.module) :]}" for call in loop.call)
 
 
 class _Frames:

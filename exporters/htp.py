@@ -2,9 +2,10 @@
 
 While it traces, TorchScript pushes a scope for every module call and derives node names from the part behind ``::``.
 The part before is free: there we put which module it is and which call, so that a scope says exactly where a node came
-from and the exported bytes stay what they would have been. Three private functions of torch's exporter are wrapped
-for the time of the export: `_setup_trace_module_map`, to put marks into scopes, `_create_jit_graph` and
-`_model_to_graph`, to read the graph as it was traced and as it is written.
+from and the exported bytes stay what they would have been. Four private functions of torch's exporter are wrapped
+for the time of the export: `_setup_trace_module_map`, to put marks into scopes, `_jit_pass_onnx_function_substitution`,
+to keep them through scripted functions, `_create_jit_graph` and `_model_to_graph`, to read the graph as it was traced
+and as it is written.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, 
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
 from onnx_tagger.exporters.forwards import forwards_replaced
-from onnx_tagger.exporters.traced import Mark, Traced, with_mark
+from onnx_tagger.exporters.traced import Mark, Traced, calls_marked, with_mark
 from onnx_tagger.graph import Op, Walk, bodies, walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
 from onnx_tagger.metadata import Source, Tag
@@ -172,7 +173,8 @@ def _marked(model: nn.Module) -> Iterator[Traced]:
 
     numbers = {module: index for index, module in enumerate(named_modules(model))}
     setup, to_graph = utils._setup_trace_module_map, utils._model_to_graph
-    create = utils._create_jit_graph
+    passes: Any = torch._C
+    create, substitute = utils._create_jit_graph, passes._jit_pass_onnx_function_substitution
     traced = Traced()
 
     def marking_setup(*args: Any, **kwargs: Any) -> Any:
@@ -196,6 +198,7 @@ def _marked(model: nn.Module) -> Iterator[Traced]:
     kept: list[Any] = []
     utils._setup_trace_module_map = marking_setup
     utils._create_jit_graph, utils._model_to_graph = reading_graph, keeping_graph
+    passes._jit_pass_onnx_function_substitution = calls_marked(substitute)
     try:
         yield traced
         if kept:
@@ -203,6 +206,7 @@ def _marked(model: nn.Module) -> Iterator[Traced]:
     finally:
         utils._setup_trace_module_map = setup
         utils._create_jit_graph, utils._model_to_graph = create, to_graph
+        passes._jit_pass_onnx_function_substitution = substitute
 
 
 def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: Traced) -> HierarchyMap:
@@ -210,16 +214,17 @@ def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: 
     walked = walk(skeleton.model)
     tree = captured.hierarchy
     paths = list(named_modules(request.model).values())
-    marks = {node.name: node.mark for node in traced.nodes}
+    marks = {node.outputs: node.mark for node in traced.nodes}
     absorbed = traced.absorbers()
     said: list[Tag | None] = []
     for op in walked.ops:
-        name = op.node.name
-        tag = _project(marks.get(name), paths, captured)
-        more = [found for mark in absorbed.get(name, ()) if (found := _project(mark, paths, captured)) is not None]
+        outputs = tuple(op.node.output)
+        tag = _project(marks.get(outputs), paths, captured)
+        more = [found for mark in absorbed.get(outputs, ()) if (found := _project(mark, paths, captured)) is not None]
         said.append(tree.merged([tag, *more], request.merge) if tag is not None and more else tag)
     _name_parameters(walked, said, tree)
-    _place_constants(walked, said, request, tree)
+    _place_unmarked(walked, said, request, tree)
+    _share_constants(walked, said, request, tree)
     pass_through(walked, said, tree)
     graph = SavedGraph.of(walked, said, parameter_owners(tree))
     assert request.annotate is not None
@@ -250,29 +255,53 @@ def _name_parameters(walked: Walk, said: list[Tag | None], tree: HierarchyMap) -
             said[op.id] = tree.tag(owner, Source.EXPORTED)
 
 
-def _place_constants(walked: Walk, said: list[Tag | None], request: Request, tree: HierarchyMap) -> None:
-    """Constants that the exporter makes while it writes an operation have no scope: they are of what reads them.
+def _place_unmarked(walked: Walk, said: list[Tag | None], request: Request, tree: HierarchyMap) -> None:
+    """Nodes that the exporter makes while it writes an operation may have no scope: they are of what reads them.
 
-    Equal ones are shared, so one may be of several; a node that data reaches is left alone.
+    Equal constants are shared, so one may be of several modules; a node that data reaches must be of one.
     """
-    stored = {name for scope in walked.scopes for name in scope.initializer_names}
-    constant: set[str] = set(stored)
-    loose: list[Op] = []
-    for op in walked.ops:
-        if said[op.id] is None and not any(bodies(op.node)) and all(name in constant for name in op.node.input if name):
-            constant.update(op.node.output)
-            loose.append(op)
+    constant = {name for scope in walked.scopes for name in scope.initializer_names}
     readers = _readers(walked)
-    for op in reversed(loose):
+    loose: list[tuple[Op, int]] = []
+    for op in walked.ops:
+        if said[op.id] is not None or any(bodies(op.node)):
+            continue
+        fixed = all(name in constant for name in op.node.input if name)
+        if fixed:
+            constant.update(op.node.output)
+        loose.append((op, len(walked.ops) if fixed else 1))
+    returned = set(walked.scopes[0].output_names)
+    for op, most in reversed(loose):
         found = [said[reader] for name in op.node.output for reader in readers.get(name, ())]
         tags = [tag for tag in dict.fromkeys(found) if tag is not None]
-        if tags and len(tags) == len(set(found)):
+        known = len(tags) == len(set(found)) and (most > 1 or returned.isdisjoint(op.node.output))
+        if known and 0 < len(tags) <= most:
             said[op.id] = tree.merged(tags, request.merge)
 
 
+def _share_constants(walked: Walk, said: list[Tag | None], request: Request, tree: HierarchyMap) -> None:
+    """Of equal constants the exporter keeps one, under the scope that came first: it is of all modules that read it."""
+    readers = _readers(walked)
+    for op in walked.ops:
+        own = said[op.id]
+        if op.node.op_type != "Constant" or own is None:
+            continue
+        tags = {said[reader] for name in op.node.output for reader in readers.get(name, ())} - {own, None}
+        if tags:
+            others = sorted((tag for tag in tags if tag is not None), key=lambda tag: (tag.module, tag.call))
+            said[op.id] = tree.merged([*others, own], request.merge)
+
+
 def _readers(walked: Walk) -> dict[str, list[int]]:
-    """Tensor name to the ids of the nodes that read it; TorchScript's names are unique in a file."""
+    """Tensor name to the ids of the nodes that read it, the owner of a body those that it returns.
+
+    TorchScript's names are unique in a file.
+    """
     readers: dict[str, list[int]] = {}
+    for scope in walked.scopes:
+        if scope.owner is not None:
+            for name in scope.output_names:
+                readers.setdefault(name, []).append(scope.owner.id)
     for op in walked.ops:
         for name in op.node.input:
             if name:

@@ -14,12 +14,15 @@ from torch.utils import _pytree as pytree
 
 from onnx_tagger.claims import literal_list
 from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.adaptations import ADAPTATIONS
+from onnx_tagger.exporters.adaptations import ADAPTATIONS, Adaptation
 from onnx_tagger.exporters.base import Request
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, quiet_run
 from onnx_tagger.exporters.direct import calls_seen, hooks_apart
 from onnx_tagger.exporters.flatcall import bound_names
 from onnx_tagger.metadata import TORCH_SCOPES
+
+# The adaptations of one attempt.
+Trial = tuple[Adaptation, ...]
 
 _NOISY = ("torch.onnx", "torch._export", "torch.export", "onnxscript", "onnx_ir")
 
@@ -40,10 +43,10 @@ def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
     ExportError
         With the first reason, in one line.
     """
-    program = _first_that_works(request, captured, notes)
+    program, trial = _first_that_works(request, captured, notes)
     if _blind_bodies(program):
         try:
-            program = _export(request, captured, strict=True)
+            program = _export(request, captured, trial, strict=True)
         except Exception as error:  # noqa: BLE001 - the program at hand is a good one, less is known of its bodies
             notes.append(f"fx: the modules inside control flow are not known, strict export fails: {_reason(error)}")
         else:
@@ -51,34 +54,40 @@ def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
     return program
 
 
-def _first_that_works(request: Request, captured: Captured, notes: list[str]) -> Any:
-    """Export as the model is, then with each adaptation, then with all of them."""
+def _first_that_works(request: Request, captured: Captured, notes: list[str]) -> tuple[Any, Trial]:
+    """Export as the model is, then with each adaptation, then with more and more of them."""
     try:
-        return _export(request, captured)
+        return _export(request, captured, ()), ()
     except TaggerError:
         raise
     except Exception as error:  # noqa: BLE001 - torch raises anything; what is told is this first reason
         first = error
-    fitting = [adaptation for adaptation in ADAPTATIONS if adaptation.fits(request.model)]
-    trials = [[adaptation] for adaptation in fitting] + ([fitting] if len(fitting) > 1 else [])
+    fitting = [adaptation for adaptation in ADAPTATIONS if adaptation.fits(request)]
+    trials: list[Trial] = [(adaptation,) for adaptation in fitting]
+    trials.extend(tuple(fitting[:count]) for count in range(2, len(fitting) + 1))
     failures: list[str] = []
     for trial in trials:
-        what = " and ".join(adaptation.name for adaptation in trial)
-        with ExitStack() as stack:
-            for adaptation in trial:
-                stack.enter_context(adaptation.applied(request.model))
-            try:
-                program = _export(request, captured)
-            except Exception as error:  # noqa: BLE001 - the next trial, or all reasons together
-                failures.append(f"with {what}: {_reason(error)}")
-                continue
-        notes.append(f"fx: exported with {what} for the time of the export, since: {_reason(first)}")
-        return program
+        what = " and ".join(adaptation.told(request) for adaptation in trial)
+        try:
+            program = _export(request, captured, trial)
+        except Exception as error:  # noqa: BLE001 - the next trial, or all reasons together
+            failures.append(f"with {what}: {_reason(error)}")
+            continue
+        notes.append(f"fx: exported with {what}, since: {_reason(first)}")
+        return program, trial
     others = "".join(f" ({failure})" for failure in failures if _reason(first) not in failure)
     raise ExportError(f"torch.export cannot do it: {_reason(first)}{others}") from first
 
 
-def _export(request: Request, captured: Captured, *, strict: bool = False) -> Any:
+def _export(request: Request, captured: Captured, trial: Trial, *, strict: bool = False) -> Any:
+    """Export with the adaptations of a trial."""
+    with ExitStack() as stack:
+        for adaptation in trial:
+            request = stack.enter_context(adaptation.applied(request))
+        return _program(request, captured, strict)
+
+
+def _program(request: Request, captured: Captured, strict: bool) -> Any:
     options: dict[str, Any] = {}
     shapes: dict[str, Any] = {"dynamic_shapes": _dynamic_shapes(request)} if request.dynamic else {}
     if request.opset is not None:
@@ -121,7 +130,10 @@ def _dynamic_shapes(request: Request) -> dict[str, Any]:
     """Every dimension of every tensor is left to torch, which fixes those that the model needs fixed."""
 
     def open_dims(leaf: object) -> object:
-        return dict.fromkeys(range(leaf.ndim), torch.export.Dim.AUTO) if isinstance(leaf, torch.Tensor) else None
+        if not isinstance(leaf, torch.Tensor):
+            return None
+        left = [i for i, size in enumerate(leaf.shape) if size != 1 or not request.closed_ones]
+        return dict.fromkeys(left, torch.export.Dim.AUTO)
 
     names = bound_names(request.model, request.args, request.kwargs)
     values = (*request.args, *request.kwargs.values())

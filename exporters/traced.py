@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+import torch
 
 # Number of the module in the order of `named_modules`, number of its call.
 Mark = tuple[int, int]
@@ -36,11 +39,75 @@ def mark_of(scope: str) -> Mark | None:
     return (int(marks[-1][0]), int(marks[-1][1])) if marks else None
 
 
+# Stands around a call while what it calls is put in its place; the kind is one that no clean-up takes for dead.
+_FENCE, _CALLER = "prim::Print", "onnx_tagger_caller"
+
+
+def calls_marked(substitute: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Wrap torch's replacement of calls of scripted functions by their code, which drops the scope of the call.
+
+    The code gets the call's mark, in a scope of which torch makes no node names: it makes none for the code either.
+    """
+
+    def marking(graph: Any) -> Any:
+        callers: set[str] = set()
+        for call in [node for node in graph.nodes() if node.kind() == "prim::CallFunction"]:
+            mark = mark_of(call.scopeName())
+            if mark is None:
+                continue
+            text = f"|{mark[0]}@{mark[1]}|"
+            callers.add(text)
+            graph.create(_FENCE, 0).s_(_CALLER, text).insertBefore(call)
+            graph.create(_FENCE, 0).s_(_CALLER, "").insertAfter(call)
+        result = substitute(graph)
+        if callers:
+            _mark_fenced(graph, callers)
+        return result
+
+    return marking
+
+
+def _mark_fenced(graph: Any, callers: Iterable[str]) -> None:
+    """Take the fences away and give what stands between two of them the scope that they name."""
+    source = _scoped(callers)
+    donors = {node.scopeName(): node for node in source.nodes() if node.scopeName()}
+    donor = None
+    for node in list(graph.nodes()):
+        if node.kind() == _FENCE and node.hasAttribute(_CALLER):
+            donor = donors.get(node.s(_CALLER))
+            node.destroy()
+        elif donor is not None:
+            _hand_on(donor, node)
+
+
+def _scoped(scopes: Iterable[str]) -> Any:
+    """A graph with a node in each scope: a scope can be made in a trace alone, and be copied from node to node."""
+
+    def in_each(tensor: torch.Tensor) -> torch.Tensor:
+        state: Any = torch._C._get_tracing_state()
+        for scope in scopes:
+            state.push_scope(scope)
+            tensor = torch.sin(tensor)
+            state.pop_scope()
+        return tensor
+
+    return torch.jit._trace._get_trace_graph(in_each, (torch.zeros(1),))[0]  # type: ignore[no-untyped-call]
+
+
+def _hand_on(donor: Any, node: Any) -> None:
+    """Give a node and those of its blocks another node's scope."""
+    if not node.scopeName():
+        node.copyMetadata(donor)
+    for block in node.blocks():
+        for inner in block.nodes():
+            _hand_on(donor, inner)
+
+
 @dataclass(frozen=True, slots=True)
 class TracedNode:
-    """A node of the ONNX graph: its name in the file, its mark, and whether it reads a stored tensor."""
+    """A node of the ONNX graph: its outputs' names in the file, its mark, and whether it reads a stored tensor."""
 
-    name: str
+    outputs: tuple[str, ...]
     mark: Mark | None
     stored: bool
 
@@ -52,7 +119,7 @@ class Traced:
     Attributes
     ----------
     nodes : list of TracedNode
-        The nodes of the ONNX graph that have a scope, and so a name, with those of its blocks.
+        The nodes of the ONNX graph that have outputs, with those of its blocks.
     operations : list of (Mark or None, list of str, list of str)
         Mark, input names and output names of each operation that was traced.
     parameters : set of str
@@ -84,13 +151,14 @@ class Traced:
             if node is None:
                 stack.pop()
                 continue
-            if node.hasAttribute("onnx_name"):
+            outputs = tuple(value.debugName() for value in node.outputs())
+            if outputs:
                 stored = any(value.debugName() in inputs for value in node.inputs())
-                self.nodes.append(TracedNode(node.s("onnx_name"), mark_of(node.scopeName()), stored))
+                self.nodes.append(TracedNode(outputs, mark_of(node.scopeName()), stored))
             stack.extend(iter(list(block.nodes())) for block in reversed(list(node.blocks())))
 
-    def absorbers(self) -> dict[str, list[Mark]]:
-        """Nodes that do the work of calls besides their own: name of the node to the marks of those calls.
+    def absorbers(self) -> dict[tuple[str, ...], list[Mark]]:
+        """Nodes that do the work of calls besides their own: outputs of the node to the marks of those calls.
 
         The exporter folds a normalisation into the convolution before it and keeps the convolution's scope alone. A
         call was folded if no node is left of it though it reads parameters and data; without parameters it may as well
@@ -99,10 +167,10 @@ class Traced:
         own: dict[Mark | None, list[TracedNode]] = {}
         for node in self.nodes:
             own.setdefault(node.mark, []).append(node)
-        found: dict[str, list[Mark]] = {}
+        found: dict[tuple[str, ...], list[Mark]] = {}
         for before, marks in self._folded().items():
             weighted = [node for node in own[before] if node.stored]
-            found[(weighted or own[before])[-1].name] = marks
+            found[(weighted or own[before])[-1].outputs] = marks
         return found
 
     def _folded(self) -> dict[Mark, list[Mark]]:

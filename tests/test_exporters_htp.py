@@ -1,0 +1,139 @@
+"""What TorchScript gives no scope: the code of scripted functions, and what the exporter makes for an operation."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+import onnx_tagger as ot
+from onnx_tagger.graph import walk
+from onnx_tagger.metadata import own_tag, props_of
+
+
+# torch has no annotations for its compiler
+@torch.jit.script  # type: ignore[untyped-decorator]
+def cubed(x: torch.Tensor) -> torch.Tensor:
+    return x * x * x
+
+
+@torch.jit.script  # type: ignore[untyped-decorator]
+def waves(x: torch.Tensor, count: int) -> torch.Tensor:
+    y = torch.cos(cubed(x))
+    for _ in range(count):
+        y = torch.sin(y) - x
+    return y
+
+
+class Inner(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return waves(self.linear(x), 2)
+
+
+class Scripted(nn.Module):
+    """Calls scripted functions between its children, right behind a call made in a child, and twice in a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.last = Inner(), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(waves(cubed(self.inner(self.inner(x))), 3))
+
+
+def _modules(path: Path) -> list[tuple[str, str, str, str]]:
+    found = []
+    for op in walk(onnx.load(path)).ops:
+        tag = own_tag(props_of(op.node))
+        assert tag is not None, op.label
+        found.append((op.node.op_type, tag.module, " ".join(tag.call), tag.source.label))
+    return found
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_the_code_of_a_scripted_function_is_its_callers(dynamic: bool, tmp_path: Path) -> None:
+    model = Scripted()
+    exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy="htp", dynamic=dynamic)
+    assert exported.report.by_source["exported"] == exported.report.nodes, exported.report.by_source
+    found = [row[:3] for row in _modules(exported.path) if row[0] in ("Gemm", "Mul", "Cos", "Loop", "Sin", "Sub")]
+    function = ("Cos", "Loop", "Sin", "Sub")
+    want = []
+    for call in ("@0", "@1"):
+        want.append(("Gemm", "inner.linear", f"inner{call}.linear"))
+        want.extend((kind, "inner", f"inner{call}") for kind in ("Mul", "Mul", *function))
+    want.extend((kind, "", "") for kind in ("Mul", "Mul", "Mul", "Mul", *function))
+    assert sorted(found) == sorted([*want, ("Gemm", "last", "")])
+
+
+def test_marks_on_scripted_code_leave_no_trace_in_the_file(tmp_path: Path) -> None:
+    model, x = Scripted(), torch.randn(2, 4)
+    plain = io.BytesIO()
+    torch.onnx.export(model, (x,), plain, input_names=["x"], dynamo=False, verbose=False)
+    tagged = ot.export(model, (x,), tmp_path / "m.onnx", strategy="htp")
+    ot.strip(tagged.path, tmp_path / "stripped.onnx")
+    assert (tmp_path / "stripped.onnx").read_bytes() == plain.getvalue()
+
+
+class Writes(nn.Module):
+    """Writes into a part of a tensor: with open shapes torch makes ranges and shapes for it that have no scope."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.linear(x)
+        y[:, 0] = x[:, 0] * 2
+        return y
+
+
+def test_what_the_exporter_makes_for_an_operation_is_the_operations(tmp_path: Path) -> None:
+    model = nn.Sequential(Writes(), nn.Tanh())
+    exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy="htp", dynamic=True)
+    assert {row[1:] for row in _modules(exported.path) if row[0] in ("Shape", "Range", "ScatterND")} == {
+        ("0", "", "exported")
+    }
+    assert exported.report.by_source["exported"] == exported.report.nodes
+
+
+def test_the_default_state_of_a_recurrent_layer_is_the_layers(tmp_path: Path) -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.head = nn.GRU(4, 4, batch_first=True), nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.cell(x)[0])
+
+    exported = ot.export(Recurrent(), (torch.randn(2, 3, 4),), tmp_path / "m.onnx", strategy="htp")
+    assert exported.report.by_source["exported"] == exported.report.nodes
+    assert {row[1] for row in _modules(exported.path)} == {"cell", "head"}
+
+
+def test_a_constant_that_one_module_made_and_others_read_is_of_all_of_them(tmp_path: Path) -> None:
+    class Upper(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.triu(x) + x
+
+    exported = ot.export(nn.Sequential(Upper(), Upper()), (torch.randn(4, 4),), tmp_path / "m.onnx", strategy="htp")
+    tags = [own_tag(props_of(op.node)) for op in walk(onnx.load(exported.path)).ops if op.node.op_type == "Constant"]
+    assert [(tag.module, tag.origins) for tag in tags if tag is not None] == [("", ("0", "1"))]
+
+
+def test_torch_is_left_as_it_was_also_by_an_export_that_fails(tmp_path: Path) -> None:
+    class Never(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.ops.aten._linalg_eigvals(waves(x, 1)).abs()
+
+    passes = {name: value for name, value in vars(torch._C).items() if name.startswith("_jit_")}
+    with pytest.raises(ot.TaggerError):
+        ot.export(Never(), (torch.randn(3, 3),), tmp_path / "m.onnx", strategy="htp")
+    assert {name: value for name, value in vars(torch._C).items() if name.startswith("_jit_")} == passes
