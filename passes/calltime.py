@@ -28,11 +28,14 @@ class CallTimes:
 
     Parameters
     ----------
-    tree : HierarchyMap
+    tree : HierarchyMap or None
+        None for no times at all.
     """
 
-    def __init__(self, tree: HierarchyMap) -> None:
+    def __init__(self, tree: HierarchyMap | None) -> None:
         self.spans: dict[str, Span] = {}
+        if tree is None:
+            return
         if tree.work:
             for time, run in enumerate(tree.work):
                 first, _ = self.spans.get(run.module, (float(time), 0.0))
@@ -163,7 +166,9 @@ def merged_side(sides: Iterable[Side], tree: HierarchyMap) -> Side | None:
     )
 
 
-def sides(ops: Sequence[Op], tags: Mapping[Op, Tag], tree: HierarchyMap, flow: Flow, sign: int) -> list[Side | None]:
+def sides(
+    ops: Sequence[Op], tags: Mapping[Op, Tag], tree: HierarchyMap, flow: Flow, sign: int, *, timed: bool = True
+) -> list[Side | None]:
     """For each op what it is, or what bounds it on one side.
 
     Parameters
@@ -172,8 +177,10 @@ def sides(ops: Sequence[Op], tags: Mapping[Op, Tag], tree: HierarchyMap, flow: F
         Of the model.
     sign : int
         1 for what an op reads, -1 for what reads it.
+    timed : bool
+        Whether the map's times are looked at; without them all neighbours count.
     """
-    times = CallTimes(tree)
+    times = CallTimes(tree if timed else None)
     order = flow.order if sign > 0 else reversed(flow.order)
     neighbours = flow.graph.pred if sign > 0 else flow.graph.succ
     found: list[Side | None] = [None] * len(ops)

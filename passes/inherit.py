@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from math import inf
 
 from onnx_tagger.graph import MAIN, Op, functions_in_call_order
-from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.calltime import Side, Window, sides
 from onnx_tagger.passes.index import DataFlow, Flow
+from onnx_tagger.passes.repetition import Repetition
 from onnx_tagger.passes.replay import Replay, Run
-from onnx_tagger.passes.weights import StoredWeights
+from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
 _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})
@@ -30,24 +31,40 @@ _MOVES = frozenset(
 
 @dataclass(frozen=True)
 class Inherit(Pass):
-    """Give untagged nodes the innermost module that encloses their neighbours.
+    """Give untagged nodes the innermost module that is known to enclose them.
 
-    Constants and shape arithmetic take their consumers', any other node its tagged producers' and consumers'; of these
-    only the latest and the earliest count where the map tells when their modules ran. A node
-    in a body never leaves the module of the node that owns the body. A node of a function takes what its call sites
-    are, each resolved in its caller. Chains settle in one backward and one forward sweep.
+    The rule: constants and shape arithmetic take their consumers', any other node its tagged producers' and consumers';
+    a node in a body never leaves the module of the node that owns the body; a node of a function takes what its call
+    sites are, each resolved in its caller. Chains settle in one backward and one forward sweep. The rule comes last;
+    the steps before it know more, as long as the map does.
 
     Parameters
     ----------
     fallback : bool
         Give nodes without any tagged neighbour the root's tag, with the source `root`; without it they stay untagged.
+    replay : bool
+        Lay the nodes beside the operations of the captured run; see `Replay`.
+    weights : bool
+        Let the weights that nodes read say which operations they are.
+    repetition : bool
+        Look for nodes with the same neighbourhood elsewhere; see `Repetition`.
+    merge : "enclosing" or "output"
+        Whose tag a node gets that does the work of several modules; see `Align`.
+    times : bool
+        Of a node's neighbours count only the latest before and the earliest behind it, where the map tells when their
+        modules ran; see `calltime`.
     """
 
     name = "inherit"
-    requires = (DataFlow, StoredWeights)
+    requires = (DataFlow, StoredWeights, WeightOwners)
     touches = Touches.TAGS
 
     fallback: bool = True
+    replay: bool = True
+    weights: bool = True
+    repetition: bool = True
+    times: bool = True
+    merge: Merge = "enclosing"
 
     def run(self, ctx: Context) -> int:
         """Return how many nodes got a tag."""
@@ -56,7 +73,13 @@ class Inherit(Pass):
             return 0
         before = len(ctx.tags)
         sweep = _Sweep(ctx, tree, ctx.get(DataFlow))
-        sweep.main()
+        if self.replay and tree.trace:
+            sweep.replay(self._weights(ctx, tree), self.merge)
+        elif self.weights:
+            Anchors(ctx, tree, sweep.flow, ctx.get(WeightOwners), Source.INHERITED).place()
+        if self.repetition:
+            sweep.repeat()
+        sweep.main(times=self.times)
         if self.fallback:
             # Before the functions: a call site that gets the root counts among theirs.
             sweep.rest()
@@ -69,34 +92,39 @@ class Inherit(Pass):
             sweep.function(by_family.get(name, ()), ctx.walk.calls[key])
         return len(ctx.tags) - before
 
+    def _weights(self, ctx: Context, tree: HierarchyMap) -> Mapping[str, frozenset[str]]:
+        """The parameters that the stored tensors may be; a graph made at export has placed their readers already."""
+        return ctx.get(StoredWeights) if self.weights and tree.graph is None else {}
+
 
 class _Sweep:
     """One run over one model."""
 
     def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
-        if tree.trace:
-            self._replay(ctx)
-        self.window = Window(tree, Counter(path for tag in ctx.tags.values() for path in tag.modules))
+        # What encloses a node for sure, of which it is not known yet where it is.
+        self.bounds: dict[Op, str] = {}
 
-    def _replay(self, ctx: Context) -> None:
-        """Tag the nodes of which the captured run says which module's operation they do."""
-        made_at_export = self.tree.graph is not None
-        weights = {} if made_at_export else ctx.get(StoredWeights)
-        for op, places in Replay(self.ops, self.tags, self.flow, Run(self.tree), weights).dealt().items():
-            if op not in self.tags:
-                found = [self.tree.trace[place] for place in places]
-                module = self.tree.enclosing(operation.module for operation in found)
-                calls = {(operation.module, operation.call) for operation in found}
-                call = calls.pop()[1] if len(calls) == 1 else ()
-                self.tags[op] = self.tree.tag(module, Source.INHERITED, call=call)
+    def replay(self, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:
+        """Tag the nodes of which the captured run says whose operation they do part of."""
+        tags, self.bounds = Replay(self.ops, self.tags, self.flow, Run(self.tree), weights).tags(
+            self.tree, Source.INHERITED, merge
+        )
+        self.tags.update({op: tag for op, tag in tags.items() if op not in self.tags})
 
-    def main(self) -> None:
-        """Tag the nodes of the main graph and its bodies."""
+    def repeat(self) -> None:
+        """Tag the nodes that are known elsewhere in the model."""
+        for op, module in Repetition(self.ops, self.tags, self.tree, self.flow).modules().items():
+            if self.tree.encloses(self.bounds.get(op, ""), module):
+                self._set(op, module)
+
+    def main(self, *, times: bool) -> None:
+        """Tag the nodes of the main graph and its bodies by the rule."""
+        self.window = Window(self.tree, Counter(path for tag in self.tags.values() for path in tag.modules))
         below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
         auxiliary = self._auxiliary()
-        before = sides(self.ops, self.tags, self.tree, self.flow, 1)
-        after = sides(self.ops, self.tags, self.tree, self.flow, -1)
+        before = sides(self.ops, self.tags, self.tree, self.flow, 1, timed=times)
+        after = sides(self.ops, self.tags, self.tree, self.flow, -1, timed=times)
         # In the order of the walk an owner comes before its bodies, so its tag is settled when they are held to it.
         for op in self.ops:
             if op in self.tags or op.scope.family != MAIN:
@@ -160,6 +188,9 @@ class _Sweep:
         return tuple({self.tags[self.ops[i]].module for i in self.flow.graph.succ[op.id] if self.ops[i] in self.tags})
 
     def _set(self, op: Op, module: str, origins: Iterable[str] = ()) -> None:
+        bound = self.bounds.get(op, "")
+        if not self.tree.encloses(bound, module):
+            module = bound if self.tree.encloses(module, bound) else self.tree.enclosing([module, bound])
         owner = op.scope.owner
         if owner is not None and owner in self.tags:
             within = self.tags[owner].module

@@ -177,6 +177,37 @@ class Replay:
                     found.update(zip(ops, fitting, strict=True))
         return found
 
+    def places(self) -> dict[Op, _Places]:
+        """For each node of which something is known the operations that it may be part of."""
+        # A weight tells whose its reader is, also of one that the order of nodes has in another place.
+        known = {op: found for op, found in self.possible.items() if found is not None}
+        return known | {op: (place,) for op, place in self.pins.items()} | self.dealt()
+
+    def tags(self, tree: HierarchyMap, source: Source, merge: Merge) -> tuple[dict[Op, Tag], dict[Op, str]]:
+        """What the run says of each node of which it says anything.
+
+        Returns
+        -------
+        tags : dict
+            Of the nodes whose module is known.
+        bounds : dict
+            Of the nodes that may be part of operations of several modules, the module that encloses those.
+        """
+        places = self.places()
+        folded = self.folded(places)
+        tags: dict[Op, Tag] = {}
+        bounds: dict[Op, str] = {}
+        for op, ways in places.items():
+            done = [self.run.trace[place] for place in folded.get(op, ways)]
+            modules, calls = {operation.module for operation in done}, {operation.call for operation in done}
+            if op in folded:
+                tags[op] = tree.merged([tree.tag(step.module, source, call=step.call) for step in done], merge, source)
+            elif len(modules) > 1:
+                bounds[op] = tree.enclosing(modules)
+            else:
+                tags[op] = tree.tag(modules.pop(), source, call=calls.pop() if len(calls) == 1 else ())
+        return tags, bounds
+
     def dealt(self) -> dict[Op, _Places]:
         """The nodes between the pinned ones, each with the operations that it may be part of."""
         found: dict[Op, _Places] = {}
@@ -256,7 +287,8 @@ class Replay:
 
     def _letter(self, place: int) -> OperationLetter:
         operation = self.run.trace[place]
-        return OperationLetter(operation.operator, operation.view, self.done.get(place, ()))
+        optional = operation.view or MOVES.issuperset(writes(operation.operator) or {""})
+        return OperationLetter(operation.operator, optional, self.done.get(place, ()))
 
     def _within(self, op: Op, first: int, last: int) -> frozenset[int] | None:
         """The operations of a window that a node may be part of, by their positions there."""
@@ -280,25 +312,14 @@ def place_by_run(
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of two operations.
     """
-    run = Run(tree)
-    replay = Replay(ctx.ops, ctx.tags, flow, run, weights)
-    # A weight tells whose its reader is, also of one that the order of nodes has in another place.
-    places = {op: found for op, found in replay.possible.items() if found is not None}
-    places |= {op: (place,) for op, place in replay.pins.items()} | replay.dealt()
-    folded = replay.folded(places)
-    for op, found in places.items():
-        said = {(run.trace[place].module, run.trace[place].call) for place in found}
-        if len(said) > 1:
-            continue
-        tags = [
-            tree.tag(run.trace[place].module, Source.ALIGNED, call=run.trace[place].call)
-            for place in folded.get(op, found[:1])
-        ]
+    tags, _ = Replay(ctx.ops, ctx.tags, flow, Run(tree), weights).tags(tree, Source.ALIGNED, merge)
+    for op, tag in tags.items():
         known = ctx.tags.get(op)
         if known is None:
-            ctx.tags[op] = tree.merged(tags, merge)
-        elif known.module == tags[0].module and not known.origins:
-            ctx.tags[op] = tree.merged([replace(known, call=tags[0].call), *tags[1:]], merge)
+            ctx.tags[op] = tag
+        elif known is not None and known.module in tag.modules and not known.origins:
+            merged = tree.tag(tag.module, max(known.source, tag.source), tag.origins, tag.call)
+            ctx.tags[op] = merged if tag.origins else replace(known, call=tag.call)
 
 
 def _in_order(items: Sequence[Op], pins: Mapping[Op, int]) -> dict[Op, int]:

@@ -105,9 +105,19 @@ class Anchors:
     flow : Flow
     owners : dict
         From `WeightOwners`.
+    source : Source
+        How the tags are found.
     """
 
-    def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow, owners: dict[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        tree: HierarchyMap,
+        flow: Flow,
+        owners: dict[str, frozenset[str]],
+        source: Source = Source.ALIGNED,
+    ) -> None:
+        self.source = source
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
         # Stored tensors of the main graph are in scope 0; what is made of them alone is theirs, too.
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): paths for name, paths in owners.items()}
@@ -125,4 +135,4 @@ class Anchors:
                 place = self.flow.place[op.id]
                 self.whose.update({(place, name): common for name in op.node.output if name and common})
             elif len(common) == 1 and (op.scope.name != MAIN or not self.tree.trace):
-                self.tags[op] = self.tree.tag(next(iter(common)), Source.ALIGNED)
+                self.tags[op] = self.tree.tag(next(iter(common)), self.source)

@@ -62,7 +62,7 @@ def default_passes(
     return [
         Match(),
         Align(merge=merge),
-        Inherit(),
+        Inherit(merge=merge),
         Inject(also=written),
         Coverage(min_coverage=bounds.min_coverage, max_root=bounds.max_root, max_inherited=bounds.max_inherited),
     ]
