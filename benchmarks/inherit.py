@@ -40,10 +40,8 @@ CHAINS: Mapping[str, Inherit] = {
     "all steps": Inherit(),
     "without the run": Inherit(replay=False),
     "without repetition": Inherit(repetition=False),
-    "without times": Inherit(times=False),
     "without weights": Inherit(weights=False),
-    "without run and times": Inherit(replay=False, times=False),
-    "the rule alone": Inherit(replay=False, repetition=False, times=False, weights=False),
+    "the rule alone": Inherit(replay=False, repetition=False, weights=False),
 }
 
 KINDS: Mapping[str, frozenset[str]] = {

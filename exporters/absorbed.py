@@ -1,8 +1,9 @@
 """FX operations that an ONNX node does besides its own: those that the exporter's rewriter folded into it.
 
 The rewriter keeps one of several stacks. An operation was folded into a reader if no ONNX node stands for it, data
-flows through it, and it reads parameters of its own (a convolution before a normalisation); without parameters it may
-as well have been a no-op that was dropped (dropout, a cast to the same type), and then it is nobody's work.
+flows through it, and it reads parameters of its own (a convolution before a normalisation) or makes a tensor of another
+shape that is no view (padding); else it may as well have been a no-op that was dropped (dropout, a cast to the same
+type), and then it is nobody's work.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import onnx_ir as ir
 import torch
 
 from onnx_tagger.claims import literal_list
+from onnx_tagger.exporters.capture import is_view
 from onnx_tagger.exporters.converted import Makers
 from onnx_tagger.metadata import TORCH_SCOPES, props_of
 
@@ -97,5 +99,14 @@ class Absorbed:
                     continue
                 seen.add(source)
                 stack.append(source)
-                if any(other in self.parameters for other in source.all_input_nodes):
+                if any(other in self.parameters for other in source.all_input_nodes) or _reshapes(source):
                     yield source
+
+
+def _reshapes(operation: torch.fx.Node) -> bool:
+    """Whether an operation makes a tensor of another shape than it takes, and not by looking at it in another way."""
+    made = operation.meta.get("val")
+    taken = operation.all_input_nodes[0].meta.get("val")
+    if not isinstance(made, torch.Tensor) or not isinstance(taken, torch.Tensor):
+        return False
+    return made.shape != taken.shape and not is_view(operation.target)

@@ -5,28 +5,22 @@ Never a sibling's tag: an ancestor is less precise, a sibling is wrong.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import inf
+from math import prod
 
 from onnx_tagger.graph import MAIN, Op, functions_in_call_order
 from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.calltime import Side, Window, sides
 from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.repetition import Repetition
 from onnx_tagger.passes.replay import Replay, Run
+from onnx_tagger.passes.sizes import only_sizes
 from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
 _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})
-
-# They move values and compute none.
-_MOVES = frozenset(
-    {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
-)
 
 
 @dataclass(frozen=True)
@@ -50,9 +44,6 @@ class Inherit(Pass):
         Look for nodes with the same neighbourhood elsewhere; see `Repetition`.
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of several modules; see `Align`.
-    times : bool
-        Of a node's neighbours count only the latest before and the earliest behind it, where the map tells when their
-        modules ran; see `calltime`.
     """
 
     name = "inherit"
@@ -63,7 +54,6 @@ class Inherit(Pass):
     replay: bool = True
     weights: bool = True
     repetition: bool = True
-    times: bool = True
     merge: Merge = "enclosing"
 
     def run(self, ctx: Context) -> int:
@@ -79,7 +69,7 @@ class Inherit(Pass):
             Anchors(ctx, tree, sweep.flow, ctx.get(WeightOwners), Source.INHERITED).place()
         if self.repetition:
             sweep.repeat()
-        sweep.main(times=self.times)
+        sweep.main()
         if self.fallback:
             # Before the functions: a call site that gets the root counts among theirs.
             sweep.rest()
@@ -102,60 +92,49 @@ class _Sweep:
 
     def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
+        self.sizes = only_sizes(self.ops, flow)
         # What encloses a node for sure, of which it is not known yet where it is.
         self.bounds: dict[Op, str] = {}
+        # What is around a node that does no operation of the run: an exporter's own work, at any place there.
+        self.strays: dict[Op, str] = {}
 
     def replay(self, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:
         """Tag the nodes of which the captured run says whose operation they do part of."""
-        tags, self.bounds = Replay(self.ops, self.tags, self.flow, Run(self.tree), weights).tags(
-            self.tree, Source.INHERITED, merge
-        )
-        self.tags.update({op: tag for op, tag in tags.items() if op not in self.tags})
+        run = Run(self.tree)
+        said = Replay(self.ops, self.tags, self.flow, run, weights).tags(self.tree, Source.INHERITED, merge)
+        self.bounds, self.strays = said.bounds, said.strays
+        self.tags.update({op: tag for op, tag in said.tags.items() if op not in self.tags})
 
     def repeat(self) -> None:
         """Tag the nodes that are known elsewhere in the model."""
         for op, module in Repetition(self.ops, self.tags, self.tree, self.flow).modules().items():
-            if self.tree.encloses(self.bounds.get(op, ""), module):
+            if self.tree.encloses(self.bounds.get(op, self.strays.get(op, "")), module):
                 self._set(op, module)
 
-    def main(self, *, times: bool) -> None:
+    def main(self) -> None:
         """Tag the nodes of the main graph and its bodies by the rule."""
-        self.window = Window(self.tree, Counter(path for tag in self.tags.values() for path in tag.modules))
+        above = self._nearest(self.flow.order, self.flow.graph.pred)
         below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
-        auxiliary = self._auxiliary()
-        before = sides(self.ops, self.tags, self.tree, self.flow, 1, timed=times)
-        after = sides(self.ops, self.tags, self.tree, self.flow, -1, timed=times)
+        auxiliary, earlier = self._auxiliary(), self._earlier()
         # In the order of the walk an owner comes before its bodies, so its tag is settled when they are held to it.
         for op in self.ops:
             if op in self.tags or op.scope.family != MAIN:
                 continue
-            readers = below[op.id]
-            if auxiliary[op.id] and readers is not None:
-                self._set(op, readers, self._users(op))
-                continue
-            known = [side for side in (before[op.id], after[op.id]) if side is not None]
-            owner = op.scope.owner
-            if owner is not None and owner in self.tags and len(known) < 2:
+            readers, owner = below[op.id], op.scope.owner
+            known = [path for path in (above[op.id], readers) if path is not None]
+            if op in self.strays:
+                self._set(op, self.strays[op])
+            elif auxiliary[op.id] and readers is not None:
+                self._set(op, self._handed(readers, earlier[op.id]) if self._is_table(op) else readers, self._users(op))
+            elif owner is not None and owner in self.tags and len(known) < 2:
                 # A body begins and ends in the module of its owner.
-                bounds = [path for side in known for path in side.modules]
-                self._set(op, self.tree.enclosing([self.tags[owner].module, *bounds]))
+                self._set(op, self.tree.enclosing([self.tags[owner].module, *known]))
             elif known:
-                module = self._within(op, before[op.id], after[op.id])
-                if module is not None:
-                    self._set(op, module)
-                    continue
-                module = self.tree.enclosing(path for side in known for path in side.modules)
-                # With nothing on the other side, it may be a module beside that one just as well.
-                alone = len(known) == 1 and known[0].nearest == module and known[0].time != -inf
-                self._set(op, self.tree.chain(module)[-2:][0] if alone else module)
+                self._set(op, self.tree.enclosing(known))
 
-    def _within(self, op: Op, before: Side | None, after: Side | None) -> str | None:
-        """The module that worked between a node's neighbours, if it is known when those ran."""
-        if any(side is not None and side.vague is not None for side in (before, after)):
-            return None
-        start = before.time if before is not None else -inf
-        end = -after.time if after is not None else inf
-        return self.window.module(start, end, view=op.node.op_type in _MOVES) if start <= end else None
+    def _handed(self, readers: str, earlier: str | None) -> str:
+        """What encloses the readers of a table, and who may have handed it to them: who worked before, or is around."""
+        return self.tree.enclosing([readers, earlier if earlier is not None else self.tree.chain(readers)[-2:][0]])
 
     def _nearest(self, order: Iterable[int], neighbours: Mapping[int, Iterable[int]]) -> list[str | None]:
         """For each op its module or, if it has no tag, what encloses the nearest tagged ops in one direction."""
@@ -182,6 +161,23 @@ class _Sweep:
             elif all(key in flow.producer or key in flow.stored for key in flow.inputs[index]):
                 found[index] = all(found[source] for source in pred[index])
         return found
+
+    def _earlier(self) -> list[str | None]:
+        """For each op the module of the nearest tagged one before it in the file."""
+        found: list[str | None] = []
+        module: str | None = None
+        for op in self.ops:
+            found.append(module)
+            if op in self.tags and op.scope.family == MAIN and op.node.op_type != "Constant":
+                module = self.tags[op].module
+        return found
+
+    def _is_table(self, op: Op) -> bool:
+        """Whether a node is a constant of several values that others compute with: it may have been handed to them."""
+        if op.node.op_type != "Constant":
+            return False
+        stored = next((attribute.t for attribute in op.node.attribute if attribute.name == "value"), None)
+        return stored is not None and prod(stored.dims) > 1 and not self.sizes[op.id]
 
     def _users(self, op: Op) -> tuple[str, ...]:
         """The modules that read a shared constant."""

@@ -38,8 +38,11 @@ class Repetition:
         self.kinds = Counter((module.parent, module.class_name) for module in tree.modules)
 
     def modules(self) -> dict[Op, str]:
-        """The module of each untagged op of which all tagged counterparts that are asked tell the same."""
-        told: dict[Op, set[str]] = {op: set() for op in self.ops if op not in self.tags}
+        """The module of each untagged op of which all tagged counterparts that are asked tell the same.
+
+        Bodies are left out: what is around a branch is around its siblings as well.
+        """
+        told: dict[Op, set[str]] = {op: set() for op in self.ops if op not in self.tags and op.scope.owner is None}
         # The widest neighbourhoods that are the same tell the most.
         for labels in reversed(list(self._labels())):
             alike: dict[int, list[int]] = defaultdict(list)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from onnx_tagger.graph import MAIN, Op
 from onnx_tagger.hierarchy import HierarchyMap, Merge
@@ -19,30 +19,12 @@ from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.index import Flow, TensorKey
 from onnx_tagger.passes.operators import MOVES, writes
 from onnx_tagger.passes.sequence import MOST_PAIRS, NodeLetter, OperationLetter, dealt
+from onnx_tagger.passes.sizes import only_sizes
 
 _Places = tuple[int, ...]
 
 # Operators that multiply by a weight, which can take in another factor and summand.
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-
-# Inputs by which an operator is told sizes, places and axes, and no data.
-_SIZES = {
-    "ConstantOfShape": (0,),
-    "CumSum": (1,),
-    "Expand": (1,),
-    "OneHot": (1,),
-    "Pad": (1, 3),
-    "Range": (0, 1, 2),
-    "Reshape": (1,),
-    "Resize": (1, 2, 3),
-    "Slice": (1, 2, 3, 4),
-    "Split": (1,),
-    "Squeeze": (1,),
-    "Tile": (1,),
-    "TopK": (1,),
-    "Trilu": (1,),
-    "Unsqueeze": (1,),
-}
 
 
 class Run:
@@ -105,6 +87,25 @@ class Run:
         return self.known[key] or None
 
 
+@dataclass(frozen=True)
+class Said:
+    """What the captured run says of nodes.
+
+    Attributes
+    ----------
+    tags : dict
+        Of the nodes whose module is known.
+    bounds : dict
+        Of the nodes that may be part of operations of several modules, the module that encloses those.
+    strays : dict
+        Of the nodes that do no operation of the run, the module that encloses those before and after them.
+    """
+
+    tags: dict[Op, Tag]
+    bounds: dict[Op, str]
+    strays: dict[Op, str]
+
+
 class Replay:
     """Pins the nodes of a file's main graph to the operations of the run, and deals out those between.
 
@@ -133,7 +134,7 @@ class Replay:
         self.ops, self.flow, self.run = ops, flow, run
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
         # No operation of the run stands for what prepares weights, makes constants and works out sizes.
-        out, sizes = self._preparing(), _only_sizes(ops, flow)
+        out, sizes = self._preparing(), only_sizes(ops, flow)
         self.items = [
             op
             for op in ops
@@ -183,16 +184,8 @@ class Replay:
         known = {op: found for op, found in self.possible.items() if found is not None}
         return known | {op: (place,) for op, place in self.pins.items()} | self.dealt()
 
-    def tags(self, tree: HierarchyMap, source: Source, merge: Merge) -> tuple[dict[Op, Tag], dict[Op, str]]:
-        """What the run says of each node of which it says anything.
-
-        Returns
-        -------
-        tags : dict
-            Of the nodes whose module is known.
-        bounds : dict
-            Of the nodes that may be part of operations of several modules, the module that encloses those.
-        """
+    def tags(self, tree: HierarchyMap, source: Source, merge: Merge) -> Said:
+        """What the run says of the nodes."""
         places = self.places()
         folded = self.folded(places)
         tags: dict[Op, Tag] = {}
@@ -206,7 +199,21 @@ class Replay:
                 bounds[op] = tree.enclosing(modules)
             else:
                 tags[op] = tree.tag(modules.pop(), source, call=calls.pop() if len(calls) == 1 else ())
-        return tags, bounds
+        return Said(tags, bounds, self._strays(tree, places))
+
+    def _strays(self, tree: HierarchyMap, places: Mapping[Op, _Places]) -> dict[Op, str]:
+        """For each node that does no operation of the run what encloses the ones before and after it in the file."""
+        around: dict[Op, list[str]] = {op: [] for op in self.items if op not in places}
+        for items, end in ((self.items, -1), (self.items[::-1], 0)):
+            nearest: int | None = None
+            for op in items:
+                if op in places:
+                    nearest = places[op][end]
+                elif nearest is not None:
+                    around[op].append(self.run.trace[nearest].module)
+        both = {op: tree.enclosing(modules) for op, modules in around.items() if len(modules) == 2}
+        # With nothing before or behind it, it may be of the module around that one just as well.
+        return both | {op: tree.chain(modules[0])[-2:][0] for op, modules in around.items() if len(modules) == 1}
 
     def dealt(self) -> dict[Op, _Places]:
         """The nodes between the pinned ones, each with the operations that it may be part of."""
@@ -312,12 +319,12 @@ def place_by_run(
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of two operations.
     """
-    tags, _ = Replay(ctx.ops, ctx.tags, flow, Run(tree), weights).tags(tree, Source.ALIGNED, merge)
-    for op, tag in tags.items():
+    said = Replay(ctx.ops, ctx.tags, flow, Run(tree), weights).tags(tree, Source.ALIGNED, merge)
+    for op, tag in said.tags.items():
         known = ctx.tags.get(op)
         if known is None:
             ctx.tags[op] = tag
-        elif known is not None and known.module in tag.modules and not known.origins:
+        elif known.module in tag.modules and not known.origins:
             merged = tree.tag(tag.module, max(known.source, tag.source), tag.origins, tag.call)
             ctx.tags[op] = merged if tag.origins else replace(known, call=tag.call)
 
@@ -342,19 +349,3 @@ def _in_order(items: Sequence[Op], pins: Mapping[Op, int]) -> dict[Op, int]:
         kept[pinned[index]] = pins[pinned[index]]
         index = previous[index]
     return kept
-
-
-def _only_sizes(ops: Sequence[Op], flow: Flow) -> list[bool]:
-    """Which ops only work out sizes for others: all their readers take them as such, or only work out sizes, too."""
-    found = [False] * len(ops)
-    for index in reversed(flow.order):
-        readers = flow.graph.succ[index]
-        made = set(ops[index].node.output)
-        found[index] = bool(readers) and all(found[reader] or _read_as_sizes(ops[reader], made) for reader in readers)
-    return found
-
-
-def _read_as_sizes(reader: Op, made: set[str]) -> bool:
-    """Whether an op takes what another made by the inputs that tell it sizes alone."""
-    sizes = _SIZES.get(reader.node.op_type, ())
-    return all(position in sizes for position, name in enumerate(reader.node.input) if name in made)

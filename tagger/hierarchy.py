@@ -6,7 +6,6 @@ JSON file is `hierarchy_file`'s; how modules are named is `naming`'s.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -164,25 +163,6 @@ class Operation:
     reads: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A run of operations in one module's own forward, between calls of others.
-
-    Attributes
-    ----------
-    module : str
-        Canonical path.
-    operations : int
-        How many operations computed something.
-    views : int
-        How many only looked at a tensor in another way.
-    """
-
-    module: str
-    operations: int
-    views: int
-
-
 @dataclass(frozen=True)
 class HierarchyMap:
     """Module tree, parameters and, if made at export, the exported graph.
@@ -244,15 +224,6 @@ class HierarchyMap:
         from onnx_tagger.hierarchy_file import write_map
 
         return write_map(self, path)
-
-    @cached_property
-    def work(self) -> tuple[Work, ...]:
-        """The runs of operations that the trace is made of."""
-        runs = []
-        for module, operations in itertools.groupby(self.trace, key=lambda operation: operation.module):
-            views = [operation.view for operation in operations]
-            runs.append(Work(module, views.count(False), views.count(True)))
-        return tuple(runs)
 
     @cached_property
     def by_path(self) -> dict[str, Module]:

@@ -73,8 +73,37 @@ def test_records_what_ran_in_order_of_time() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.block(x.t().t()) + x
 
-    runs = [(run.module, run.operations) for run in capture(Adds(), (X,)).hierarchy.work]
-    assert runs == [("", 0), ("block.linear", 1), ("block", 2), ("", 1)]
+    trace = capture(Adds(), (X,)).hierarchy.trace
+    ran = [(step.module, step.operator) for step in trace if not step.view]
+    assert ran[0] == ("block.linear", "addmm")
+    assert ran[-1] == ("", "add")
+    assert [step.operator for step in trace[:2]] == ["t", "t"]
+    assert {step.module for step in trace[:2]} == {""}
+
+
+def test_records_what_each_operation_read() -> None:
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.linear(x)
+            y += 1
+            return y.clone().t().relu().t() * y
+
+    steps = [step for step in capture(Reads(), (X,)).hierarchy.trace if not step.view]
+    places = {step.operator: place for place, step in enumerate(capture(Reads(), (X,)).hierarchy.trace)}
+    assert [step.operator for step in steps] == ["addmm", "add_", "relu", "mul"]
+    assert set(steps[0].weights) == {"linear.bias", "linear.weight"}
+    assert [step.weights for step in steps[1:]] == [(), (), ()]
+    add, relu = places["add_"], places["relu"]
+    assert [step.reads for step in steps] == [(), (places["addmm"],), (add,), (add, relu)]
+
+
+def test_records_which_call_an_operation_belongs_to() -> None:
+    calls = {step.call for step in capture(Reused(), (X,)).hierarchy.trace if step.module == "twice.linear"}
+    assert calls == {("twice@0.linear",), ("twice@1.linear",)}
 
 
 def test_labels_calls_of_what_is_called_more_than_once() -> None:
@@ -201,7 +230,7 @@ def test_inputs_that_a_model_fills_stay_as_they_were() -> None:
 def test_a_map_is_read_back_as_it_was(tmp_path: Path) -> None:
     hierarchy = capture(Reused(), (X,)).hierarchy
     hierarchy.save(tmp_path / "m.hierarchy.json.gz")
-    assert hierarchy.work
+    assert hierarchy.trace
     assert HierarchyMap.load(tmp_path / "m.hierarchy.json.gz") == hierarchy
 
 

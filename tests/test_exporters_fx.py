@@ -181,3 +181,31 @@ def test_modules_of_a_branch_that_was_not_taken_are_modules_all_the_same(tmp_pat
     assert {name: tag.module for name, tag in _tags(tmp_path / "again.onnx").items()} == {
         name: tag.module for name, tag in _tags(exported.path).items()
     }
+
+
+class Padded(nn.Module):
+    """Padding that torch fuses into the convolution of a child."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(nn.functional.pad(x, (1, 1, 1, 1))).relu()
+
+
+class Pads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = Padded()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.block(x.reshape(x.shape))
+
+
+def test_padding_that_a_convolution_took_in_is_an_origin(tmp_path: Path) -> None:
+    exported = ot.export(Pads(), (torch.randn(1, 2, 5, 5),), tmp_path / "m.onnx", strategy="fx")
+    model = onnx.load(exported.path)
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Relu"]
+    tags = list(_tags(exported.path).values())
+    assert [tag.modules for tag in tags] == [("block", "block.conv"), ("block",)]

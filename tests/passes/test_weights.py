@@ -122,26 +122,6 @@ def test_weights_can_be_switched_off() -> None:
     assert tags(net(matmuls("a.w"), {"a.w": A}), hierarchy, ot.Align(weights=False)) == [("-", (), "")]
 
 
-def test_only_the_latest_producer_and_the_earliest_consumer_bound_a_node() -> None:
-    """x -> one.a -> one.b -> Add(one.b, one.a's input) -> one.c: the sum runs inside `one`."""
-    nodes = [
-        helper.make_node("MatMul", ["x", "two.w"], ["s"]),
-        helper.make_node("MatMul", ["s", "one.b.w"], ["h"]),
-        helper.make_node("Add", ["h", "s"], ["r"]),
-        helper.make_node("MatMul", ["r", "one.c.w"], ["y"]),
-    ]
-    weights = {"two.w": A, "one.b.w": B, "one.c.w": C}
-    hierarchy = tree(["two", "one", "one.b", "one.c"], weights)
-    found = tags(net(nodes, weights), hierarchy, ot.Align(), ot.Inherit())
-    assert found[2] == ("one", (), "inherited")
-
-
-def test_what_nothing_follows_may_be_a_module_beside_the_last_one() -> None:
-    nodes = [helper.make_node("MatMul", ["x", "one.b.w"], ["h"]), helper.make_node("Tanh", ["h"], ["y"])]
-    hierarchy = tree(["one", "one.b", "one.c"], {"one.b.w": B})
-    assert tags(net(nodes, {"one.b.w": B}), hierarchy, ot.Align(), ot.Inherit())[1] == ("one", (), "inherited")
-
-
 def test_modules_are_what_the_fixture_says() -> None:
     module = tree(["a"], {}).by_path["a"]
     assert module == Module("a", "Blk", "/Net/Blk", "", 1, 1)
