@@ -7,20 +7,22 @@ modules are the origins. Nodes that are known outright are `match`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf
 
 import networkx as nx
 import onnx
 
 from onnx_tagger.errors import PassError
-from onnx_tagger.graph import Op, operator
+from onnx_tagger.graph import MAIN, Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.replay import place_by_run
-from onnx_tagger.passes.saved import FamilyName, SavedGraphIndex, SavedIndex
+from onnx_tagger.passes.saved import FamilyName, SavedGraphIndex, SavedIndex, family_of
 from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
 
 # Operators that change how a tensor is stored and not what it says.
@@ -49,6 +51,8 @@ class Align(Pass):
         or that of the operation whose output survives. The origins are kept either way.
     weights : bool
         Whether nodes are tagged by the weights that they read, if the map holds no graph.
+    distrusted : collection of str
+        Tensors of the main graph that are not what the saved graph calls so: no cut points. `verify` finds them.
     """
 
     name = "align"
@@ -57,6 +61,7 @@ class Align(Pass):
 
     merge: Merge = "enclosing"
     weights: bool = True
+    distrusted: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if self.merge not in ("enclosing", "output"):
@@ -69,7 +74,7 @@ class Align(Pass):
             return 0
         index = ctx.get(SavedGraphIndex)
         if index is not None and before < len(ctx.ops):
-            alignment = _Alignment(ctx, tree, index, ctx.get(DataFlow), self.merge)
+            alignment = _Alignment(ctx, tree, index, ctx.get(DataFlow), self.merge, self.distrusted)
             alignment.converters()
             for region in alignment.regions():
                 alignment.place(region)
@@ -101,11 +106,20 @@ class _Work:
 class _Alignment:
     """One file beside one saved graph."""
 
-    def __init__(self, ctx: Context, tree: HierarchyMap, index: SavedIndex, flow: Flow, merge: Merge) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        tree: HierarchyMap,
+        index: SavedIndex,
+        flow: Flow,
+        merge: Merge,
+        distrusted: Collection[str] = (),
+    ) -> None:
         self.ops, self.tags, self.tree, self.index = ctx.ops, ctx.tags, tree, index
         self.flow, self.merge = flow, merge
         self.nodes = index.graph.nodes
-        self.renamed = self._renamed()
+        # No family is called so: what is distrusted is no tensor of the saved graph.
+        self.renamed = self._renamed() | {(MAIN, name): ("", name) for name in distrusted}
         self.alive = {self._key(family, name) for family, name in _names(ctx)}
         self.families = [scope.family for scope in ctx.walk.scopes]
         self.cones: dict[FamilyName, tuple[int, ...]] = {}
@@ -121,8 +135,36 @@ class _Alignment:
             for suffix in RENAMED:
                 known = (op.scope.family, op.node.name.removesuffix(suffix))
                 saved = self.index.by_output.get(known) if op.node.name.endswith(suffix) else None
-                if saved is not None and op.node.output and not _does_more(op.node, self.nodes[saved].op):
-                    found[op.scope.family, op.node.output[0]] = known
+                made = self._made(op, saved, known) if saved is not None and op.node.output else None
+                if made is not None:
+                    found[op.scope.family, op.node.output[0]] = made
+        return found
+
+    def _made(self, op: Op, saved: int, known: FamilyName) -> FamilyName | None:
+        """The saved tensor that a node makes which is called after one: that, or what the node has taken in behind it.
+
+        A blocked convolution takes the sum that follows in as a fourth input, and an activation as an attribute.
+        """
+        taken = ["Add"] if len(op.node.input) > _most_inputs(op.node) else []
+        activation = next(
+            (attribute.s.decode() for attribute in op.node.attribute if attribute.name == "activation"), ""
+        )
+        if activation and (taken or self.nodes[saved].op == op.node.op_type):
+            taken.append(activation)
+        for kind in taken:
+            readers = [place for place in self.readers.get(known, ()) if self.nodes[place].op == kind]
+            if len(readers) != 1 or len(self.nodes[readers[0]].outputs) != 1:
+                return None
+            known = (known[0], self.nodes[readers[0]].outputs[0])
+        return known
+
+    @cached_property
+    def readers(self) -> dict[FamilyName, list[int]]:
+        """Saved tensor to the positions of the nodes that read it."""
+        found: dict[FamilyName, list[int]] = {}
+        for place, node in enumerate(self.nodes):
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault((family_of(node.scope), name), []).append(place)
         return found
 
     def converters(self) -> None:
@@ -131,7 +173,7 @@ class _Alignment:
             op = self.ops[index]
             if op in self.tags or op.node.op_type not in CONVERTERS or not self.flow.inputs[index]:
                 continue
-            if any((op.scope.family, name) in self.index.by_output for name in op.node.output):
+            if any(self._key(op.scope.family, name) in self.index.by_output for name in op.node.output):
                 continue
             key = self.flow.inputs[index][0]
             maker = self.flow.producer.get(key)
@@ -263,16 +305,9 @@ class _Alignment:
         return None
 
 
-def _does_more(node: onnx.NodeProto, saved: str) -> bool:
-    """Whether a node has taken in what follows the tensor that it is called after: more inputs, or an attribute more.
-
-    A blocked convolution takes a sum in as an input that the standard operator lacks, and keeps its name.
-    """
-    if not onnx.defs.has(node.op_type):
-        return True
-    schema = onnx.defs.get_schema(node.op_type)
-    added = any(attribute.name not in schema.attributes for attribute in node.attribute)
-    return len(node.input) > schema.max_input or (added and saved == node.op_type)
+def _most_inputs(node: onnx.NodeProto) -> float:
+    """How many inputs the standard's operator of a node's name takes at most."""
+    return onnx.defs.get_schema(node.op_type).max_input if onnx.defs.has(node.op_type) else inf
 
 
 def _names(ctx: Context) -> set[FamilyName]:

@@ -106,9 +106,16 @@ class _Sweep:
         self.tags.update({op: tag for op, tag in said.tags.items() if op not in self.tags})
 
     def repeat(self) -> None:
-        """Tag the nodes that are known elsewhere in the model."""
-        for op, module in Repetition(self.ops, self.tags, self.tree, self.flow).modules().items():
-            if self.tree.encloses(self.bounds.get(op, self.strays.get(op, "")), module):
+        """Tag the nodes that are known elsewhere in the model, within the module that the rule gives them."""
+        told = Repetition(self.ops, self.tags, self.tree, self.flow).modules()
+        if not told:
+            return
+        above = self._nearest(self.flow.order, self.flow.graph.pred)
+        below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
+        for op, module in told.items():
+            around = self.tree.enclosing(path for path in (above[op.id], below[op.id]) if path is not None)
+            bound = self.bounds.get(op, self.strays.get(op, ""))
+            if self.tree.encloses(around, module) and self.tree.encloses(bound, module):
                 self._set(op, module)
 
     def main(self) -> None:

@@ -5,11 +5,12 @@ Nothing is inferred here. Where several carriers speak, the order above decides,
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from onnx_tagger.claims import READABLE, Claim, claims
 from onnx_tagger.errors import MapError
-from onnx_tagger.graph import Op, operator
+from onnx_tagger.graph import MAIN, Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, SavedNode
 from onnx_tagger.metadata import Source, Tag, own_tag, props_of
 from onnx_tagger.passes.base import Context, Pass, Touches
@@ -35,6 +36,8 @@ class Match(Pass):
         Whether our own keys are read.
     saved : bool
         Whether the map's saved graph and the node's name are read.
+    distrusted : collection of str
+        Tensors of the main graph that are not what the saved graph calls so.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class Match(Pass):
     dialects: tuple[str, ...] = READABLE
     own: bool = True
     saved: bool = True
+    distrusted: Collection[str] = ()
 
     def run(self, ctx: Context) -> int:
         """Return how many nodes got a tag."""
@@ -65,9 +69,13 @@ class Match(Pass):
         for op in ctx.ops:
             if op in ctx.tags:
                 continue
-            saved = _from_map(op, index) if self.saved and index is not None else None
+            renamed = any(name in self.distrusted for name in op.node.output) and op.scope.family == MAIN
+            by_map = self.saved and not renamed
+            saved = _from_map(op, index) if by_map and index is not None else None
             said = self._said(op, tree) if op.node.metadata_props or op.node.doc_string else None
-            tag = saved or said or (_from_scope_name(op, tree) if self.saved else None)
+            # Of a node that the saved graph knows by name, it knows more than the name says.
+            named = index is not None and (op.scope.family, op.node.name) in index.by_name
+            tag = saved or said or (_from_scope_name(op, tree) if self.saved and not named else None)
             if tag is None:
                 continue
             ctx.tags[op] = tag

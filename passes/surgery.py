@@ -1,6 +1,7 @@
 """Functions of other libraries as passes: they change the graph, and the tags are carried across.
 
-graphsurgeon drops node metadata; what it leaves is aligned with the graph as it was before.
+graphsurgeon drops node metadata, onnxscript's rewriter gives a fused node that of one of its parts; so what either
+leaves is aligned with the graph as it was before.
 """
 
 from __future__ import annotations
@@ -55,6 +56,47 @@ class GraphSurgeonPass(Pass):
         made = self.fn(graph)
         changed = gs.export_onnx(graph if made is None else made, do_type_check=False)
         _take_over(ctx, changed)
+        return len(ctx.ops)
+
+
+@dataclass(frozen=True)
+class OnnxscriptPass(Pass):
+    """Run a function of onnxscript or onnx-ir on the model and carry the tags across.
+
+    Parameters
+    ----------
+    fn : callable
+        Takes an `onnx_ir.Model` and changes it in place, or returns another one: `onnxscript.optimizer.optimize`,
+        `onnxscript.rewriter.rewrite`, the `apply_to_model` of a rule set, a pass object of `onnx_ir.passes`.
+
+    Raises
+    ------
+    MissingExtraError
+        If onnx-ir, which comes with onnxscript, is not installed.
+    PassError
+        If the model lacks its weights, or `fn` returns something else.
+    """
+
+    name = "onnxscript"
+    touches = Touches.TOPOLOGY | Touches.TAGS | Touches.METADATA
+
+    fn: Callable[[Any], Any]
+
+    def run(self, ctx: Context) -> int:
+        """Return how many nodes the model has afterwards: all of them are new."""
+        require("onnx_ir", "torch", "OnnxscriptPass")
+        import onnx_ir as ir
+
+        _insist_on_weights(ctx.model)
+        graph = ir.from_proto(ctx.model)
+        made = self.fn(graph)
+        # A pass object returns the model in a result, a rule set the number of its matches.
+        made = made.model if isinstance(made, ir.passes.PassResult) else made
+        if isinstance(made, int) or made is None:
+            made = graph
+        if not isinstance(made, ir.Model):
+            raise PassError(f"the function returned {type(made).__name__}: return an onnx_ir.Model, or nothing")
+        _take_over(ctx, ir.to_proto(made))
         return len(ctx.ops)
 
 
