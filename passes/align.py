@@ -36,6 +36,11 @@ NO_WORK = frozenset({"Identity", "Dropout"})
 # What tools put behind the name of a tensor to name the node that makes it in another layout: onnxruntime's blocks.
 RENAMED = ("_nchwc",)
 
+
+# Of a file that shares fewer of its tensors with the saved graph, weights and the captured run tell more than names: it
+# was exported by other means, or all of it was renamed.
+LEAST_SHARE = 0.1
+
 # A region of more modules is no correspondence: its nodes are left to the passes that say so.
 MOST_ORIGINS = 64
 
@@ -50,7 +55,8 @@ class Align(Pass):
         Whose tag a node gets that does the work of several modules: that of the innermost module that encloses them,
         or that of the operation whose output survives. The origins are kept either way.
     weights : bool
-        Whether nodes are tagged by the weights that they read, if the map holds no graph.
+        Whether nodes of which names and regions say nothing are laid beside the captured run, by the weights that they
+        read.
     distrusted : collection of str
         Tensors of the main graph that are not what the saved graph calls so: no cut points. `verify` finds them.
     """
@@ -73,12 +79,11 @@ class Align(Pass):
         if tree is None:
             return 0
         index = ctx.get(SavedGraphIndex)
-        if index is not None and before < len(ctx.ops):
-            alignment = _Alignment(ctx, tree, index, ctx.get(DataFlow), self.merge, self.distrusted)
-            alignment.converters()
-            for region in alignment.regions():
-                alignment.place(region)
-        if self.weights and index is None and tree.parameters:
+        by_run = self.weights and bool(tree.parameters)
+        foreign = by_run and index is not None and _known_share(ctx, index) < LEAST_SHARE
+        if index is not None and not foreign and before < len(ctx.ops):
+            _Alignment(ctx, tree, index, ctx.get(DataFlow), self.merge, self.distrusted).place_all()
+        if by_run and (index is None or foreign):
             place_by_run(ctx, tree, ctx.get(DataFlow), ctx.get(StoredWeights), self.merge)
             Anchors(ctx, tree, ctx.get(DataFlow), ctx.get(WeightOwners)).place()
         return len(ctx.tags) - before
@@ -166,6 +171,12 @@ class _Alignment:
             for name in dict.fromkeys(node.inputs):
                 found.setdefault((family_of(node.scope), name), []).append(place)
         return found
+
+    def place_all(self) -> None:
+        """Tag the converters, then region by region."""
+        self.converters()
+        for region in self.regions():
+            self.place(region)
 
     def converters(self) -> None:
         """Inserted converters take the producer of the tensor that they convert."""
@@ -303,6 +314,19 @@ class _Alignment:
             if saved is not None:
                 return self.nodes[saved].tag
         return None
+
+
+def _known_share(ctx: Context, index: SavedIndex) -> float:
+    """The share of the nodes, constants left out, whose name or a tensor that they make the saved graph has."""
+    makers = [op for op in ctx.ops if op.node.op_type != "Constant"]
+    known = sum(any((op.scope.family, name) in index.by_output for name in _names_of(op)) for op in makers)
+    return known / len(makers) if makers else 1.0
+
+
+def _names_of(op: Op) -> list[str]:
+    """What may tell a node: its tensors, and its name without what tools put behind it."""
+    name = op.node.name
+    return [*op.node.output, *(name.removesuffix(suffix) for suffix in RENAMED if name.endswith(suffix))]
 
 
 def _most_inputs(node: onnx.NodeProto) -> float:

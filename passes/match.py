@@ -69,9 +69,8 @@ class Match(Pass):
         for op in ctx.ops:
             if op in ctx.tags:
                 continue
-            renamed = any(name in self.distrusted for name in op.node.output) and op.scope.family == MAIN
-            by_map = self.saved and not renamed
-            saved = _from_map(op, index) if by_map and index is not None else None
+            renamed = op.scope.family == MAIN and any(name in self.distrusted for name in op.node.output)
+            saved = _from_map(op, index) if self.saved and index is not None and not renamed else None
             said = self._said(op, tree) if op.node.metadata_props or op.node.doc_string else None
             # Of a node that the saved graph knows by name, it knows more than the name says.
             named = index is not None and (op.scope.family, op.node.name) in index.by_name

@@ -33,8 +33,8 @@ MOVES = frozenset(
 _NORM = "ReduceMean*2 Sub Sqrt / Pow Mul*3 Add*2 Div Reciprocal"
 _RMS = "ReduceMean Sqrt / Pow Mul*3 Add Div Reciprocal"
 _ATTENTION = (
-    "Attention | MatMul*2 Softmax / Mul*3 Div Sqrt*3 Add*2 Where*4 IsNaN Transpose*4 Reshape*6 Cast*4 Slice Shape "
-    "ConstantOfShape Trilu And Equal Sub Gather Concat"
+    "Attention | MultiHeadAttention | GroupQueryAttention | Softmax MatMul / MatMul FusedMatMul*2 Mul*3 Div Sqrt*3 "
+    "Add*2 Where*4 IsNaN Transpose*4 Reshape*6 Cast*4 Slice Shape ConstantOfShape Trilu And Equal Sub Gather Concat"
 )
 _RESIZE = "Resize / Concat Shape Slice"
 _PAD = "Pad / ConstantOfShape Concat Reshape*2 Slice Transpose Cast"
@@ -57,7 +57,7 @@ _WAYS = {
     "addbmm": "MatMul / ReduceSum Add Mul*2",
     "addcdiv": "Div Mul Add",
     "addcmul": "Mul Add / Mul",
-    "addmm": "Gemm | MatMul / Add Mul*2 Transpose",
+    "addmm": "FusedGemm | FusedMatMul / Add | Gemm | MatMul / Add Mul*2 Transpose",
     "alias": "Identity",
     "amax": "ReduceMax",
     "amin": "ReduceMin",
@@ -75,7 +75,7 @@ _WAYS = {
     "bitwise_not": "Not | BitwiseNot",
     "bitwise_or": "Or | BitwiseOr",
     "bitwise_xor": "Xor | BitwiseXor",
-    "bmm": "MatMul",
+    "bmm": "FusedMatMul | MatMul",
     "cat": "Concat",
     "ceil": "Ceil",
     "celu": "Celu | Elu",
@@ -83,7 +83,7 @@ _WAYS = {
     "clamp_max": "Clip | Min",
     "clamp_min": "Clip | Max",
     "constant_pad_nd": _PAD,
-    "convolution": "Conv / Add | ConvTranspose / Add",
+    "convolution": "FusedConv | Conv / Add | ConvTranspose / Add",
     "_convolution": "Conv / Add | ConvTranspose / Add",
     "conv2d": "Conv / Add",
     "cumsum": "CumSum",
@@ -105,7 +105,7 @@ _WAYS = {
     "full_like": "ConstantOfShape / Shape | Expand / Shape",
     "gather": "GatherElements",
     "ge": "GreaterOrEqual | Less Not",
-    "gelu": "Gelu | Erf Mul*2 / Div Add | Tanh Mul*4 Add*2 / Pow",
+    "gelu": "FastGelu | BiasGelu | QuickGelu | Gelu | Erf Mul*2 / Div Add | Tanh Mul*4 Add*2 / Pow",
     "glu": "Sigmoid Mul / Split",
     "grid_sampler_2d": "GridSample",
     "gt": "Greater",
@@ -152,11 +152,11 @@ _WAYS = {
     "minimum": "Min",
     "mish": "Mish | Softplus Tanh Mul",
     "mkldnn_rnn_layer": "LSTM " + _RECURRENT + " | GRU " + _RECURRENT + " | RNN " + _RECURRENT,
-    "mm": "MatMul | Gemm",
+    "mm": "FusedMatMul | MatMul | Gemm",
     "mv": "MatMul | Gemm",
     "native_batch_norm": "BatchNormalization | InstanceNormalization | Sub Sqrt Div / Mul*2 Add*2 Unsqueeze*4",
     "native_group_norm": "GroupNormalization | InstanceNormalization / Mul Add Shape | " + _NORM,
-    "native_layer_norm": "LayerNormalization | " + _NORM,
+    "native_layer_norm": "SkipLayerNormalization | EmbedLayerNormalization | LayerNormalization | " + _NORM,
     "_fused_rms_norm": "RMSNormalization | SimplifiedLayerNormalization | " + _RMS,
     "rms_norm": "RMSNormalization | SimplifiedLayerNormalization | " + _RMS,
     "ne": "Equal Not",
@@ -284,6 +284,20 @@ def _counts(text: str) -> dict[str, int]:
         name, _, count = part.partition("*")
         found[name] = found.get(name, 0) + int(count or 1)
     return found
+
+
+@cache
+def composite(operator: str) -> bool:
+    """Whether an ONNX operator does what several ATen operations do, as far as is known: no single one is written so.
+
+    Examples
+    --------
+    >>> composite("SkipSimplifiedLayerNormalization"), composite("Softmax")
+    (True, False)
+    """
+    known = {part for listed in _WAYS.values() for part in listed.replace("/", "|").split("|")}
+    parts = {word.partition("*")[0] for part in known for word in part.split()}
+    return operator not in parts and operator not in _by_name().values()
 
 
 @cache

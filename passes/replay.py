@@ -8,7 +8,7 @@ the order of time; where it contradicts the run, the longest sequence of pins th
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.index import Flow, TensorKey
-from onnx_tagger.passes.operators import MOVES, writes
+from onnx_tagger.passes.operators import MOVES, composite, writes
 from onnx_tagger.passes.sequence import MOST_PAIRS, NodeLetter, OperationLetter, dealt
 from onnx_tagger.passes.sizes import only_sizes
 
@@ -51,7 +51,7 @@ class Run:
     def fits(self, place: int, operator: str) -> bool:
         """Whether an operation is usually written with nodes of an operator."""
         known = writes(self.trace[place].operator)
-        return not known or operator in known
+        return not known or operator in known or composite(operator)
 
     def reading(self, names: frozenset[str]) -> _Places:
         """The operations that read one of some weights, in order of time."""
@@ -268,29 +268,46 @@ class Replay:
             yield window, first, last
 
     def folded(self, places: Mapping[Op, _Places]) -> dict[Op, list[int]]:
-        """The nodes that do, besides their own, the work of an operation with weights that follows and no node does.
+        """The nodes that do, besides their own, the work of neighbouring operations that no node does.
 
-        Exporters fold a normalisation into the weights of the convolution before it.
+        Exporters fold a normalisation into the weights of the convolution before it; optimisers fuse what comes before
+        or behind into operators of their own. The operation whose output survives comes last.
 
         Parameters
         ----------
         places : mapping
             All nodes that are placed, with the operations that each may be part of.
         """
-        done = {found[0] for found in places.values() if len(found) == 1}
-        makers: dict[int, list[Op]] = defaultdict(list)
-        for op, found in places.items():
-            if len(found) == 1 and op.node.op_type in _LINEAR:
-                makers[found[0]].append(op)
+        sure = {op: found[0] for op, found in places.items() if len(found) == 1}
+        done, trace, readers = set(sure.values()), self.run.trace, self._readers()
         folded: dict[Op, list[int]] = {}
-        readers = Counter(place for operation in self.run.trace for place in operation.reads if not operation.view)
-        for place, operation in enumerate(self.run.trace):
-            before = operation.reads[-1] if operation.reads else -1
-            if operation.view or not operation.weights or place in done or readers[before] != 1:
-                continue
-            for op in makers.get(before, ()):
-                folded.setdefault(op, [before]).append(place)
+        for op, place in sure.items():
+            fused = op.node.domain not in ("", "ai.onnx")
+            steps = [place]
+            if fused and op.node.op_type not in _LINEAR:
+                steps[:0] = [
+                    before
+                    for before in trace[place].reads
+                    if before not in done and readers[before] == [place] and not trace[before].weights
+                ]
+            behind = readers[place]
+            while (fused or op.node.op_type in _LINEAR) and len(behind) == 1 and behind[0] not in done:
+                if not (trace[behind[0]].weights or fused):
+                    break
+                steps.append(behind[0])
+                behind = readers[behind[0]]
+            if len(steps) > 1:
+                folded[op] = steps
         return folded
+
+    def _readers(self) -> dict[int, list[int]]:
+        """For each operation those that read its result, views left out."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for place, operation in enumerate(self.run.trace):
+            if not operation.view:
+                for before in operation.reads:
+                    found[before].append(place)
+        return found
 
     def _letter(self, place: int) -> OperationLetter:
         operation = self.run.trace[place]
