@@ -250,6 +250,34 @@ def test_a_region_that_the_saved_graph_does_not_have_stays_untagged() -> None:
     assert align(ACTIVATION, "relu: Relu in -> h \n exp: Exp h -> y \n new: Neg y -> z").keys() == {"relu", "exp"}
 
 
+CONV = """
+    conv: Conv in w -> h @a.x
+    sum: Add h in -> s @a
+    act: Relu s -> r @a.y
+    last: Conv r w -> y @b
+"""
+
+
+def test_a_blocked_convolution_makes_what_it_is_called_after() -> None:
+    blocked = "h_nchwc: nchwc/Conv in w -> f1 \n s_sum: Add f1 in -> f2 \n act: Relu f2 -> r \n last: Conv r w -> y"
+    assert align(CONV, blocked)["h_nchwc"] == ("a.x", "aligned", ())
+
+
+def test_a_blocked_convolution_has_taken_in_the_sum_of_its_fourth_input_and_its_activation() -> None:
+    blocked = model("h_nchwc: nchwc/Conv in w b in -> f1 \n last: nchwc/Conv f1 w -> y")
+    blocked.graph.node[0].attribute.append(helper.make_attribute("activation", "Relu"))
+    ctx = PassManager([Match(), Align()], verify=True).run_in(Context(blocked, map_of(model(CONV), modules(CONV))))
+    first, last = (ctx.tags[op] for op in ctx.ops)
+    assert (first.module, first.origins) == ("a", ("a", "a.x", "a.y"))
+    assert (last.module, last.origins) == ("b", ())
+
+
+def test_a_node_that_the_saved_graph_names_is_not_known_by_its_scope_alone() -> None:
+    """`/a/x/Conv` has taken in what followed it: its name still says `a.x`, the region says both."""
+    saved = "/a/x/Conv: Conv in w -> h @a.x \n norm: Relu h -> s @a.y \n out: Neg s -> y @b"
+    assert align(saved, "/a/x/Conv: Conv in b -> s \n out: Neg s -> y")["/a/x/Conv"] == ("a", "aligned", ("a.x", "a.y"))
+
+
 def test_bodies_are_aligned_too() -> None:
     def either(text: str) -> onnx.ModelProto:
         made = model("If c -> y")

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
 from onnx_tagger.digest import value_digests
-from onnx_tagger.hierarchy import HierarchyMap, Merge, Operation, Parameter
+from onnx_tagger.hierarchy import HierarchyMap, Merge, Operation, Parameter, SavedGraph, SavedNode
 from onnx_tagger.naming import ModuleRow
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager
@@ -49,8 +49,9 @@ def tags(nodes: list[str], stored: dict[str, np.ndarray], hierarchy: HierarchyMa
     """Module, call and source of a chain of nodes; ``MatMul:w`` reads a weight."""
     made = []
     for place, text in enumerate(nodes):
-        kind, *weights = text.split(":")
-        made.append(helper.make_node(kind, [f"h{place}", *weights], [f"h{place + 1}"]))
+        head, *weights = text.split(":")
+        domain, _, kind = head.rpartition("/")
+        made.append(helper.make_node(kind, [f"h{place}", *weights], [f"h{place + 1}"], domain=domain))
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("h0", f"h{len(nodes)}"))
     weights = [numpy_helper.from_array(value, name) for name, value in stored.items()]
     ctx = Context(helper.make_model(onnx.helper.make_graph(made, "g", [x], [y], weights)), hierarchy)
@@ -157,3 +158,26 @@ def test_a_weight_speaks_also_where_its_reader_is_out_of_order() -> None:
     hierarchy = tree(weights, "a:mm:a.w", "act:relu", "b:mm:b.w", "c:mm:c.w")
     found = tags(["MatMul:c.w", "MatMul:a.w", "Relu", "MatMul:b.w"], weights, hierarchy)
     assert found == ["c aligned", "a aligned", "act aligned", "b aligned"]
+
+
+def test_a_file_that_shares_no_names_with_the_saved_graph_is_laid_beside_the_run() -> None:
+    hierarchy = tree({"a.w": A, "b.w": B}, "a:mm:a.w", "act:relu", "b:mm:b.w")
+    known = [hierarchy.tag(path, ot.Source.EXPORTED) for path in ("a", "act", "b")]
+    kinds, names = ("MatMul", "Relu", "MatMul"), "pqrs"
+    nodes = [SavedNode("main", "", k, (names[i],), (names[i + 1],), known[i]) for i, k in enumerate(kinds)]
+    both = replace(hierarchy, graph=SavedGraph(nodes, ("p",), ("s",), {}))
+    found = tags(["MatMul:v", "Relu", "MatMul:w"], {"v": A, "w": B}, both, ot.Match(), ot.Align())
+    assert found == ["a aligned", "act aligned", "b aligned"]
+
+
+def test_an_optimiser_s_operator_does_its_neighbours_work_too() -> None:
+    weights = {"norm.w": SCALE, "b.w": B}
+    run = [
+        operation("a:mm:a.w", 0),
+        operation(":add", 1),
+        operation("norm:native_layer_norm:norm.w", 2),
+        operation("b:mm:b.w", 3),
+    ]
+    made = ["MatMul:a.w", "com.microsoft/SkipLayerNormalization:norm.w", "MatMul:b.w"]
+    hierarchy = tree(weights | {"a.w": A}, *run)
+    assert tags(made, weights | {"a.w": A}, hierarchy) == ["a aligned", "+norm aligned", "b aligned"]
