@@ -3,13 +3,14 @@
 The rewriter keeps one of several stacks. An operation was folded into a reader if no ONNX node stands for it, data
 flows through it, and it reads parameters of its own (a convolution before a normalisation) or makes a tensor of another
 shape that is no view (padding); else it may as well have been a no-op that was dropped (dropout, a cast to the same
-type), and then it is nobody's work.
+type), and then it is nobody's work. Of equal operations the exporter keeps one: its node does the work of all.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import onnx
 import onnx_ir as ir
@@ -45,6 +46,8 @@ class Absorbed:
         self.represented = {self.operation(node) for node in nodes}
         signature = program.graph_signature
         stored = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        held = {**program.state_dict, **program.constants}
+        self.values = {name: held[target] for name, target in stored.items() if target in held}
         lifted = signature.inputs_to_lifted_tensor_constants
         self.parameters: set[torch.fx.Node] = set()
         self.data: set[torch.fx.Node] = set()
@@ -90,17 +93,58 @@ class Absorbed:
         own = self.operation(node)
         if own is None:
             return
+        yield from self.twins.get(own, ())
         stack, seen = [own], {own}
         while stack:
             for source in stack.pop().all_input_nodes:
-                if source in seen or source in self.represented or source not in self.data:
+                if source in seen or source in self.represented or source not in self.data or source in self.merged:
                     continue
                 if source.op != "call_function":
                     continue
                 seen.add(source)
                 stack.append(source)
-                if any(other in self.parameters for other in source.all_input_nodes) or _reshapes(source):
+                if self._weighted(source) or (self._weighted(own) and _reshapes(source)):
                     yield source
+
+    def _weighted(self, operation: torch.fx.Node) -> bool:
+        """Whether an operation reads parameters."""
+        return any(source in self.parameters for source in operation.all_input_nodes)
+
+    @cached_property
+    def twins(self) -> dict[torch.fx.Node, list[torch.fx.Node]]:
+        """Operations for which no node stands since another one does the same with equal parameters, by that one."""
+        alike: dict[object, list[torch.fx.Node]] = {}
+        for operation in self.named.values():
+            if operation.op == "call_function" and operation in self.data and self._weighted(operation):
+                read = tuple(source for source in operation.all_input_nodes if source in self.data)
+                alike.setdefault((operation.target, read), []).append(operation)
+        found: dict[torch.fx.Node, list[torch.fx.Node]] = {}
+        for operations in alike.values():
+            kept = [operation for operation in operations if operation in self.represented]
+            for operation in operations:
+                twin = next((other for other in kept if self._equal(operation, other)), None)
+                if operation not in self.represented and twin is not None:
+                    found.setdefault(twin, []).append(operation)
+        return found
+
+    @cached_property
+    def merged(self) -> set[torch.fx.Node]:
+        """The operations that are done by another one's node."""
+        return {operation for operations in self.twins.values() for operation in operations}
+
+    def _equal(self, one: torch.fx.Node, other: torch.fx.Node) -> bool:
+        """Whether two operations take equal arguments, parameters by their values."""
+        if len(one.args) != len(other.args) or one.kwargs != other.kwargs:
+            return False
+        for mine, others in zip(one.args, other.args, strict=True):
+            if mine == others:
+                continue
+            if not isinstance(mine, torch.fx.Node) or not isinstance(others, torch.fx.Node):
+                return False
+            value, same = self.values.get(mine.name), self.values.get(others.name)
+            if value is None or same is None or not torch.equal(value, same):
+                return False
+        return True
 
 
 def _reshapes(operation: torch.fx.Node) -> bool:
