@@ -36,6 +36,9 @@ UNABLE = {
 }
 
 
+NOBODY = UNABLE["fx"] & UNABLE["htp"]
+
+
 def _cases() -> list[object]:
     return [
         pytest.param(name, strategy, marks=[] if name in PART else [pytest.mark.slow], id=f"{name}-{strategy}")
@@ -67,8 +70,11 @@ def _enough_is_testable(name: str, row: Row) -> None:
     assert found.testable >= (0.9 if name in PART else 0.3) * in_sight > 0, found.untestable
 
 
-@pytest.mark.parametrize("name", ["bert", "vit", "tied_weights"])
-def test_a_captured_map_places_most_nodes_of_a_file_without_metadata(name: str) -> None:
-    row = measure(name, "usage", perturb=True, dynamic=False)
-    assert row.judgement.verdicts["wrong"] == 0, row.judgement.details
-    assert row.judgement.verdicts["right"] >= 0.9 * row.judgement.testable, row.judgement.details
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in PART else [pytest.mark.slow]) for name in ZOO if name not in NOBODY]
+)
+def test_a_captured_map_places_the_nodes_of_a_file_without_metadata(name: str) -> None:
+    found = measure(name, "usage", perturb=True, dynamic=False).judgement
+    assert found.verdicts["wrong"] <= 0.01 * found.testable, found.details
+    assert found.verdicts["right"] >= 0.9 * found.testable, found.details
+    assert found.calls["wrong"] == 0, found.details
