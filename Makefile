@@ -62,3 +62,4 @@ types: install ## mypy --strict on the package
 bench: install ## the tables of the docs: what others leave, and how many tags are right
 	$(BIN)/python benchmarks/modules_left.py
 	$(BIN)/python benchmarks/accuracy.py --quick
+	$(BIN)/python benchmarks/inherit.py
