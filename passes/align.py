@@ -86,6 +86,7 @@ class Align(Pass):
         if by_run and (index is None or foreign):
             place_by_run(ctx, tree, ctx.get(DataFlow), ctx.get(StoredWeights), self.merge)
             Anchors(ctx, tree, ctx.get(DataFlow), ctx.get(WeightOwners)).place()
+            _convert(ctx, ctx.get(DataFlow))
         return len(ctx.tags) - before
 
 
@@ -189,10 +190,11 @@ class _Alignment:
             key = self.flow.inputs[index][0]
             maker = self.flow.producer.get(key)
             tag = self.tags.get(self.ops[maker]) if maker is not None else None
-            saved = self.index.by_output.get(self._key(self.families[key[0]], key[1]))
+            known = self._key(self.families[key[0]], key[1])
+            saved = self.index.by_output.get(known)
             if saved is not None and self.nodes[saved].tag is not None:
                 tag = self.nodes[saved].tag
-            elif tag is not None and maker is not None and self.ops[maker].node.op_type not in CONVERTERS:
+            elif known[0] and tag is not None and maker is not None and self.ops[maker].node.op_type not in CONVERTERS:
                 tag = None
             if tag is not None:
                 self.tags[op] = tag.worse(Source.ALIGNED)
@@ -314,6 +316,17 @@ class _Alignment:
             if saved is not None:
                 return self.nodes[saved].tag
         return None
+
+
+def _convert(ctx: Context, flow: Flow) -> None:
+    """Give converters in a file that was laid beside the run the tags of what they convert."""
+    for index in flow.order:
+        op = ctx.ops[index]
+        if op not in ctx.tags and op.node.op_type in CONVERTERS and flow.inputs[index]:
+            maker = flow.producer.get(flow.inputs[index][0])
+            tag = ctx.tags.get(ctx.ops[maker]) if maker is not None else None
+            if tag is not None:
+                ctx.tags[op] = tag.worse(Source.ALIGNED)
 
 
 def _known_share(ctx: Context, index: SavedIndex) -> float:

@@ -26,6 +26,11 @@ _Places = tuple[int, ...]
 # Operators that multiply by a weight, which can take in another factor and summand.
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
+# Constants, and what quantisers and blocked layouts insert: it is of what it converts.
+_INSERTED = frozenset(
+    {"Constant", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
+)
+
 
 class Run:
     """The trace of a map, looked up by module, by call and by weight.
@@ -133,12 +138,12 @@ class Replay:
     ) -> None:
         self.ops, self.flow, self.run = ops, flow, run
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
-        # No operation of the run stands for what prepares weights, makes constants and works out sizes.
+        # No operation of the run stands for what prepares weights, makes constants, converts and works out sizes.
         out, sizes = self._preparing(), only_sizes(ops, flow)
         self.items = [
             op
             for op in ops
-            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type != "Constant"
+            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in _INSERTED
         ]
         self.possible = {op: run.possible(op.node.op_type, tags.get(op), self._read(op)) for op in self.items}
         certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}

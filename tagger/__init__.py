@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from onnx_tagger.carrying import Command as Command
+    from onnx_tagger.carrying import carry as carry
     from onnx_tagger.checks import check as check
     from onnx_tagger.checks import stats as stats
     from onnx_tagger.errors import CoverageError as CoverageError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from onnx_tagger.passes.manager import PassManager as PassManager
     from onnx_tagger.passes.match import Match as Match
     from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass
+    from onnx_tagger.passes.surgery import OnnxscriptPass as OnnxscriptPass
     from onnx_tagger.pipeline import Export as Export
     from onnx_tagger.pipeline import capture as capture
     from onnx_tagger.pipeline import default_passes as default_passes
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
+    "onnx_tagger.carrying": ("Command", "carry"),
     "onnx_tagger.checks": ("check", "stats"),
     "onnx_tagger.errors": ("CoverageError", "TaggerError"),
     "onnx_tagger.graph": ("Op",),
@@ -53,7 +57,7 @@ _HOMES = {
     "onnx_tagger.passes.inject": ("Inject",),
     "onnx_tagger.passes.manager": ("PassManager",),
     "onnx_tagger.passes.match": ("Match",),
-    "onnx_tagger.passes.surgery": ("GraphSurgeonPass",),
+    "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
     "onnx_tagger.pipeline": ("Export", "capture", "default_passes", "export", "retag", "strip"),
     "onnx_tagger.report": ("Limits", "Report"),
 }

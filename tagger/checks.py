@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 import onnx
 
 from onnx_tagger import metadata
 from onnx_tagger.claims import READABLE, claims
+from onnx_tagger.digest import value_digests
 from onnx_tagger.errors import MapError, TaggerError
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.onnxfile import read_skeleton
+from onnx_tagger.hierarchy import HierarchyMap, Parameter, SavedGraph
+from onnx_tagger.onnxfile import Skeleton, read_initializer, read_skeleton
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
+from onnx_tagger.passes.weights import LEAST_VALUES
 from onnx_tagger.report import Limits, Report, peak_rss_mb
 from onnx_tagger.treefile import hierarchy_of_model
 
@@ -29,8 +33,15 @@ def map_path(path: Target) -> Path:
     return Path(path).with_suffix(".hierarchy.json")
 
 
-def load_map(source: MapSource) -> HierarchyMap:
+def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> HierarchyMap:
     """A map from a ``.hierarchy.json[.gz]`` file or from a tagged ``.onnx``.
+
+    Parameters
+    ----------
+    source : HierarchyMap or path
+    beside : onnx.ModelProto, optional
+        A model that is to be tagged from the map: if it has weights of other names, those of a tagged ``.onnx`` are
+        read, so that they can be known by their values.
 
     Raises
     ------
@@ -44,10 +55,43 @@ def load_map(source: MapSource) -> HierarchyMap:
         raise MapError(f"{path}: no such map; give a .hierarchy.json[.gz] file or a tagged .onnx")
     if path.suffix != ".onnx":
         return HierarchyMap.load(path)
-    hierarchy = hierarchy_of_model(read_skeleton(path).model, graph=True)
-    if hierarchy is None:
+    skeleton = read_skeleton(path)
+    ctx = read_tags(skeleton.model)
+    if ctx.hierarchy is None:
         raise MapError(f"{path}: holds no tags, so it is no map; tag it first, or give its .hierarchy.json")
-    return hierarchy
+    owners = _owners(ctx)
+    graph = SavedGraph.of(ctx.walk, [ctx.tags.get(op) for op in ctx.ops], owners)
+    parameters: tuple[Parameter, ...] = ()
+    if beside is not None and any(tensor.name not in owners for tensor in beside.graph.initializer):
+        parameters = _parameters(skeleton, owners)
+    return replace(ctx.hierarchy, graph=graph, parameters=parameters)
+
+
+def _owners(ctx: Context) -> dict[str, tuple[str, ...]]:
+    """Stored tensors of the main graph with the modules of the nodes that read them."""
+    found: dict[str, dict[str, None]] = {name: {} for name in ctx.walk.scopes[0].initializer_names}
+    for op, tag in ctx.tags.items():
+        for name in op.node.input:
+            if name in found:
+                found[name].update(dict.fromkeys(tag.modules))
+    return {name: tuple(paths) for name, paths in found.items()}
+
+
+def _parameters(skeleton: Skeleton, owners: Mapping[str, tuple[str, ...]]) -> tuple[Parameter, ...]:
+    """The weights of a tagged file that one module alone reads, with digests of their values.
+
+    A tensor that several modules read says of none of them that it is theirs.
+    """
+    found = []
+    for tensor in skeleton.model.graph.initializer:
+        if len(owners[tensor.name]) != 1 or prod(tensor.dims) < LEAST_VALUES:
+            continue
+        values = read_initializer(skeleton, tensor.name)
+        if values.dtype.kind in "fiub":
+            shape = tuple(tensor.dims)
+            (owner,) = owners[tensor.name]
+            found.append(Parameter(tensor.name, owner, shape, values.dtype.name, value_digests(values)))
+    return tuple(found)
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:

@@ -18,6 +18,7 @@ from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.options import (
     Also,
     Dynamic,
+    Force,
     FormatName,
     InPlace,
     Inputs,
@@ -25,12 +26,15 @@ from onnx_tagger.options import (
     Merge,
     MergeName,
     Model,
+    NoValues,
     Opset,
     Output,
     ReportFile,
     Seed,
     SourceText,
     StrategyName,
+    Values,
+    Verify,
 )
 
 if TYPE_CHECKING:
@@ -233,13 +237,10 @@ def _retag(
             "--pass", metavar="NAME[:k=v,...]", help="Run this pass, too, before tags are written; repeatable."
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Take a map that has nothing in common with the file.")
-    ] = False,
-    no_values: Annotated[
-        bool,
-        typer.Option("--no-values", help="Read no weights to know them by their values."),
-    ] = False,
+    verify: Verify = False,
+    values: Values = None,
+    force: Force = False,
+    no_values: NoValues = False,
     in_place: InPlace = False,
     link: Annotated[
         bool, typer.Option("--link", help="Hard-link external weight data into another folder instead of copying it.")
@@ -254,7 +255,7 @@ def _retag(
     from onnx_tagger.passes.registry import make_pass
 
     target = _target(model, output, in_place)
-    _check_targets([target, report], [map_file])
+    _check_targets([target, report], [map_file, values])
     _check_targets([report], [model])
     steps = [make_pass(text) for text in passes or ()]
     screen = _screen()
@@ -268,13 +269,66 @@ def _retag(
             passes=steps,
             force=force,
             values=not no_values,
+            verify=verify,
+            inputs=values,
             in_place=in_place,
             link=link,
             ir_version=ir_version,
             progress=progress,
         )
     _finish(screen, told, report)
+    _tell_verified(screen, told)
     screen.summary(f"{target}: {told.split()}")
+
+
+@app.command("carry", epilog="For example: onnx-tagger carry bert.onnx -o slim.onnx -- onnxslim {in} {out}")
+def _carry(
+    model: Annotated[
+        Path, typer.Argument(metavar="IN.onnx", help="The tagged file that the tool reads.", show_default=False)
+    ],
+    tool: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TOOL",
+            help="Behind --, the tool's command line; {in} and {out} in it stand for the paths of its input and of "
+            "its result.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.onnx", help="The file to write.")],
+    map_file: Annotated[
+        Path | None,
+        typer.Option("--map", metavar="MAP", help="Tag from this .hierarchy.json or .onnx, and not from IN.onnx."),
+    ] = None,
+    merge: Merge = MergeName.ENCLOSING,
+    also: Also = None,
+    verify: Verify = False,
+    values: Values = None,
+    force: Force = False,
+    no_values: NoValues = False,
+    report: ReportFile = None,
+) -> None:
+    """Run another tool on a tagged file and tag what it makes of it."""
+    from onnx_tagger import carrying
+
+    command = carrying.Command(tool)
+    _check_targets([output, report], [model, map_file, values])
+    screen = _screen()
+    told = carrying.carry(
+        model,
+        output,
+        command,
+        hierarchy=map_file,
+        merge=merge.value,
+        also=_names(also),
+        force=force,
+        values=not no_values,
+        verify=verify,
+        inputs=values,
+    )
+    _finish(screen, told, report)
+    _tell_verified(screen, told)
+    screen.summary(f"{output}: {told.split()}")
 
 
 @app.command("check")
@@ -324,17 +378,23 @@ def _tree(
     model: Model,
     depth: Annotated[int | None, typer.Option(metavar="N", min=0, help="Levels below the root to show.")] = None,
     map_file: MapFile = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(metavar="A.onnx", help="The file that M.onnx was made of: how many nodes came in, and are left."),
+    ] = None,
 ) -> None:
     """Show the module tree with the number of nodes of each module."""
-    from onnx_tagger.query import module_tree
+    from onnx_tagger.query import compared_tree, module_tree
     from onnx_tagger.views import counted, show_tree
 
     ctx, screen = _read(model, map_file), _screen()
-    nodes = ctx.walk.counted
-    if not ctx.tags:
-        screen.lines([f"{model}: no tags on {counted(len(nodes), 'node')}"])
-        return
-    show_tree(screen, module_tree(ctx), sum(op not in ctx.tags for op in nodes), depth)
+    earlier = _read(before, map_file) if before is not None else None
+    for file, read in ((before, earlier), (model, ctx)):
+        if read is not None and not read.tags:
+            screen.lines([f"{file}: no tags on {counted(len(read.walk.counted), 'node')}"])
+            return
+    tree = module_tree(ctx) if earlier is None else compared_tree(earlier, ctx)
+    show_tree(screen, tree, sum(op not in ctx.tags for op in ctx.walk.counted), depth)
 
 
 @app.command("show")
@@ -508,6 +568,16 @@ def _same(one: Path, other: Path) -> bool:
         return one.resolve() == other.resolve() or one.samefile(other)
     except OSError:
         return False
+
+
+def _tell_verified(screen: Screen, report: Report) -> None:
+    """Tell what running both files showed, if that was asked for."""
+    found = report.verified
+    if found is not None:
+        screen.note(
+            f"verified: {found['agreed']} of {found['tensors']} tensors agree with {found['original']} "
+            f"within {found['tolerance']:g} ({found['kind']})"
+        )
 
 
 def _finish(screen: Screen, report: Report, target: Path | None) -> None:

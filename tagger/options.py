@@ -74,6 +74,20 @@ Merge = Annotated[
 ReportFile = Annotated[
     Path | None, typer.Option("--report", metavar="R.json", help="Write counts, sources and timings to this file.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Take a map that seems to be another model's.")]
+NoValues = Annotated[bool, typer.Option("--no-values", help="Read no weights to know them by their values.")]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Run the file and the original in onnxruntime, and go by no tensor whose values differ. The original is "
+        "MAP itself or M.onnx beside M.hierarchy.json.",
+    ),
+]
+Values = Annotated[
+    Path | None,
+    typer.Option("--inputs", metavar="VALUES.npz", help="With --verify: what to run on, not random values."),
+]
 InPlace = Annotated[bool, typer.Option("--in-place", help="Write to the input file.")]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT.onnx", help="The file to write.", show_default=False)

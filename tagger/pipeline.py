@@ -7,7 +7,7 @@ asked for.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +16,12 @@ import onnx
 
 from onnx_tagger import external, metadata
 from onnx_tagger.checks import MapSource, Target, count, load_map, map_path
-from onnx_tagger.errors import MapError, TaggerError, require
+from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.filecopy import permissions_of
 from onnx_tagger.files import replace_file
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap, Merge
+from onnx_tagger.kinship import Kinship, insist_on_kin, note_of_part
 from onnx_tagger.onnxfile import Skeleton, read_initializer, read_skeleton, write_spliced
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context, Pass, Touches, Values
@@ -31,6 +32,8 @@ from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
 from onnx_tagger.report import Limits, Report, peak_rss_mb
 from onnx_tagger.treefile import hierarchy_of_model
+from onnx_tagger.verify import original_of
+from onnx_tagger.verify import verify as verify_files
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,7 +42,11 @@ Progress = Callable[[str], None]
 
 
 def default_passes(
-    *, merge: Merge = "enclosing", also: Iterable[str] | None = None, limits: Limits | None = None
+    *,
+    merge: Merge = "enclosing",
+    also: Iterable[str] | None = None,
+    limits: Limits | None = None,
+    distrusted: Collection[str] = (),
 ) -> list[Pass]:
     """The chain that re-tags a model: Match, Align, Inherit, Inject, Coverage.
 
@@ -51,6 +58,8 @@ def default_passes(
         Dialects to write besides our own keys; None keeps those that the model carries.
     limits : Limits, optional
         What the report judges coverage by.
+    distrusted : collection of str
+        Tensors that are not what the map's graph calls so; see `Align`.
 
     Examples
     --------
@@ -60,8 +69,8 @@ def default_passes(
     bounds = limits or Limits()
     written = None if also is None else metadata.check_dialects(also)
     return [
-        Match(),
-        Align(merge=merge),
+        Match(distrusted=distrusted),
+        Align(merge=merge, distrusted=distrusted),
         Inherit(merge=merge),
         Inject(also=written),
         Coverage(min_coverage=bounds.min_coverage, max_root=bounds.max_root, max_inherited=bounds.max_inherited),
@@ -239,6 +248,8 @@ def retag(
     in_place: bool = False,
     link: bool = False,
     ir_version: int | None = None,
+    verify: bool | Target = False,
+    inputs: Target | None = None,
     verify_passes: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -257,7 +268,7 @@ def retag(
     passes : sequence of Pass
         Run after the tags are found and before they are written.
     force : bool
-        Accept a map that shares no node, tensor or weight name with the file.
+        Accept a map that is another model's by all that it knows of the file's tensors and weights.
     values : bool
         Whether weights may be read, external ones too, to know them again by their values.
     in_place : bool
@@ -266,6 +277,11 @@ def retag(
         Hard-link external data into another folder instead of copying it.
     ir_version : int, optional
         Written on the model; 10 is what the specification asks for with node metadata.
+    verify : bool or path
+        Run the file and the one that it was made of in onnxruntime, and align by no tensor whose values differ. True
+        for the file that the map was made from: the tagged ``.onnx`` itself, or the one beside the ``.hierarchy.json``.
+    inputs : path, optional
+        With `verify`, an ``.npz`` file with an array for each input; random values otherwise.
     verify_passes : bool
         Hold every pass to what it declares.
     progress : callable, optional
@@ -291,22 +307,33 @@ def retag(
         skeleton = read_skeleton(model)
         if not in_place and Path(target).exists() and Path(target).samefile(model):
             raise TaggerError(f"{target}: is the input file; choose another output or ask for --in-place")
-        tree = load_map(hierarchy) if hierarchy is not None else hierarchy_of_model(skeleton.model)
+        beside = skeleton.model if values else None
+        tree = load_map(hierarchy, beside=beside) if hierarchy is not None else hierarchy_of_model(skeleton.model)
         rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in passes)
         whole = _load_whole(model, target) if rebuilds else None
     if tree is None:
         raise TaggerError(
             f"{model}: says nothing of modules by itself; give --map with the .hierarchy.json saved at export"
         )
-    if hierarchy is not None and not force:
-        _insist_on_kin(skeleton.model, tree, str(model))
-    chain = default_passes(merge=merge, also=also)
+    distrusted: Collection[str] = ()
+    if verify:
+        tell("verify")
+        with report.phase("verify"):
+            distrusted = _verify(Path(model), hierarchy if verify is True else verify, tree, inputs, report)
+    elif inputs is not None:
+        raise TaggerError(f"{inputs}: inputs are for verifying; ask for that, too, with --verify")
+    chain = default_passes(merge=merge, also=also, distrusted=distrusted)
     position = next(i for i, step in enumerate(chain) if isinstance(step, Inject))
     tell("tag")
     with report.phase("tag"):
         proto = whole if whole is not None else skeleton.model
         ctx = Context(proto, tree, report=report, values=_reader(skeleton, report) if values else None)
+        kinship = Kinship(ctx, tree) if hierarchy is not None else None
+        if kinship is not None and not force:
+            insist_on_kin(ctx, tree, kinship, str(model))
         PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run_in(ctx)
+        note = note_of_part(ctx, kinship) if kinship is not None else None
+        report.fallbacks.extend([note] if note is not None else ())
     tell("write")
     with report.phase("write"):
         if whole is not None:
@@ -318,26 +345,15 @@ def retag(
     return report
 
 
-def _insist_on_kin(model: onnx.ModelProto, tree: HierarchyMap, where: str) -> None:
-    """Raise if a map has nothing in common with a model: no tensor, no weight, no module that its metadata names."""
-    graph = tree.graph
-    known = {parameter.name for parameter in tree.parameters}
-    if graph is not None:
-        known.update(name for node in graph.nodes for name in node.outputs)
-        known.update(graph.initializers)
-    walked = walk(model)
-    names = {name for op in walked.ops for name in op.node.output if name}
-    names.update(name for scope in walked.scopes for name in scope.initializer_names)
-    if not names or known & names:
-        return
-    ctx = Context(model, tree)
-    PassManager([Match()]).run_in(ctx)
-    if ctx.tags and any(tag.module for tag in ctx.tags.values()):
-        return
-    raise MapError(
-        f"{where}: the map knows 0 of its {len(names)} tensors and weights, so it is another model's; "
-        "give the right map, or --force"
-    )
+def _verify(
+    model: Path, source: MapSource | None, tree: HierarchyMap, inputs: Target | None, report: Report
+) -> Collection[str]:
+    """The tensors that are not what the file that this one was made of calls so, by running both."""
+    found = verify_files(original_of(source, tree), model, inputs=Path(inputs) if inputs is not None else None)
+    report.verified = found.as_dict()
+    if found.differing:
+        report.fallbacks.append(found.sentence())
+    return found.distrusted
 
 
 def _reader(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None]:

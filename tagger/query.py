@@ -6,7 +6,7 @@ Nothing here reads a file or prints; `checks.read_tags` makes the context, `view
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -67,6 +67,10 @@ class Branch:
         Module path for people; None where neither file nor map says it.
     own, total : int
         Nodes with this very tag, and with it or one below.
+    fused : int
+        Nodes with another tag that do work of this module, too.
+    before : (int, int) or None
+        What `own` and `total` were in the model that this one was made of; None where there is nothing to compare with.
     children : dict
         Segment to branch.
     """
@@ -75,6 +79,8 @@ class Branch:
     path: str | None = None
     own: int = 0
     total: int = 0
+    fused: int = 0
+    before: tuple[int, int] | None = None
     children: dict[str, Branch] = field(default_factory=dict)
 
     def below(self) -> Iterator[tuple[int, Branch]]:
@@ -115,6 +121,45 @@ def module_tree(ctx: Context) -> Branch:
         for branch in trail:
             branch.total += 1
     return top
+
+
+def compared_tree(before: Context, after: Context) -> Branch:
+    """The module tree of a model beside that of the model which it was made of.
+
+    Parameters
+    ----------
+    before, after : Context
+        With their tags read.
+
+    Returns
+    -------
+    Branch
+        As `module_tree` of `before`, followed by what only `after` has; counts are those of `after`.
+    """
+    top = module_tree(before)
+    for _, branch in top.below():
+        branch.before, branch.own, branch.total = (branch.own, branch.total), 0, 0
+    stack = [(top, module_tree(after))]
+    while stack:
+        mine, other = stack.pop()
+        mine.own, mine.total = other.own, other.total
+        mine.path = mine.path if mine.path is not None else other.path
+        for segment, child in other.children.items():
+            stack.append((mine.children.setdefault(segment, Branch(segment, before=(0, 0))), child))
+    # The older model names modules that the newer one may name as origins alone, which tells nothing of their tags.
+    known = [ctx.hierarchy for ctx in (after, before) if ctx.hierarchy is not None]
+    _count_fused(top, after, {module.path: module.tag for tree in known for module in tree.modules if module.tag})
+    return top
+
+
+def _count_fused(top: Branch, ctx: Context, tags: Mapping[str, str]) -> None:
+    """Count at each module the nodes of other tags that do its work, too."""
+    for op in ctx.walk.counted:
+        tag = ctx.tags.get(op)
+        for path in tag.origins if tag is not None else ():
+            place = tags.get(path)
+            if tag is not None and place is not None and place != tag.tag:
+                _plant(top, place)[-1].fused += 1
 
 
 def _plant(top: Branch, tag: str) -> list[Branch]:

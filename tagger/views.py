@@ -149,10 +149,13 @@ def show_tree(screen: Screen, top: Branch, untagged: int, depth: int | None = No
 
 
 def branch_texts(branch: Branch) -> tuple[str, str, str]:
-    """Class, module path and counts of one module of the tree."""
-    count = counted(branch.own, "node")
-    if branch.total > branch.own:
-        count += f", {branch.total} with all below"
+    """Class, module path and counts of one module of the tree; ``3 -> 2`` where there is an earlier model."""
+    own, total = branch.before or (branch.own, branch.total)
+    count = counted(branch.own, "node") if branch.before is None else f"{own} -> {counted(branch.own, 'node')}"
+    if branch.total > branch.own or total > own:
+        count += f", {branch.total if branch.before is None else f'{total} -> {branch.total}'} with all below"
+    if branch.fused:
+        count += f", {branch.fused} fused with others"
     return branch.segment, branch.path or "", count
 
 
@@ -174,7 +177,7 @@ def _rich_branch(parent: Tree, branch: Branch) -> Tree:
     from rich.text import Text
 
     segment, path, count = map(printable, branch_texts(branch))
-    style = "" if branch.total else "dim"
+    style = "" if branch.total or branch.fused else "dim"
     label = Text(segment, style or "bold")
     label.append(f"  {path}" if path else "", style or "cyan")
     label.append(f"  {count}", style or "not bold")

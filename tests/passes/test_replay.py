@@ -181,3 +181,24 @@ def test_an_optimiser_s_operator_does_its_neighbours_work_too() -> None:
     made = ["MatMul:a.w", "com.microsoft/SkipLayerNormalization:norm.w", "MatMul:b.w"]
     hierarchy = tree(weights | {"a.w": A}, *run)
     assert tags(made, weights | {"a.w": A}, hierarchy) == ["a aligned", "+norm aligned", "b aligned"]
+
+
+def test_converters_are_of_what_they_convert_and_on_a_weight_of_what_reads_it() -> None:
+    hierarchy = tree({"a.w": A, "b.w": B}, "a:mm:a.w", "act:relu", "b:mm:b.w", "c:tanh")
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s"], ["v"]),
+        helper.make_node("QuantizeLinear", ["x", "s"], ["x8"]),
+        helper.make_node("DequantizeLinear", ["x8", "s"], ["x1"]),
+        helper.make_node("MatMul", ["x1", "a.w"], ["h"]),
+        helper.make_node("QuantizeLinear", ["h", "s"], ["h8"]),
+        helper.make_node("DequantizeLinear", ["h8", "s"], ["h1"]),
+        helper.make_node("Relu", ["h1"], ["r"]),
+        helper.make_node("MatMul", ["r", "v"], ["t"]),
+        helper.make_node("Tanh", ["t"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    stored = {"a.w": A, "q": np.ones((4, 4), np.int8), "s": np.float32(1)}
+    weights = [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()]
+    ctx = Context(helper.make_model(helper.make_graph(nodes, "g", [x], [y], weights)), hierarchy)
+    PassManager([ot.Align(), ot.Inherit()], verify=True).run_in(ctx)
+    assert [ctx.tags[op].module for op in ctx.ops] == ["b", "a", "a", "a", "a", "a", "act", "b", "c"]
