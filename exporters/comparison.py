@@ -7,6 +7,7 @@ not distinctive is not judged, and there is a reason for each node that is not.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ _HIDDEN = "no tensor that can be shown"
 _ALIKE = "a single value, or all of them equal"
 _WEAK = "few distinct values or integers, and no operation of its kind makes them in one module alone"
 _NOBODY = "no ATen operation makes this value"
+
+# Of a node of several outputs that several operations may have made each, no more combinations are looked at.
+_MOST_ANSWERS = 64
 
 # The file's own inputs and initializers stand for a node of this number.
 _GIVEN = -1
@@ -141,13 +145,12 @@ class Comparison:
             return Truth(CONSTANT)
         if op.id in self.passing:
             return Truth(self.auxiliary.get(op.id, PASSES))
-        reason = ""
-        for name in op.node.output:
-            found = self._of_output(op, name) if name in self.values else Truth(_HIDDEN)
-            if found.candidates:
-                return found
-            reason = reason or found.reason
-        return Truth(self.auxiliary.get(op.id, reason or _HIDDEN))
+        found = [self._of_output(op, name) if name in self.values else Truth(_HIDDEN) for name in op.node.output]
+        known = [truth.candidates for truth in found if truth.candidates]
+        if known:
+            return Truth("", _together(known))
+        reason = next((truth.reason for truth in found), _HIDDEN)
+        return Truth(self.auxiliary.get(op.id, reason))
 
     def _of_output(self, op: Op, name: str) -> Truth:
         numbers = self.numbers[name]
@@ -299,6 +302,22 @@ class Comparison:
                 else:
                     found |= self.read_by.get(reader.id, frozenset())
             self.read_by[op.id] = frozenset(found)
+
+
+def _together(outputs: Sequence[tuple[Candidate, ...]]) -> tuple[Candidate, ...]:
+    """The answers for a node of several outputs: whoever made one of them has a part in it."""
+    if len(outputs) == 1:
+        return outputs[0]
+    nobody = frozenset[str]()
+    found = {
+        Candidate(
+            nobody.union(*(one.ran for one in chosen)),
+            nobody.union(*(one.modules for one in chosen)),
+            nobody.union(*(one.calls for one in chosen)),
+        )
+        for chosen in itertools.islice(itertools.product(*outputs), _MOST_ANSWERS)
+    }
+    return tuple(sorted(found, key=lambda one: (sorted(one.modules), sorted(one.ran), sorted(one.calls))))
 
 
 def _all_values(model: onnx.ModelProto, feeds: Mapping[str, Values], made: Mapping[str, Values]) -> dict[str, Values]:

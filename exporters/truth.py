@@ -9,20 +9,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from torch import nn
 
 from onnx_tagger.errors import require
-from onnx_tagger.exporters.comparison import Comparison
+from onnx_tagger.exporters.comparison import Comparison, Truth
 from onnx_tagger.exporters.flatcall import flatten_call
 from onnx_tagger.exporters.observed import Observation, Values, observe
 from onnx_tagger.exporters.verdicts import Judgement
+from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Tag, own_tag, props_of
 
-__all__ = ["Judgement", "Observation", "feeds_of", "judge", "observe", "tensors_of"]
+__all__ = ["Findings", "Judgement", "Observation", "compare", "feeds_of", "judge", "judged", "observe", "tensors_of"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a `Comparison` found of a file's nodes, by their ids, whatever their tags say.
+
+    Attributes
+    ----------
+    truths, auxiliary, made_in, read_by : mapping
+        As in `Comparison`, whose tensors are let go of.
+    """
+
+    truths: Mapping[int, Truth]
+    auxiliary: Mapping[int, str]
+    made_in: Mapping[int, frozenset[str]]
+    read_by: Mapping[int, frozenset[frozenset[str]]]
 
 
 def tensors_of(path: str | os.PathLike[str], feeds: Mapping[str, Values]) -> dict[str, Values]:
@@ -87,18 +105,28 @@ def judge(
     feeds : mapping
         Input name to value.
     """
-    comparison = Comparison(onnx.load(os.fspath(path)), observations, feeds, tensors_of(path, feeds))
+    return judged(onnx.load(os.fspath(path)), compare(path, observations, feeds), hierarchy)
+
+
+def compare(path: str | os.PathLike[str], observations: Sequence[Observation], feeds: Mapping[str, Values]) -> Findings:
+    """Find whose work each node of a file does; takes what `judge` takes. Several taggings can be judged by it."""
+    found = Comparison(onnx.load(os.fspath(path)), observations, feeds, tensors_of(path, feeds))
+    return Findings(found.truths, found.auxiliary, found.made_in, found.read_by)
+
+
+def judged(model: onnx.ModelProto, findings: Findings, hierarchy: HierarchyMap) -> Judgement:
+    """Judge the tags of a model by what was found of its nodes."""
     result = Judgement()
-    for op in comparison.ops:
+    for op in walk(model).ops:
         result.nodes += 1
-        tag, found = own_tag(props_of(op.node)), comparison.truths[op.id]
-        if found.candidates and not (op.id in comparison.auxiliary and _shared(tag)):
+        tag, found = own_tag(props_of(op.node)), findings.truths[op.id]
+        if found.candidates and not (op.id in findings.auxiliary and _shared(tag)):
             result.node(op, tag, found.candidates, hierarchy)
             result.inner += found.inner
             continue
-        result.untestable[found.reason or comparison.auxiliary[op.id]] += 1
-        if op.id in comparison.auxiliary:
-            made, readers = comparison.made_in[op.id], comparison.read_by[op.id]
+        result.untestable[found.reason or findings.auxiliary[op.id]] += 1
+        if op.id in findings.auxiliary:
+            made, readers = findings.made_in[op.id], findings.read_by[op.id]
             result.beside(op, tag, made, readers, hierarchy)
     return result
 
