@@ -86,7 +86,8 @@ class Align(Pass):
         if by_run and (index is None or foreign):
             place_by_run(ctx, tree, ctx.get(DataFlow), ctx.get(StoredWeights), self.merge)
             Anchors(ctx, tree, ctx.get(DataFlow), ctx.get(WeightOwners)).place()
-            _convert(ctx, ctx.get(DataFlow))
+        if (by_run or index is not None) and len(ctx.tags) < len(ctx.ops):
+            _convert(ctx, tree, ctx.get(DataFlow))
         return len(ctx.tags) - before
 
 
@@ -318,20 +319,28 @@ class _Alignment:
         return None
 
 
-def _convert(ctx: Context, flow: Flow) -> None:
-    """Give converters in a file that was laid beside the run the tags of what they convert."""
-    for index in flow.order:
-        op = ctx.ops[index]
-        if op not in ctx.tags and op.node.op_type in CONVERTERS and flow.inputs[index]:
-            maker = flow.producer.get(flow.inputs[index][0])
-            tag = ctx.tags.get(ctx.ops[maker]) if maker is not None else None
-            if tag is not None:
-                ctx.tags[op] = tag.worse(Source.ALIGNED)
+def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
+    """Give converters that are left the tags of what they convert: of its maker or, on a weight, of its readers."""
+    left = [op for op in map(ctx.ops.__getitem__, flow.order) if op not in ctx.tags and op.node.op_type in CONVERTERS]
+    stored: list[Op] = []
+    for op in left:
+        key = flow.inputs[op.id][0] if flow.inputs[op.id] else None
+        maker = flow.producer.get(key) if key is not None else None
+        tag = ctx.tags.get(ctx.ops[maker]) if maker is not None else None
+        if tag is not None:
+            ctx.tags[op] = tag.worse(Source.ALIGNED)
+        elif key in flow.stored or (maker is not None and ctx.ops[maker] in stored):
+            stored.append(op)
+    for op in reversed(stored):
+        readers = [ctx.tags.get(ctx.ops[reader]) for reader in flow.graph.succ[op.id]]
+        known = [tag for tag in readers if tag is not None]
+        if known and len(known) == len(readers):
+            ctx.tags[op] = tree.merged(known, best=Source.ALIGNED)
 
 
 def _known_share(ctx: Context, index: SavedIndex) -> float:
-    """The share of the nodes, constants left out, whose name or a tensor that they make the saved graph has."""
-    makers = [op for op in ctx.ops if op.node.op_type != "Constant"]
+    """The share of the nodes, constants and converters left out, that make a tensor of the saved graph."""
+    makers = [op for op in ctx.ops if op.node.op_type != "Constant" and op.node.op_type not in CONVERTERS]
     known = sum(any((op.scope.family, name) in index.by_output for name in _names_of(op)) for op in makers)
     return known / len(makers) if makers else 1.0
 

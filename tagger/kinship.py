@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cached_property
 from math import prod
@@ -12,6 +13,7 @@ from onnx_tagger.digest import value_digests
 from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source
+from onnx_tagger.passes.align import CONVERTERS
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match, same_node
@@ -36,6 +38,9 @@ LEAST_OF_QUANTISED = 0.1
 
 # A file that was optimised has hardly a node that nothing in the map speaks for.
 _MANY = 0.1
+
+# What onnxruntime's quantiser puts behind the name of a tensor that it makes in small integers.
+_QUANTISED = re.compile(r"(_quantized|_(Q|Deq)uantizeLinear(_Output)?)$")
 
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 _SHOWN = 3
@@ -73,8 +78,12 @@ class Kinship:
 
     @cached_property
     def tensors(self) -> list[bool]:
-        """Of each tensor that a node makes, whether the saved graph makes one of its name."""
-        return [(op.scope.family, name) in self._made for op in self._ctx.ops for name in op.node.output if name]
+        """Of each tensor whether the saved graph makes one of its name; what tools insert counts only if it does."""
+        found: list[bool] = []
+        for op in self._ctx.ops:
+            known = [(op.scope.family, _QUANTISED.sub("", name)) in self._made for name in op.node.output if name]
+            found += known if op.node.op_type not in CONVERTERS else [each for each in known if each]
+        return found
 
     @cached_property
     def quantised(self) -> bool:
@@ -113,11 +122,18 @@ class Kinship:
 
         What exporters and optimisers fold is another tensor afterwards, up to nearly all of a convolutional network.
         """
-        alike = {(prod(p.shape), p.digests[0]) for p in self._tree.parameters if prod(p.shape) >= PROVING_VALUES}
+        alike = {
+            (prod(parameter.shape), digest)
+            for parameter in self._tree.parameters
+            if prod(parameter.shape) >= PROVING_VALUES
+            for digest in parameter.digests
+        }
         for tensor in self._ctx.model.graph.initializer if alike else ():
             size = prod(tensor.dims)
             values = self._ctx.read_values(tensor) if size >= PROVING_VALUES and tensor.name in self.weights else None
-            if values is not None and not _is_constant(values) and (size, value_digests(values)[0]) in alike:
+            # Rounded to float16, as a tool may have stored them, values are told by the second digest.
+            told = value_digests(values) if values is not None and not _is_constant(values) else ()
+            if any((size, digest) in alike for digest in told):
                 return True
         return False
 
