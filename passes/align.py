@@ -36,6 +36,9 @@ NO_WORK = frozenset({"Identity", "Dropout"})
 # What tools put behind the name of a tensor to name the node that makes it in another layout: onnxruntime's blocks.
 RENAMED = ("_nchwc",)
 
+# What tools put behind the name of a tensor that they make in small integers: onnxruntime's quantiser.
+QUANTISED = ("_quantized",)
+
 
 # Of a file that shares fewer of its tensors with the saved graph, weights and the captured run tell more than names: it
 # was exported by other means, or all of it was renamed.
@@ -145,6 +148,11 @@ class _Alignment:
                 made = self._made(op, saved, known) if saved is not None and op.node.output else None
                 if made is not None:
                     found[op.scope.family, op.node.output[0]] = made
+            for name in op.node.output:
+                for suffix in QUANTISED:
+                    known = (op.scope.family, name.removesuffix(suffix))
+                    if name.endswith(suffix) and known in self.index.by_output and op.node.op_type not in CONVERTERS:
+                        found[op.scope.family, name] = known
         return found
 
     def _made(self, op: Op, saved: int, known: FamilyName) -> FamilyName | None:
@@ -339,16 +347,20 @@ def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
 
 
 def _known_share(ctx: Context, index: SavedIndex) -> float:
-    """The share of the nodes, constants and converters left out, that make a tensor of the saved graph."""
-    makers = [op for op in ctx.ops if op.node.op_type != "Constant" and op.node.op_type not in CONVERTERS]
-    known = sum(any((op.scope.family, name) in index.by_output for name in _names_of(op)) for op in makers)
-    return known / len(makers) if makers else 1.0
+    """The share of the nodes that make a tensor of the saved graph; constants and converters count only if they do."""
+    known = total = 0
+    for op in ctx.ops:
+        found = any((op.scope.family, name) in index.by_output for name in _names_of(op))
+        known += found
+        total += found or (op.node.op_type != "Constant" and op.node.op_type not in CONVERTERS)
+    return known / total if total else 1.0
 
 
 def _names_of(op: Op) -> list[str]:
-    """What may tell a node: its tensors, and its name without what tools put behind it."""
-    name = op.node.name
-    return [*op.node.output, *(name.removesuffix(suffix) for suffix in RENAMED if name.endswith(suffix))]
+    """What may tell a node: its tensors and its name, without what tools put behind them."""
+    names = [op.node.name, *op.node.output]
+    bare = (name.removesuffix(suffix) for name in names for suffix in (*RENAMED, *QUANTISED) if name.endswith(suffix))
+    return [*op.node.output, *bare]
 
 
 def _most_inputs(node: onnx.NodeProto) -> float:
