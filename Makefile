@@ -59,7 +59,8 @@ types: install ## mypy --strict on the package
 	$(BIN)/mypy --strict --package onnx_tagger
 
 .PHONY: bench
-bench: install ## the tables of the docs: what others leave, and how many tags are right
+bench: install ## the tables of the docs: what others leave, how many tags are right, at once and after other tools
 	$(BIN)/python benchmarks/modules_left.py
 	$(BIN)/python benchmarks/accuracy.py --quick
 	$(BIN)/python benchmarks/inherit.py
+	$(BIN)/python benchmarks/survival.py --quick
