@@ -225,10 +225,18 @@ class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name = schema.name.rpartition("::")[2] if schema is not None else str(func)
             weights = dict.fromkeys(weight for address in read for weight in self.weights.get(address, ()))
             self.log.operation(name, view=view, weights=tuple(weights), reads=tuple(reads))
-        elif reads:
-            # A copy says what its original says.
-            self.makers.update(dict.fromkeys(_addresses(out), reads[-1]))
+        else:
+            self._copied(args[1] if schema.name == "aten::copy_" and len(args) > 1 else args[0], out)
         return out
+
+    def _copied(self, original: Any, copy: Any) -> None:
+        """A copy says what its original says; where nobody made that, nobody made the copy."""
+        maker = next((self.makers[address] for address in _addresses(original) if address in self.makers), None)
+        for address in _addresses(copy):
+            if maker is None:
+                self.makers.pop(address, None)
+            else:
+                self.makers[address] = maker
 
 
 def _addresses(value: Any) -> list[int]:

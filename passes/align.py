@@ -315,7 +315,7 @@ class _Alignment:
         if last is not None and last.module != tag.module:
             # What is not the root's any more has not its source, either.
             source = min(tag.source, Source.INHERITED) if last.module else tag.source
-            tag = self.tree.tag(last.module, source, tag.modules, tag.call)
+            tag = self.tree.tag(last.module, max(source, last.source), tag.modules, tag.call)
         self.tags[op] = tag
 
     def _output_tag(self, op: Op) -> Tag | None:

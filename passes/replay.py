@@ -87,9 +87,16 @@ class Run:
                 claims.append(tuple(place for place in self.reading(names) if self.fits(place, operator)))
             if len(read) > 1 and not any(claims):
                 claims = [self.reading(frozenset().union(*read))]
-            claims = [claim for claim in claims if claim]
-            self.known[key] = tuple(sorted(set(claims[0]).intersection(*claims[1:]))) if claims else ()
+            claims = sorted((claim for claim in claims if claim), key=len)
+            first = claims[0] if claims else ()
+            self.known[key] = tuple(place for place in first if all(_holds(claim, place) for claim in claims[1:]))
         return self.known[key] or None
+
+
+def _holds(places: _Places, place: int) -> bool:
+    """Whether a place is among ordered ones."""
+    index = bisect_left(places, place)
+    return index < len(places) and places[index] == place
 
 
 @dataclass(frozen=True)
@@ -286,7 +293,9 @@ class Replay:
         sure = {op: found[0] for op, found in places.items() if len(found) == 1}
         done, trace, readers = set(sure.values()), self.run.trace, self._readers()
         folded: dict[Op, list[int]] = {}
-        for op, place in sure.items():
+        # What several nodes lead to is the last one's: the others' results were there before.
+        for op in reversed([op for op in self.items if op in sure]):
+            place = sure[op]
             fused = op.node.domain not in ("", "ai.onnx")
             steps = [place]
             if fused and op.node.op_type not in _LINEAR:
@@ -303,6 +312,7 @@ class Replay:
                 behind = readers[behind[0]]
             if len(steps) > 1:
                 folded[op] = steps
+                done.update(steps)
         return folded
 
     def _readers(self) -> dict[int, list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnx_tagger.graph import Op
-from onnx_tagger.passes.index import Flow
+from onnx_tagger.passes.index import Flow, TensorKey
 
 # Inputs by which an operator is told sizes, places and axes, and no data.
 _SIZES = {
@@ -28,16 +28,21 @@ _SIZES = {
 
 
 def only_sizes(ops: Sequence[Op], flow: Flow) -> list[bool]:
-    """Which ops only work out sizes for others: all their readers take them as such, or only work out sizes, too."""
+    """Which ops only work out sizes for others: all their readers take them as such, or only work out sizes, too.
+
+    What a graph or a body gives back is data.
+    """
     found = [False] * len(ops)
+    given = {(flow.place[op.id], name) for op in ops for name in op.scope.output_names}
+    # Sizes alone are read of a tensor unless one reader takes it by another input.
+    data: set[TensorKey] = set()
     for index in reversed(flow.order):
-        readers = flow.graph.succ[index]
-        made = set(ops[index].node.output)
-        found[index] = bool(readers) and all(found[reader] or _read_as_sizes(ops[reader], made) for reader in readers)
+        op = ops[index]
+        made = [(flow.place[index], name) for name in op.node.output if name]
+        read = bool(flow.graph.succ[index]) and not any(key in data or key in given for key in made)
+        found[index] = read
+        if not read:
+            sizes = _SIZES.get(op.node.op_type, ())
+            places = [place for place, name in enumerate(op.node.input) if name]
+            data.update(key for place, key in zip(places, flow.inputs[index], strict=True) if place not in sizes)
     return found
-
-
-def _read_as_sizes(reader: Op, made: set[str]) -> bool:
-    """Whether an op takes what another made by the inputs that tell it sizes alone."""
-    sizes = _SIZES.get(reader.node.op_type, ())
-    return all(position in sizes for position, name in enumerate(reader.node.input) if name in made)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import zlib
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,9 @@ from onnx_tagger.metadata import SOURCES, Tag, fits
 
 # Bytes of JSON, after decompression. A million nodes take about 300 MB.
 MAX_BYTES = 1 << 30
+
+# The number of a call behind a part of a module path.
+_NUMBER = re.compile(r"@[0-9]+(?=\.|$)")
 
 _STRICT = ConfigDict(strict=True, extra="ignore", populate_by_name=True)
 
@@ -60,7 +64,7 @@ class ParameterRecord(BaseModel):
     model_config = _STRICT
     name: str
     owner: str
-    shape: list[Annotated[int, Field(ge=0, lt=1 << 63)]]
+    shape: list[Annotated[int, Field(ge=0, lt=1 << 63)]] = Field(max_length=64)
     dtype: str
     digests: tuple[Digest, Digest] = Field(strict=False)
 
@@ -365,9 +369,20 @@ def _trace_from(
 ) -> tuple[Operation, ...]:
     if not len(record.operator) == len(record.module) == len(record.call) == len(record.reads):
         raise MapError("the columns of its trace differ in length; the map is damaged")
-    views = set(record.views)
+    views, count = set(record.views), len(record.operator)
     if any(place >= index for index, places in enumerate(record.reads) for place in places):
         raise MapError("an operation of its trace takes what comes later; the map is damaged")
+    if max(views, default=0) >= max(count, 1) or any(
+        key != str(int(key)) or int(key) >= count for key in record.weights
+    ):
+        raise MapError("its trace tells of operations that it does not list; the map is damaged")
+    if any(index < len(modules) and modules[index].tag is None for index in set(record.module)):
+        raise MapError("its trace has operations in a module that has no forward; the map is damaged")
+    for module, call in set(zip(record.module, record.call, strict=True)):
+        if call >= 0 and module < len(modules) and call < len(record.calls):
+            path = _NUMBER.sub("", record.calls[call])
+            if path != modules[module].path:
+                raise MapError(f"its trace has the call {record.calls[call]!r} of another module; the map is damaged")
     try:
         return tuple(
             Operation(

@@ -128,9 +128,10 @@ class Kinship:
             if prod(parameter.shape) >= PROVING_VALUES
             for digest in parameter.digests
         }
+        weights = frozenset(self.weights) if alike else ()
         for tensor in self._ctx.model.graph.initializer if alike else ():
             size = prod(tensor.dims)
-            values = self._ctx.read_values(tensor) if size >= PROVING_VALUES and tensor.name in self.weights else None
+            values = self._ctx.read_values(tensor) if size >= PROVING_VALUES and tensor.name in weights else None
             # Rounded to float16, as a tool may have stored them, values are told by the second digest.
             told = value_digests(values) if values is not None and not _is_constant(values) else ()
             if any((size, digest) in alike for digest in told):

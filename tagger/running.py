@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +23,8 @@ Array = npt.NDArray[Any]
 # Sizes that open dimensions are tried with: the first that both files run with is taken.
 _SIZES = (2, 8, 32, 64, 224)
 
+# More values than this are not made up for one input.
+_MOST_VALUES = 1 << 28
 _SEED = 0
 
 
@@ -56,8 +61,8 @@ class Runner:
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, object]:
         """The values of the exposed tensors."""
-        fitting = {name: feeds[name].astype(_numpy(self.path, name, kind)) for name, kind in self.inputs.items()}
         try:
+            fitting = {name: feeds[name].astype(_numpy(self.path, name, kind)) for name, kind in self.inputs.items()}
             return dict(zip(self.names, self.session.run(self.names, fitting), strict=True))
         except Exception as error:
             raise NotRunError(
@@ -94,7 +99,7 @@ def _given(path: Path, inputs: Iterable[str]) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
         raise TaggerError(
             f"{path}: cannot be read as an .npz file of arrays: {_line(error)}; see numpy.savez"
         ) from error
@@ -111,7 +116,7 @@ def _random(before: Runner, after: Runner) -> Iterable[dict[str, Array]]:
     """
     shapes = {name: _shape(kind, after.inputs.get(name)) for name, kind in before.inputs.items()}
     for (name, axis), size in before.widths.items():
-        if name in shapes and axis < len(shapes[name]):
+        if name in shapes and -len(shapes[name]) <= axis < len(shapes[name]):
             shapes[name][axis] = shapes[name][axis] or size
     sizes = _SIZES if any(None in shape for shape in shapes.values()) else _SIZES[:1]
     counts = any(_numpy(before.path, name, kind).kind != "f" for name, kind in before.inputs.items())
@@ -159,6 +164,10 @@ def _array(
     high: int,
 ) -> Array:
     dtype = _numpy(path, name, kind)
+    if min(shape, default=0) < 0 or prod(shape) > _MOST_VALUES:
+        raise TaggerError(
+            f"{path}: no values can be made up for the input {name!r} of the shape {shape}; give --inputs"
+        )
     if dtype.kind == "f":
         return random.standard_normal(shape).astype(dtype)
     made = random.integers(low, high, shape)

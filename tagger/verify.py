@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,13 +187,25 @@ def _distrusted(graph: onnx.GraphProto, differing: Sequence[str], errors: Mappin
     return [name for name in differing if not wrong & _sources(name, makers, errors)]
 
 
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    """The tensors that a node reads, and those that its bodies do; what a body makes itself nobody else has."""
+    stack = [node]
+    while stack:
+        each = stack.pop()
+        yield from each.input
+        for attribute in each.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                stack.extend(graph.node)
+                yield from (value.name for value in graph.output)
+
+
 def _sources(name: str, makers: Mapping[str, onnx.NodeProto], shared: Container[str]) -> set[str]:
     """The nearest tensors of both files that a tensor is computed from."""
     found: set[str] = set()
     stack, seen = [name], {name}
     while stack:
         node = makers.get(stack.pop())
-        for other in node.input if node is not None else ():
+        for other in _reads(node) if node is not None else ():
             if other in shared:
                 found.add(other)
             elif other not in seen:

@@ -101,6 +101,20 @@ def test_records_what_each_operation_read() -> None:
     assert [step.reads for step in steps] == [(), (places["addmm"],), (add,), (add, relu)]
 
 
+def test_a_copy_was_made_by_who_made_its_original() -> None:
+    class Copies(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            kept = torch.empty_like(x)
+            kept.copy_(x.tanh())
+            freed = (x * 2).sum()
+            return kept.relu() + x.clone().sigmoid() + freed
+
+    trace = capture(Copies(), (torch.randn(1000),)).hierarchy.trace
+    made = {step.operator: place for place, step in enumerate(trace)}
+    assert trace[made["relu"]].reads == (made["tanh"],)
+    assert trace[made["sigmoid"]].reads == ()
+
+
 def test_records_which_call_an_operation_belongs_to() -> None:
     calls = {step.call for step in capture(Reused(), (X,)).hierarchy.trace if step.module == "twice.linear"}
     assert calls == {("twice@0.linear",), ("twice@1.linear",)}

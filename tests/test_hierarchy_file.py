@@ -315,3 +315,49 @@ def test_random_changes_of_a_map_are_read_or_refused(changes: list[tuple[tuple[A
     for module in read.modules:
         assert read.chain(module.path)[0] == ""
     assert parse_map(to_json(read), "again") == read
+
+
+def _trace(**columns: object) -> bytes:
+    """A map of two modules with a trace of two operations, of which some columns are others."""
+    modules = [
+        {"path": path, "class": "M", "tag": tag, "parent": parent, "order": None, "calls": 1}
+        for path, tag, parent in (("", "/M", None), ("a", "/M/M", ""), ("list", None, ""))
+    ]
+    trace: dict[str, object] = {
+        "operators": ["mm", "relu"],
+        "calls": ["a@1"],
+        "operator": [0, 1],
+        "module": [0, 1],
+        "call": [-1, 0],
+        "views": [0],
+        "reads": [[], [0]],
+        "weights": {},
+    }
+    head = {"format": "onnx-tagger/hierarchy-map", "version": 1, "created_by": "test"}
+    return json.dumps(head | {"modules": modules, "parameters": [], "trace": trace | columns}).encode()
+
+
+def test_a_trace_is_read() -> None:
+    first, second = parse_map(_trace(), "m").trace
+    assert (first.module, first.operator, first.view, first.call) == ("", "mm", True, ())
+    assert (second.module, second.operator, second.reads, second.call) == ("a", "relu", (0,), ("a@1",))
+
+
+@pytest.mark.parametrize(
+    ("columns", "what"),
+    [
+        ({"call": [-1]}, "differ in length"),
+        ({"reads": [[], [1]]}, "takes what comes later"),
+        ({"views": [2]}, "tells of operations that it does not list"),
+        ({"weights": {"2": []}}, "tells of operations that it does not list"),
+        ({"weights": {"00": []}}, "tells of operations that it does not list"),
+        ({"weights": {"1": [0]}}, "names what the map does not list"),
+        ({"module": [0, 9]}, "names what the map does not list"),
+        ({"operator": [0, 9]}, "names what the map does not list"),
+        ({"module": [0, 2]}, "a module that has no forward"),
+        ({"calls": ["b@1"]}, "the call 'b@1' of another module"),
+    ],
+)
+def test_a_damaged_trace_is_refused_in_a_sentence(columns: dict[str, object], what: str) -> None:
+    with pytest.raises(MapError, match=what):
+        parse_map(_trace(**columns), "m.hierarchy.json")

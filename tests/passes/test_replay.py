@@ -202,3 +202,24 @@ def test_converters_are_of_what_they_convert_and_on_a_weight_of_what_reads_it() 
     ctx = Context(helper.make_model(helper.make_graph(nodes, "g", [x], [y], weights)), hierarchy)
     PassManager([ot.Align(), ot.Inherit()], verify=True).run_in(ctx)
     assert [ctx.tags[op].module for op in ctx.ops] == ["b", "a", "a", "a", "a", "a", "act", "b", "c"]
+
+
+@pytest.mark.parametrize("merge", ["enclosing", "output"])
+def test_what_two_fused_nodes_lead_to_is_the_last_one_s(merge: Merge) -> None:
+    steps = [
+        Operation("a", "convolution", weights=("a.w",)),
+        Operation("b", "convolution", weights=("b.w",)),
+        Operation("c", "add", reads=(0, 1)),
+    ]
+    hierarchy = tree({"a.w": A, "b.w": B}, *steps)
+    nodes = [
+        helper.make_node("Conv", ["x", "a.w"], ["p"], domain="com.microsoft.nchwc"),
+        helper.make_node("Conv", ["x", "b.w", "", "p"], ["y"], domain="com.microsoft.nchwc"),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy")
+    weights = [numpy_helper.from_array(value, name) for name, value in (("a.w", A), ("b.w", B))]
+    ctx = Context(helper.make_model(helper.make_graph(nodes, "g", [x], [y], weights)), hierarchy)
+    PassManager([ot.Align(merge=merge)], verify=True).run_in(ctx)
+    first, last = (ctx.tags[op] for op in ctx.ops)
+    assert first.modules == ("a",)
+    assert last.origins == ("b", "c")

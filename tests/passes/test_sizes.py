@@ -36,5 +36,22 @@ def test_what_is_also_read_as_data_is_data() -> None:
     assert sizes("Shape x -> s", "Expand x s -> y", "Add x s -> z") == []
 
 
+def test_what_a_body_reads_or_gives_back_is_data() -> None:
+    body = helper.make_graph(
+        [helper.make_node("Add", ["r", "r"], ["t"])], "b", [], [helper.make_empty_tensor_value_info("t")]
+    )
+    choose = helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)
+    made = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["r"]), choose]
+    ctx = Context(helper.make_model(helper.make_graph(made, "g", [], [])))
+    assert not any(only_sizes(ctx.ops, ctx.get(DataFlow)))
+
+
+def test_a_result_of_the_graph_is_data_also_if_it_is_a_shape() -> None:
+    made = [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Reshape", ["x", "s"], ["y"])]
+    outputs = [helper.make_empty_tensor_value_info(name) for name in "sy"]
+    ctx = Context(helper.make_model(helper.make_graph(made, "g", [], outputs)))
+    assert not any(only_sizes(ctx.ops, ctx.get(DataFlow)))
+
+
 def test_what_nobody_reads_is_a_result() -> None:
     assert sizes("Shape x -> s") == []
