@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "fixtures" / "zoo"))
 
 from index import ZOO
 from inherit import CHAINS, Found, graphs, hidden
