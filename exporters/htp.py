@@ -24,10 +24,11 @@ from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
-from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, named_modules, quiet_run
+from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
 from onnx_tagger.exporters.direct import calls_seen
 from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
 from onnx_tagger.exporters.forwards import forwards_replaced
+from onnx_tagger.exporters.recording import named_modules, quiet_run
 from onnx_tagger.exporters.traced import Mark, Traced, calls_marked, with_mark
 from onnx_tagger.graph import Op, Walk, bodies, walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph

@@ -16,9 +16,10 @@ from onnx_tagger.claims import literal_list
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.adaptations import ADAPTATIONS, Adaptation
 from onnx_tagger.exporters.base import Request
-from onnx_tagger.exporters.capture import Captured, direct_modules, first_line, quiet_run
+from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
 from onnx_tagger.exporters.direct import calls_seen, hooks_apart
 from onnx_tagger.exporters.flatcall import bound_names
+from onnx_tagger.exporters.recording import quiet_run
 from onnx_tagger.metadata import TORCH_SCOPES
 
 # The adaptations of one attempt.

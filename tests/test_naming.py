@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.exporters.capture import module_rows, named_modules
+from onnx_tagger.exporters.capture import module_rows
+from onnx_tagger.exporters.recording import named_modules
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import fits, segments
 from onnx_tagger.naming import ModuleRow, class_paths

@@ -15,8 +15,8 @@ import torch
 from torch.utils import _pytree as pytree
 
 from onnx_tagger.digest import value_digests
-from onnx_tagger.exporters.capture import quiet_run
 from onnx_tagger.exporters.flatcall import flatten_call
+from onnx_tagger.exporters.recording import quiet_run
 from onnx_tagger.exporters.sources import load_source
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "zoo"
