@@ -13,7 +13,7 @@ import onnx
 
 from onnx_tagger.claims import READABLE, claims
 from onnx_tagger.graph import Walk, walk
-from onnx_tagger.hierarchy import HierarchyMap, Module, SavedGraph
+from onnx_tagger.hierarchy import HierarchyMap, Module
 from onnx_tagger.metadata import MAP, Tag, fits, model_value, own_tag, props_of, segments
 from onnx_tagger.naming import ModuleRow, parent_path
 
@@ -22,15 +22,13 @@ _KEYED_CLASS = "Sequential"
 
 
 def hierarchy_of_model(
-    model: onnx.ModelProto, *, graph: bool = False, dialects: Iterable[str] = READABLE, own: bool = True
+    model: onnx.ModelProto, *, dialects: Iterable[str] = READABLE, own: bool = True
 ) -> HierarchyMap | None:
     """Make a map of what a file says of itself.
 
     Parameters
     ----------
     model : onnx.ModelProto
-    graph : bool
-        Put the file's nodes into the map, too, so that other files can be aligned with it.
     dialects : iterable of str
         Foreign carriers to read where our own keys are missing.
     own : bool
@@ -48,8 +46,7 @@ def hierarchy_of_model(
         found = _from_claims(walked, tuple(dialects))
     if found is None:
         return None
-    found = replace(found, digest=model_value(model, MAP))
-    return replace(found, graph=SavedGraph.of(walked, tags)) if graph and any(tags) else found
+    return replace(found, digest=model_value(model, MAP))
 
 
 def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import onnx
 from onnx import helper
 
 from onnx_tagger import metadata
+from onnx_tagger.checks import load_map
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.treefile import hierarchy_of_model
@@ -72,12 +75,12 @@ def test_escaped_class_names_are_unescaped() -> None:
     assert tree.by_path["a.x"].class_name == "B/c.%"
 
 
-def test_graph_of_the_file() -> None:
+def test_a_tagged_file_is_a_map_with_its_graph(tmp_path: Path) -> None:
     made = model(own("a", "/Net/A"), {})
     made.graph.node[1].domain = "com.microsoft"
     made.graph.initializer.append(helper.make_tensor("w", 1, [1], [1.0]))
-    tree = hierarchy_of_model(made, graph=True)
-    assert tree is not None
+    onnx.save(made, tmp_path / "m.onnx")
+    tree = load_map(tmp_path / "m.onnx")
     assert tree.graph is not None
     assert [(n.scope, n.name, n.op, n.inputs, n.outputs, n.tag and n.tag.module) for n in tree.graph.nodes] == [
         ("main", "n0", "Relu", ("t0",), ("t1",), "a"),
