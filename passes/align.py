@@ -7,7 +7,7 @@ modules are the origins. Nodes that are known outright are `match`'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -21,8 +21,10 @@ from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.index import DataFlow, Flow
-from onnx_tagger.passes.replay import place_by_run
+from onnx_tagger.passes.renames import NODES, TENSORS, called_after
+from onnx_tagger.passes.replay import CapturedRun, place_by_run
 from onnx_tagger.passes.saved import FamilyName, SavedGraphIndex, SavedIndex, family_of
+from onnx_tagger.passes.sizes import OnlySizes
 from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
 
 # Operators that change how a tensor is stored and not what it says.
@@ -32,13 +34,6 @@ CONVERTERS = frozenset(
 
 # Operators that tools drop without anything taking their place: nobody does their work.
 NO_WORK = frozenset({"Identity", "Dropout"})
-
-# What tools put behind the name of a tensor to name the node that makes it in another layout: onnxruntime's blocks.
-RENAMED = ("_nchwc",)
-
-# What tools put behind the name of a tensor that they make in small integers: onnxruntime's quantiser.
-QUANTISED = ("_quantized",)
-
 
 # Of a file that shares fewer of its tensors with the saved graph, weights and the captured run tell more than names: it
 # was exported by other means, or all of it was renamed.
@@ -65,7 +60,7 @@ class Align(Pass):
     """
 
     name = "align"
-    requires = (DataFlow, SavedGraphIndex, StoredWeights, WeightOwners)
+    requires = (DataFlow, SavedGraphIndex, StoredWeights, WeightOwners, CapturedRun, OnlySizes)
     touches = Touches.TAGS
 
     merge: Merge = "enclosing"
@@ -87,7 +82,7 @@ class Align(Pass):
         if index is not None and not foreign and before < len(ctx.ops):
             _Alignment(ctx, tree, index, ctx.get(DataFlow), self.merge, self.distrusted).place_all()
         if by_run and (index is None or foreign):
-            place_by_run(ctx, tree, ctx.get(DataFlow), ctx.get(StoredWeights), self.merge)
+            place_by_run(ctx, tree, ctx.get(StoredWeights), self.merge)
             Anchors(ctx, tree, ctx.get(DataFlow), ctx.get(WeightOwners)).place()
         if (by_run or index is not None) and len(ctx.tags) < len(ctx.ops):
             _convert(ctx, tree, ctx.get(DataFlow))
@@ -142,17 +137,16 @@ class _Alignment:
         """Tensors of new names whose maker bears the name of a saved tensor, with what a tool put behind it."""
         found: dict[FamilyName, FamilyName] = {}
         for op in self.ops:
-            for suffix in RENAMED:
-                known = (op.scope.family, op.node.name.removesuffix(suffix))
-                saved = self.index.by_output.get(known) if op.node.name.endswith(suffix) else None
+            for name in called_after(op.node.name, NODES):
+                known = (op.scope.family, name)
+                saved = self.index.by_output.get(known)
                 made = self._made(op, saved, known) if saved is not None and op.node.output else None
                 if made is not None:
                     found[op.scope.family, op.node.output[0]] = made
-            for name in op.node.output:
-                for suffix in QUANTISED:
-                    known = (op.scope.family, name.removesuffix(suffix))
-                    if name.endswith(suffix) and known in self.index.by_output and op.node.op_type not in CONVERTERS:
-                        found[op.scope.family, name] = known
+            for output in op.node.output if op.node.op_type not in CONVERTERS else ():
+                for name in called_after(output, TENSORS):
+                    if (op.scope.family, name) in self.index.by_output:
+                        found[op.scope.family, output] = (op.scope.family, name)
         return found
 
     def _made(self, op: Op, saved: int, known: FamilyName) -> FamilyName | None:
@@ -330,7 +324,7 @@ class _Alignment:
 def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
     """Give converters that are left the tags of what they convert: of its maker or, on a weight, of its readers."""
     left = [op for op in map(ctx.ops.__getitem__, flow.order) if op not in ctx.tags and op.node.op_type in CONVERTERS]
-    stored: list[Op] = []
+    stored: dict[Op, None] = {}
     for op in left:
         key = flow.inputs[op.id][0] if flow.inputs[op.id] else None
         maker = flow.producer.get(key) if key is not None else None
@@ -338,7 +332,7 @@ def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         if tag is not None:
             ctx.tags[op] = tag.worse(Source.ALIGNED)
         elif key in flow.stored or (maker is not None and ctx.ops[maker] in stored):
-            stored.append(op)
+            stored[op] = None
     for op in reversed(stored):
         readers = [ctx.tags.get(ctx.ops[reader]) for reader in flow.graph.succ[op.id]]
         known = [tag for tag in readers if tag is not None]
@@ -356,11 +350,12 @@ def _known_share(ctx: Context, index: SavedIndex) -> float:
     return known / total if total else 1.0
 
 
-def _names_of(op: Op) -> list[str]:
-    """What may tell a node: its tensors and its name, without what tools put behind them."""
-    names = [op.node.name, *op.node.output]
-    bare = (name.removesuffix(suffix) for name in names for suffix in (*RENAMED, *QUANTISED) if name.endswith(suffix))
-    return [*op.node.output, *bare]
+def _names_of(op: Op) -> Iterator[str]:
+    """What may tell a node: its tensors, and what it and they are called after."""
+    yield from op.node.output
+    yield from called_after(op.node.name, NODES)
+    for name in op.node.output:
+        yield from called_after(name, TENSORS)
 
 
 def _most_inputs(node: onnx.NodeProto) -> float:

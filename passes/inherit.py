@@ -15,8 +15,8 @@ from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.repetition import Repetition
-from onnx_tagger.passes.replay import Replay, Run
-from onnx_tagger.passes.sizes import only_sizes
+from onnx_tagger.passes.replay import CapturedRun, Replay
+from onnx_tagger.passes.sizes import OnlySizes
 from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
@@ -47,7 +47,7 @@ class Inherit(Pass):
     """
 
     name = "inherit"
-    requires = (DataFlow, StoredWeights, WeightOwners)
+    requires = (DataFlow, StoredWeights, WeightOwners, CapturedRun, OnlySizes)
     touches = Touches.TAGS
 
     fallback: bool = True
@@ -64,7 +64,7 @@ class Inherit(Pass):
         before = len(ctx.tags)
         sweep = _Sweep(ctx, tree, ctx.get(DataFlow))
         if self.replay and tree.trace:
-            sweep.replay(self._weights(ctx, tree), self.merge)
+            sweep.replay(ctx, self._weights(ctx, tree), self.merge)
         elif self.weights:
             Anchors(ctx, tree, sweep.flow, ctx.get(WeightOwners), Source.INHERITED).place()
         if self.repetition:
@@ -92,16 +92,15 @@ class _Sweep:
 
     def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
-        self.sizes = only_sizes(self.ops, flow)
+        self.sizes = ctx.get(OnlySizes)
         # What encloses a node for sure, of which it is not known yet where it is.
         self.bounds: dict[Op, str] = {}
         # What is around a node that does no operation of the run: an exporter's own work, at any place there.
         self.strays: dict[Op, str] = {}
 
-    def replay(self, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:
+    def replay(self, ctx: Context, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:
         """Tag the nodes of which the captured run says whose operation they do part of."""
-        run = Run(self.tree)
-        said = Replay(self.ops, self.tags, self.flow, run, weights).tags(self.tree, Source.INHERITED, merge)
+        said = Replay(ctx, weights).tags(self.tree, Source.INHERITED, merge)
         self.bounds, self.strays = said.bounds, said.strays
         self.tags.update({op: tag for op, tag in said.tags.items() if op not in self.tags})
 

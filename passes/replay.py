@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnx_tagger.graph import MAIN, Op
-from onnx_tagger.hierarchy import HierarchyMap, Merge
+from onnx_tagger.hierarchy import HierarchyMap, Merge, Operation
 from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.index import Flow, TensorKey
+from onnx_tagger.passes.base import Analysis, Context, Touches
+from onnx_tagger.passes.index import DataFlow, TensorKey
 from onnx_tagger.passes.operators import MOVES, composite, writes
 from onnx_tagger.passes.sequence import MOST_PAIRS, NodeLetter, OperationLetter, dealt
-from onnx_tagger.passes.sizes import only_sizes
+from onnx_tagger.passes.sizes import OnlySizes
 
 _Places = tuple[int, ...]
 
@@ -37,11 +37,11 @@ class Run:
 
     Parameters
     ----------
-    tree : HierarchyMap
+    trace : sequence of Operation
     """
 
-    def __init__(self, tree: HierarchyMap) -> None:
-        self.trace = tree.trace
+    def __init__(self, trace: Sequence[Operation]) -> None:
+        self.trace = trace
         self.of_call: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
         self.of_module: dict[str, list[int]] = defaultdict(list)
         self.of_weight: dict[str, list[int]] = defaultdict(list)
@@ -99,6 +99,16 @@ def _holds(places: _Places, place: int) -> bool:
     return index < len(places) and places[index] == place
 
 
+class CapturedRun(Analysis[Run]):
+    """The run of the map, looked up; empty if the map holds none."""
+
+    reads = Touches.NOTHING
+
+    def compute(self, ctx: Context) -> Run:
+        """Index the trace."""
+        return Run(ctx.hierarchy.trace if ctx.hierarchy is not None else ())
+
+
 @dataclass(frozen=True)
 class Said:
     """What the captured run says of nodes.
@@ -123,9 +133,8 @@ class Replay:
 
     Parameters
     ----------
-    ops, tags, flow
-        Of the model.
-    run : Run
+    ctx : Context
+        With the tags that are known; its map holds a run.
     weights : mapping
         Stored tensor to the parameters that it may be, from `StoredWeights`.
 
@@ -135,24 +144,18 @@ class Replay:
         Op to the position in the trace of the one operation that it can be part of.
     """
 
-    def __init__(
-        self,
-        ops: Sequence[Op],
-        tags: Mapping[Op, Tag],
-        flow: Flow,
-        run: Run,
-        weights: Mapping[str, frozenset[str]],
-    ) -> None:
-        self.ops, self.flow, self.run = ops, flow, run
+    def __init__(self, ctx: Context, weights: Mapping[str, frozenset[str]]) -> None:
+        self.ops, self.flow, self.run = ctx.ops, ctx.get(DataFlow), ctx.get(CapturedRun)
+        self.solved: dict[object, tuple[_Places, ...]] = {}
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
         # No operation of the run stands for what prepares weights, makes constants, converts and works out sizes.
-        out, sizes = self._preparing(), only_sizes(ops, flow)
+        out, sizes = self._preparing(), ctx.get(OnlySizes)
         self.items = [
             op
-            for op in ops
+            for op in self.ops
             if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in _INSERTED
         ]
-        self.possible = {op: run.possible(op.node.op_type, tags.get(op), self._read(op)) for op in self.items}
+        self.possible = {op: self.run.possible(op.node.op_type, ctx.tags.get(op), self._read(op)) for op in self.items}
         certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
         self.pins = _in_order(self.items, self._by_weights() | certain)
         self.done: dict[int, tuple[str, ...]] = {}
@@ -243,9 +246,12 @@ class Replay:
 
     def _deal(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
         """Deal the nodes of a window out to its operations."""
-        letters = [NodeLetter(op.node.op_type, self._within(op, first, last)) for op in window]
-        positions = dealt(letters, [self._letter(place) for place in range(first, last + 1)])
-        pairs = zip(window, positions, strict=True)
+        nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last)) for op in window)
+        operations = tuple(self._letter(place) for place in range(first, last + 1))
+        # Blocks repeat, and so do their windows.
+        if (nodes, operations) not in self.solved:
+            self.solved[nodes, operations] = dealt(nodes, operations)
+        pairs = zip(window, self.solved[nodes, operations], strict=True)
         return {op: tuple(first + place for place in places) for op, places in pairs if places}
 
     def _by_kind(self, window: Sequence[Op], first: int, last: int) -> dict[Op, int]:
@@ -337,21 +343,19 @@ class Replay:
         return frozenset(place - first for place in places[bisect_left(places, first) : bisect_right(places, last)])
 
 
-def place_by_run(
-    ctx: Context, tree: HierarchyMap, flow: Flow, weights: Mapping[str, frozenset[str]], merge: Merge
-) -> None:
+def place_by_run(ctx: Context, tree: HierarchyMap, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:
     """Tag the nodes of which the captured run of a map says whose work they do.
 
     Parameters
     ----------
-    ctx, tree, flow
+    ctx, tree
         The model and its map.
     weights : mapping
         From `StoredWeights`.
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of two operations.
     """
-    said = Replay(ctx.ops, ctx.tags, flow, Run(tree), weights).tags(tree, Source.ALIGNED, merge)
+    said = Replay(ctx, weights).tags(tree, Source.ALIGNED, merge)
     for op, tag in said.tags.items():
         known = ctx.tags.get(op)
         if known is None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import inf
 
 from onnx_tagger.passes.operators import MOVES, Way, ways_of
@@ -87,11 +86,6 @@ def dealt(nodes: Sequence[NodeLetter], operations: Sequence[OperationLetter]) ->
     Takes time with the product of their lengths and the nodes that an operation may be written as; callers look at no
     more than `MOST_PAIRS` pairs at once.
     """
-    return _dealt(tuple(nodes), tuple(operations))
-
-
-@lru_cache(maxsize=4096)
-def _dealt(nodes: tuple[NodeLetter, ...], operations: tuple[OperationLetter, ...]) -> tuple[tuple[int, ...], ...]:
     groups = [
         [list(_groups(nodes, operations, position, start)) for start in range(len(nodes) + 1)]
         for position in range(len(operations))

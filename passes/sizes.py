@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from onnx_tagger.graph import Op
-from onnx_tagger.passes.index import Flow, TensorKey
+from onnx_tagger.passes.base import Analysis, Context
+from onnx_tagger.passes.index import DataFlow, TensorKey
 
 # Inputs by which an operator is told sizes, places and axes, and no data.
 _SIZES = {
@@ -27,22 +25,27 @@ _SIZES = {
 }
 
 
-def only_sizes(ops: Sequence[Op], flow: Flow) -> list[bool]:
+class OnlySizes(Analysis[list[bool]]):
     """Which ops only work out sizes for others: all their readers take them as such, or only work out sizes, too.
 
     What a graph or a body gives back is data.
     """
-    found = [False] * len(ops)
-    given = {(flow.place[op.id], name) for op in ops for name in op.scope.output_names}
-    # Sizes alone are read of a tensor unless one reader takes it by another input.
-    data: set[TensorKey] = set()
-    for index in reversed(flow.order):
-        op = ops[index]
-        made = [(flow.place[index], name) for name in op.node.output if name]
-        read = bool(flow.graph.succ[index]) and not any(key in data or key in given for key in made)
-        found[index] = read
-        if not read:
-            sizes = _SIZES.get(op.node.op_type, ())
-            places = [place for place, name in enumerate(op.node.input) if name]
-            data.update(key for place, key in zip(places, flow.inputs[index], strict=True) if place not in sizes)
-    return found
+
+    requires = (DataFlow,)
+
+    def compute(self, ctx: Context) -> list[bool]:
+        """Go over the ops once, backwards."""
+        ops, flow = ctx.ops, ctx.get(DataFlow)
+        found = [False] * len(ops)
+        given = {(flow.place[op.id], name) for op in ops for name in op.scope.output_names}
+        # Sizes alone are read of a tensor unless one reader takes it by another input.
+        data: set[TensorKey] = set()
+        for index in reversed(flow.order):
+            op = ops[index]
+            made = [(flow.place[index], name) for name in op.node.output if name]
+            found[index] = bool(flow.graph.succ[index]) and not any(key in data or key in given for key in made)
+            if not found[index]:
+                sizes = _SIZES.get(op.node.op_type, ())
+                places = [place for place, name in enumerate(op.node.input) if name]
+                data.update(key for place, key in zip(places, flow.inputs[index], strict=True) if place not in sizes)
+        return found

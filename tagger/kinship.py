@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from functools import cached_property
 from math import prod
@@ -17,6 +16,7 @@ from onnx_tagger.passes.align import CONVERTERS
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match, same_node
+from onnx_tagger.passes.renames import CONVERTED, TENSORS, called_after
 from onnx_tagger.passes.saved import SavedGraphIndex
 from onnx_tagger.passes.weights import LEAST_VALUES, StoredWeights
 from onnx_tagger.report import shown_share
@@ -38,9 +38,6 @@ LEAST_OF_QUANTISED = 0.1
 
 # A file that was optimised has hardly a node that nothing in the map speaks for.
 _MANY = 0.1
-
-# What onnxruntime's quantiser puts behind the name of a tensor that it makes in small integers.
-_QUANTISED = re.compile(r"(_quantized|_(Q|Deq)uantizeLinear(_Output)?)$")
 
 _FLOATS = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
 _SHOWN = 3
@@ -81,9 +78,13 @@ class Kinship:
         """Of each tensor whether the saved graph makes one of its name; what tools insert counts only if it does."""
         found: list[bool] = []
         for op in self._ctx.ops:
-            known = [(op.scope.family, _QUANTISED.sub("", name)) in self._made for name in op.node.output if name]
+            known = [self._knows(op.scope.family, name) for name in op.node.output if name]
             found += known if op.node.op_type not in CONVERTERS else [each for each in known if each]
         return found
+
+    def _knows(self, family: str, name: str) -> bool:
+        """Whether the saved graph makes a tensor of a name, or of the one that it was made of."""
+        return any((family, each) in self._made for each in (name, *called_after(name, (*TENSORS, *CONVERTED))))
 
     @cached_property
     def quantised(self) -> bool:
@@ -94,7 +95,7 @@ class Kinship:
     def weights(self) -> tuple[str, ...]:
         """Stored tensors of floats that prove something: long enough, and not one number over and over.
 
-        Fresh models are full of zeros and ones, which any map knows by their values. None if the map knows of no
+        Fresh models are full of zeros and ones, which any map knows by their values. Empty if the map knows of no
         weights.
         """
         if not self._tree.parameters and self._tree.graph is None:

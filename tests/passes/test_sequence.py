@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from onnx_tagger.passes.operators import ways_of, writes
 from onnx_tagger.passes.sequence import NodeLetter, OperationLetter, dealt
 
 
@@ -60,19 +59,3 @@ def test_what_is_done_elsewhere_takes_no_more() -> None:
 
 def test_an_operation_that_nothing_is_known_of_may_be_anything() -> None:
     assert places("Relu Cos Tanh", "relu of_my_own tanh") == "0 1 2"
-
-
-def test_operators_are_those_of_the_standard() -> None:
-    import onnx
-
-    from onnx_tagger.passes.operators import _WAYS, MOVES
-
-    contrib = (
-        "BiasGelu EmbedLayerNormalization FastGelu FusedConv FusedGemm FusedMatMul GroupQueryAttention "
-        "MultiHeadAttention QuickGelu SimplifiedLayerNormalization SkipLayerNormalization"
-    )
-    known = {schema.name for schema in onnx.defs.get_all_schemas()} | {*contrib.split(), "Swish"}
-    unknown = {operator for name in _WAYS for operator in writes(name)} - known
-    assert not unknown
-    assert known >= MOVES
-    assert all(way.holds(dict.fromkeys(way.always, 1)) for name in _WAYS for way in ways_of(name))

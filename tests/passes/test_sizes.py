@@ -5,8 +5,7 @@ from __future__ import annotations
 from onnx import helper
 
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.index import DataFlow
-from onnx_tagger.passes.sizes import only_sizes
+from onnx_tagger.passes.sizes import OnlySizes
 
 
 def sizes(*nodes: str) -> list[str]:
@@ -18,7 +17,7 @@ def sizes(*nodes: str) -> list[str]:
         made.append(helper.make_node(kind, inputs, [output]))
     graph = helper.make_graph(made, "g", [helper.make_tensor_value_info("x", 1, None)], [])
     ctx = Context(helper.make_model(graph))
-    found = only_sizes(ctx.ops, ctx.get(DataFlow))
+    found = ctx.get(OnlySizes)
     return [op.node.output[0] for op in ctx.ops if found[op.id]]
 
 
@@ -43,14 +42,14 @@ def test_what_a_body_reads_or_gives_back_is_data() -> None:
     choose = helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)
     made = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["r"]), choose]
     ctx = Context(helper.make_model(helper.make_graph(made, "g", [], [])))
-    assert not any(only_sizes(ctx.ops, ctx.get(DataFlow)))
+    assert not any(ctx.get(OnlySizes))
 
 
 def test_a_result_of_the_graph_is_data_also_if_it_is_a_shape() -> None:
     made = [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Reshape", ["x", "s"], ["y"])]
     outputs = [helper.make_empty_tensor_value_info(name) for name in "sy"]
     ctx = Context(helper.make_model(helper.make_graph(made, "g", [], outputs)))
-    assert not any(only_sizes(ctx.ops, ctx.get(DataFlow)))
+    assert not any(ctx.get(OnlySizes))
 
 
 def test_what_nobody_reads_is_a_result() -> None:
