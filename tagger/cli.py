@@ -1,7 +1,7 @@
 """The command `onnx-tagger`: its exit codes, and what is said when something is wrong.
 
-The commands themselves are in `commands`. Only typer is imported at once, so that `--help` and wrong usage are answered
-quickly.
+The commands themselves are in `commands` and `inspection`. Only typer is imported at once, so that `--help` and wrong
+usage are answered quickly.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import NoReturn
 
 import typer
 
-from onnx_tagger.commands import app, settings
+from onnx_tagger import commands, inspection  # noqa: F401  # Importing them registers the commands.
+from onnx_tagger.app import app, settings
 from onnx_tagger.errors import CoverageError, TaggerError
 
 _INTERRUPTED = 130

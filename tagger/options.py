@@ -1,6 +1,6 @@
 """The arguments and options that several commands share, and the words that options take.
 
-What is done with them is `commands`'; nothing but typer is imported here.
+What is done with them is the commands' own; nothing but typer is imported here.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def one_sentence(err: str) -> bool:
 def test_help_lists_the_commands_in_the_order_of_use(run: Run) -> None:
     code, out, _ = run("--help")
     order = ["demo", "export", "capture", "strategies"]
-    order += ["retag", "carry", "check", "tree", "show", "stats", "nodes", "diff", "strip", "passes"]
+    order += ["retag", "carry", "strip", "check", "tree", "show", "stats", "nodes", "diff", "passes"]
     found = re.findall(r"^[│ ]*([a-z]+) {2,}[A-Z]", out, re.MULTILINE)
     assert (code, found) == (0, order)
 
