@@ -30,6 +30,23 @@ MOVES = frozenset(
     }
 )
 
+# Of these, those that only change in which order or shape all of a tensor's values are stored.
+LAYOUTS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+
+# Operators that change how a tensor is stored and not what it says; tools insert them.
+CONVERTERS = frozenset(
+    {"Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
+)
+
+# Operators that tools drop without anything taking their place: nobody does their work.
+DROPPABLE = frozenset({"Identity", "Dropout"})
+
+# What they make is what they read, at most stored in another way.
+SAME_VALUE = CONVERTERS | DROPPABLE
+
+# Operators that do first what one of another name does.
+_BEGINS_WITH = {"FusedGemm": "MatMul", "Gemm": "MatMul", "QGemm": "MatMul"}
+
 _NORM = "ReduceMean*2 Sub Sqrt / Pow Mul*3 Add*2 Div Reciprocal"
 _RMS = "ReduceMean Sqrt / Pow Mul*3 Add Div Reciprocal"
 _ATTENTION = (
@@ -304,3 +321,26 @@ def composite(operator: str) -> bool:
 def _by_name() -> dict[str, str]:
     """Operators of the ONNX standard by their names in small letters."""
     return {schema.name.lower(): schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain}
+
+
+def begins_with(operator: str, other: str) -> bool:
+    """Whether an operator is another one or, as the names say, does the work of it and more.
+
+    Examples
+    --------
+    >>> begins_with("FusedConv", "Conv"), begins_with("Gemm", "MatMul"), begins_with("Conv", "Add")
+    (True, True, False)
+    """
+    return other in operator or _BEGINS_WITH.get(operator) == other
+
+
+@cache
+def standard(operator: str) -> bool:
+    """Whether an operator is one of the ONNX standard, which does what that says; a tool's own may do anything.
+
+    Examples
+    --------
+    >>> standard("Conv"), standard("com.microsoft::FusedConv")
+    (True, False)
+    """
+    return onnx.defs.has(operator)

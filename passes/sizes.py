@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onnx_tagger.hierarchy import SavedGraph
 from onnx_tagger.passes.base import Analysis, Context
 from onnx_tagger.passes.index import DataFlow, TensorKey
 
@@ -25,6 +26,11 @@ _SIZES = {
 }
 
 
+def size_inputs(op_type: str) -> tuple[int, ...]:
+    """The input positions at which an operator is told sizes, places and axes, and no data."""
+    return _SIZES.get(op_type, ())
+
+
 class OnlySizes(Analysis[list[bool]]):
     """Which ops only work out sizes for others: all their readers take them as such, or only work out sizes, too.
 
@@ -45,7 +51,50 @@ class OnlySizes(Analysis[list[bool]]):
             made = [(flow.place[index], name) for name in op.node.output if name]
             found[index] = bool(flow.graph.succ[index]) and not any(key in data or key in given for key in made)
             if not found[index]:
-                sizes = _SIZES.get(op.node.op_type, ())
+                sizes = size_inputs(op.node.op_type)
                 places = [place for place, name in enumerate(op.node.input) if name]
                 data.update(key for place, key in zip(places, flow.inputs[index], strict=True) if place not in sizes)
         return found
+
+
+class Idle(Analysis[list[bool]]):
+    """Which ops compute no data: they make constants of constants, or work out sizes."""
+
+    requires = (DataFlow, OnlySizes)
+
+    def compute(self, ctx: Context) -> list[bool]:
+        """Go over the ops once, forwards."""
+        flow, sizes = ctx.get(DataFlow), ctx.get(OnlySizes)
+        constant = [False] * len(ctx.ops)
+        for index in flow.order:
+            keys = flow.inputs[index]
+            made = (
+                key in flow.stored or ((maker := flow.producer.get(key)) is not None and constant[maker])
+                for key in keys
+            )
+            constant[index] = ctx.ops[index].node.op_type == "Constant" or (bool(keys) and all(made))
+        return [one or other for one, other in zip(constant, sizes, strict=True)]
+
+
+def saved_idle(graph: SavedGraph) -> list[bool]:
+    """Which nodes of a saved graph compute no data; as `Idle`, its nodes being in topological order."""
+    found = _saved_constants(graph)
+    data, read = set(graph.outputs), set[str]()
+    for place in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[place]
+        only = any(name in read for name in node.outputs) and not any(name in data for name in node.outputs)
+        found[place] = found[place] or only
+        read.update(node.inputs)
+        if not only:
+            sizes = size_inputs(node.op)
+            data.update(name for slot, name in enumerate(node.inputs) if slot not in sizes)
+    return found
+
+
+def _saved_constants(graph: SavedGraph) -> list[bool]:
+    made, found = set(graph.initializers), []
+    for node in graph.nodes:
+        read = [name for name in node.inputs if name]
+        found.append(node.op == "Constant" or (bool(read) and all(name in made for name in read)))
+        made.update(name for name in node.outputs if name and found[-1])
+    return found

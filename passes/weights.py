@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import cache
 from math import prod
 
 from onnx_tagger.digest import value_digests
 from onnx_tagger.graph import MAIN
 from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import Source
+from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Analysis, Context, Values
 from onnx_tagger.passes.index import Flow, TensorKey
 
@@ -15,7 +18,26 @@ from onnx_tagger.passes.index import Flow, TensorKey
 LEAST_VALUES = 8
 
 
-class StoredWeights(Analysis[dict[str, frozenset[str]]]):
+class _Lookup(Mapping[str, frozenset[str]]):
+    """What is found for stored tensors, looked up when it is asked for: their values may have to be read."""
+
+    def __init__(self, names: Iterable[str], find: Callable[[str], frozenset[str]]) -> None:
+        self._names, self._find = names, cache(find)
+
+    def __getitem__(self, name: str) -> frozenset[str]:
+        found = self._find(name)
+        if not found:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._names if self._find(name))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class StoredWeights(Analysis[Mapping[str, frozenset[str]]]):
     """Which parameters each stored tensor of the main graph may be: its name to theirs.
 
     A tensor that bears a parameter's name and has its shape, up to the order of dimensions, is that parameter or one of
@@ -23,24 +45,28 @@ class StoredWeights(Analysis[dict[str, frozenset[str]]]):
     stored and whether rounded to float16 or not.
     """
 
-    def compute(self, ctx: Context) -> dict[str, frozenset[str]]:
-        """Look every stored tensor up."""
+    def compute(self, ctx: Context) -> Mapping[str, frozenset[str]]:
+        """Prepare to look stored tensors up; values are read when a tensor is asked for."""
         tree = ctx.hierarchy
         if tree is None or not tree.parameters:
             return {}
-        known = _Parameters(tree)
-        found: dict[str, frozenset[str]] = {}
-        for tensor in ctx.model.graph.initializer:
-            names = known.by_name(tensor.name, tuple(tensor.dims))
-            if not names and prod(tensor.dims) >= LEAST_VALUES:
-                values = ctx.read_values(tensor)
-                names = known.by_values(values) if values is not None else frozenset()
-            if names:
-                found[tensor.name] = names
-        return found
+        known = Parameters(tree)
+        tensors = {tensor.name: tensor for tensor in ctx.model.graph.initializer}
+
+        def find(name: str) -> frozenset[str]:
+            tensor = tensors.get(name)
+            if tensor is None:
+                return frozenset()
+            names = known.by_name(name, tuple(tensor.dims))
+            if names or prod(tensor.dims) < LEAST_VALUES:
+                return names
+            values = ctx.read_values(tensor)
+            return known.by_values(values) if values is not None else frozenset()
+
+        return _Lookup(tensors, find)
 
 
-class WeightOwners(Analysis[dict[str, frozenset[str]]]):
+class WeightOwners(Analysis[Mapping[str, frozenset[str]]]):
     """Which modules may own each stored tensor of the main graph: name to paths of the modules that run with it.
 
     A module that never ran lends its weights to the one around it.
@@ -48,24 +74,27 @@ class WeightOwners(Analysis[dict[str, frozenset[str]]]):
 
     requires = (StoredWeights,)
 
-    def compute(self, ctx: Context) -> dict[str, frozenset[str]]:
-        """Look the owners of every stored tensor's parameters up."""
+    def compute(self, ctx: Context) -> Mapping[str, frozenset[str]]:
+        """Prepare to look the owners of stored tensors' parameters up."""
         tree = ctx.hierarchy
         if tree is None or not tree.parameters:
             return {}
         owner = {parameter.name: parameter.owner for parameter in tree.parameters}
         ran = {module.path for module in tree.modules if module.calls}
-        found: dict[str, frozenset[str]] = {}
-        for name, parameters in ctx.get(StoredWeights).items():
-            chains = {owner[parameter]: tree.chain(owner[parameter]) for parameter in parameters}
-            running = ([path for path in chain if not ran or path in ran] for chain in chains.values())
-            modules = frozenset(chain[-1] for chain in running if chain)
-            if modules:
-                found[name] = modules
-        return found
+        stored = ctx.get(StoredWeights)
+
+        @cache
+        def running(path: str) -> str | None:
+            return next((one for one in reversed(tree.chain(path)) if not ran or one in ran), None)
+
+        def find(name: str) -> frozenset[str]:
+            modules = (running(owner[parameter]) for parameter in stored.get(name, ()))
+            return frozenset(path for path in modules if path is not None)
+
+        return _Lookup(stored, find)
 
 
-class _Parameters:
+class Parameters:
     """The parameters of a map by name and by values."""
 
     def __init__(self, tree: HierarchyMap) -> None:
@@ -77,10 +106,10 @@ class _Parameters:
             self.alike.setdefault((size, parameter.digests[0]), set()).add(parameter.name)
             self.rounded.setdefault((size, parameter.digests[1]), set()).add(parameter.name)
 
-    def by_name(self, name: str, dims: tuple[int, ...]) -> frozenset[str]:
-        """The parameter of a name and all that are equal to it."""
+    def by_name(self, name: str, dims: tuple[int, ...] | None = None) -> frozenset[str]:
+        """The parameter of a name, and of a shape up to the order of dimensions, and all that are equal to it."""
         parameter = self.named.get(name)
-        if parameter is None or sorted(parameter.shape) != sorted(dims):
+        if parameter is None or (dims is not None and sorted(parameter.shape) != sorted(dims)):
             return frozenset()
         return frozenset(self.alike[prod(parameter.shape), parameter.digests[0]])
 
@@ -93,6 +122,52 @@ class _Parameters:
         return frozenset(names)
 
 
+class WeightKeys:
+    """What tells a stored tensor, in the saved graph and in the new one alike; those that share a key may be the same.
+
+    Parameters
+    ----------
+    tree : HierarchyMap
+        With a saved graph.
+    stored, owners : mapping
+        From `StoredWeights` and `WeightOwners`.
+    """
+
+    def __init__(
+        self, tree: HierarchyMap, stored: Mapping[str, frozenset[str]], owners: Mapping[str, frozenset[str]]
+    ) -> None:
+        self.stored, self.owners = stored, owners
+        parameters, graph = Parameters(tree), tree.graph
+        self.known: dict[str, frozenset[Hashable]] = {}
+        readers: dict[str, list[Tag | None]] = defaultdict(list)
+        for node in graph.nodes if graph is not None else ():
+            for name in dict.fromkeys(node.inputs):
+                if graph is not None and name in graph.initializers:
+                    readers[name].append(node.tag)
+        for name, tags in readers.items():
+            alike = parameters.by_name(name)
+            modules = {tag.modules for tag in tags if tag is not None}
+            keys: set[Hashable] = {name} if alike or len(tags) == 1 else set()
+            if alike:
+                keys.add(alike)
+            elif len(modules) == 1:
+                # Exporters store a weight transposed under a name of their own: it is taken for its readers'.
+                keys.add(("owned by", frozenset(modules.pop())))
+            self.known[name] = frozenset(keys)
+
+    def new(self, name: str) -> frozenset[Hashable]:
+        """Keys of a stored tensor of the new graph: its name, the parameters that it may be, their owners."""
+        if name in self.known:
+            return self.known[name]
+        if name not in self.stored:
+            return frozenset()
+        return frozenset({self.stored[name], ("owned by", self.owners.get(name))})
+
+    def saved(self, name: str) -> frozenset[Hashable]:
+        """Keys of a stored tensor of the saved graph; none of one that several read and no parameter is called."""
+        return self.known.get(name, frozenset())
+
+
 class Anchors:
     """Tags the ops in bodies that read a weight of which it is known whose it is: a captured run says nothing of those.
 
@@ -103,7 +178,7 @@ class Anchors:
     ctx : Context
     tree : HierarchyMap
     flow : Flow
-    owners : dict
+    owners : mapping
         From `WeightOwners`.
     source : Source
         How the tags are found.
@@ -114,7 +189,7 @@ class Anchors:
         ctx: Context,
         tree: HierarchyMap,
         flow: Flow,
-        owners: dict[str, frozenset[str]],
+        owners: Mapping[str, frozenset[str]],
         source: Source = Source.ALIGNED,
     ) -> None:
         self.source = source

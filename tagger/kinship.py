@@ -12,10 +12,10 @@ from onnx_tagger.digest import value_digests
 from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source
-from onnx_tagger.passes.align import CONVERTERS
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match, same_node
+from onnx_tagger.passes.operators import CONVERTERS
 from onnx_tagger.passes.renames import CONVERTED, TENSORS, called_after
 from onnx_tagger.passes.saved import SavedGraphIndex
 from onnx_tagger.passes.weights import LEAST_VALUES, StoredWeights

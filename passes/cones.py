@@ -1,0 +1,69 @@
+"""What the saved graph computes for a tensor, back to what is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import cached_property
+
+from onnx_tagger.passes.operators import DROPPABLE, LAYOUTS, SAME_VALUE
+from onnx_tagger.passes.saved import FamilyName, SavedIndex, family_of
+
+
+class Cones:
+    """The saved nodes behind tensors, up to those that exist in another file.
+
+    Parameters
+    ----------
+    index : SavedIndex
+    alive : collection of FamilyName
+        The saved tensors that exist there.
+    """
+
+    def __init__(self, index: SavedIndex, alive: Collection[FamilyName]) -> None:
+        self.index, self.nodes, self.alive = index, index.graph.nodes, alive
+        self.found: dict[FamilyName, tuple[int, ...]] = {}
+
+    def work(self, outputs: Iterable[FamilyName]) -> frozenset[int]:
+        """Positions of the nodes that compute some tensors; those that do nothing only if there are no others."""
+        cones = frozenset(position for key in outputs for position in self._cone(key))
+        return frozenset(position for position in cones if self.nodes[position].op not in DROPPABLE) or cones
+
+    def _cone(self, out: FamilyName) -> tuple[int, ...]:
+        """Positions of the nodes from a tensor back to tensors that still exist, the maker of the tensor first."""
+        start = self.index.by_output.get(out)
+        if start is None:
+            return ()
+        if out not in self.found:
+            family = out[0]
+            seen, stack = {start: None}, [start]
+            while stack:
+                for name in self.nodes[stack.pop()].inputs:
+                    key = (family, name)
+                    maker = None if self._exists(key, out) else self.index.by_output.get(key)
+                    if maker is not None and maker not in seen:
+                        seen[maker] = None
+                        stack.append(maker)
+            self.found[out] = tuple(seen)
+        return self.found[out]
+
+    def _exists(self, key: FamilyName, out: FamilyName) -> bool:
+        """Whether what a saved tensor holds is there when another one is made, be it moved or stored in another way."""
+        if key in self.alive:
+            return True
+        number = self._values.get(key)
+        return number is not None and number in self._living and number != self._values.get(out)
+
+    @cached_property
+    def _values(self) -> dict[FamilyName, int]:
+        """A number for each saved tensor that is only moved or converted, equal for those of equal values."""
+        found: dict[FamilyName, int] = {}
+        for position, node in enumerate(self.nodes):
+            if (node.op in LAYOUTS or node.op in SAME_VALUE) and node.inputs and node.outputs:
+                family = family_of(node.scope)
+                found[family, node.outputs[0]] = found.setdefault((family, node.inputs[0]), position)
+        return found
+
+    @cached_property
+    def _living(self) -> set[int]:
+        """The numbers of the values of which a tensor exists."""
+        return {number for key, number in self._values.items() if key in self.alive}

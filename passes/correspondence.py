@@ -1,0 +1,201 @@
+"""Which saved tensor each tensor of a changed file is: by its name, by what a tool makes of names, by structure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property
+from math import inf
+
+import onnx
+
+from onnx_tagger.graph import MAIN, Op, operator
+from onnx_tagger.hierarchy import HierarchyMap, SavedNode
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.index import Flow
+from onnx_tagger.passes.operators import CONVERTERS, LAYOUTS, SAME_VALUE
+from onnx_tagger.passes.parts import Part, PartNode
+from onnx_tagger.passes.renames import NODES, TENSORS, called_after
+from onnx_tagger.passes.saved import FamilyName, SavedIndex, family_of
+from onnx_tagger.passes.sizes import size_inputs
+from onnx_tagger.passes.structure import Structure
+from onnx_tagger.passes.weights import WeightKeys
+
+Keys = Mapping[int, frozenset[Hashable]]
+
+
+class Correspondence:
+    """One file beside one saved graph.
+
+    Parameters
+    ----------
+    ctx : Context
+        With the tags that are known.
+    tree : HierarchyMap
+    index : SavedIndex
+    flow : Flow
+    stored, owners : mapping
+        From `StoredWeights` and `WeightOwners`; empty if weights are not to be looked at.
+    distrusted : collection of str
+        Tensors of the main graph that are not what the saved graph calls so.
+
+    Attributes
+    ----------
+    order : list of int
+        Op ids in topological order.
+    alive : set of FamilyName
+        The saved tensors that the file has.
+    """
+
+    def __init__(
+        self,
+        ctx: Context,
+        tree: HierarchyMap,
+        index: SavedIndex,
+        flow: Flow,
+        stored: Mapping[str, frozenset[str]],
+        owners: Mapping[str, frozenset[str]],
+        distrusted: Collection[str] = (),
+    ) -> None:
+        self.ops, self.tags, self.flow, self.index = ctx.ops, ctx.tags, flow, index
+        self.main = ctx.walk.scopes[0]
+        self.families = [scope.family for scope in ctx.walk.scopes]
+        self.order = _order(flow)
+        self._keys, self._roots = WeightKeys(tree, stored, owners), self._copies()
+        # No family is called so: what is distrusted is no tensor of the saved graph.
+        self._renamed = self._by_name() | {(MAIN, name): ("", name) for name in distrusted}
+        self.alive = {self.key(family, name) for family, name in _names(ctx)}
+        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure().items()}
+        self.alive.difference_update(self.key(*key) for key in found)
+        self._renamed |= found
+        self.alive.update(found.values())
+
+    def key(self, family: str, name: str) -> FamilyName:
+        """The saved tensor that a tensor is, or what it would be called there."""
+        return self._renamed.get((family, name), (family, name))
+
+    def known(self, op: Op) -> list[FamilyName]:
+        """The saved tensors that an op makes."""
+        keys = (self.key(op.scope.family, name) for name in op.node.output)
+        return [key for key in keys if key in self.index.by_output]
+
+    def weights(self, op: Op) -> Keys:
+        """Input position to what tells the weight that an op reads there, be it moved or converted before."""
+        return _slots(op.node.op_type, op.node.input, lambda name: self._keys.new(self._roots.get(name, name)))
+
+    def saved_weights(self, node: SavedNode) -> Keys:
+        """Input position to what tells the weight that a saved node reads there."""
+        return _slots(node.op, node.inputs, self._keys.saved)
+
+    def _copies(self) -> dict[str, str]:
+        """What is a stored tensor of the main graph or only a moved or converted copy of one, and of which."""
+        found = {name: name for name in self.main.initializer_names}
+        for op in map(self.ops.__getitem__, self.order):
+            moves = op.node.op_type in LAYOUTS or op.node.op_type in SAME_VALUE
+            if moves and op.scope.name == MAIN and op.node.input and op.node.input[0] in found:
+                found[op.node.output[0]] = found[op.node.input[0]]
+        return found
+
+    # --- by name ------------------------------------------------------------------------------------------------------
+
+    def _by_name(self) -> dict[FamilyName, FamilyName]:
+        """Tensors that, or whose makers, bear the name of a saved tensor with what a tool put behind it."""
+        found: dict[FamilyName, FamilyName] = {}
+        for op in self.ops:
+            for name in called_after(op.node.name, NODES):
+                known = (op.scope.family, name)
+                saved = self.index.by_output.get(known)
+                made = self._made(op, saved, known) if saved is not None and op.node.output else None
+                if made is not None:
+                    found[op.scope.family, op.node.output[0]] = made
+            for output in op.node.output if op.node.op_type not in CONVERTERS else ():
+                for name in called_after(output, TENSORS):
+                    if (op.scope.family, name) in self.index.by_output:
+                        found[op.scope.family, output] = (op.scope.family, name)
+        return found
+
+    def _made(self, op: Op, saved: int, known: FamilyName) -> FamilyName | None:
+        """The saved tensor that a node makes which is called after one: that, or what the node has taken in behind it.
+
+        A blocked convolution takes the sum that follows in as a fourth input, and an activation as an attribute.
+        """
+        nodes = self.index.graph.nodes
+        taken = ["Add"] if len(op.node.input) > _most_inputs(op.node) else []
+        activation = next(
+            (attribute.s.decode() for attribute in op.node.attribute if attribute.name == "activation"), ""
+        )
+        if activation and (taken or nodes[saved].op == op.node.op_type):
+            taken.append(activation)
+        for kind in taken:
+            readers = [place for place in self._readers.get(known, ()) if nodes[place].op == kind]
+            if len(readers) != 1 or len(nodes[readers[0]].outputs) != 1:
+                return None
+            known = (known[0], nodes[readers[0]].outputs[0])
+        return known
+
+    @cached_property
+    def _readers(self) -> dict[FamilyName, list[int]]:
+        """Saved tensor to the positions of the nodes that read it."""
+        found: dict[FamilyName, list[int]] = {}
+        for place, node in enumerate(self.index.graph.nodes):
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault((family_of(node.scope), name), []).append(place)
+        return found
+
+    # --- by structure -------------------------------------------------------------------------------------------------
+
+    def _by_structure(self) -> dict[str, str]:
+        """Tensors of the main graph that are saved ones though no name says so."""
+        ops = [op for op in map(self.ops.__getitem__, self.order) if op not in self.tags and op.scope.name == MAIN]
+        if not ops:
+            return {}
+        graph = self.index.graph
+        done = {self.index.by_output.get(key) for op in self.tags if op.scope.name == MAIN for key in self.known(op)}
+        left = [node for place, node in enumerate(graph.nodes) if node.scope == MAIN and place not in done]
+        new = [PartNode(operator(op.node), tuple(op.node.input), tuple(op.node.output), self.weights(op)) for op in ops]
+        saved = [PartNode(node.op, node.inputs, node.outputs, self.saved_weights(node)) for node in left]
+        return Structure(
+            Part(new, frozenset(self.main.output_names), frozenset(self.main.initializer_names)),
+            Part(saved, frozenset(graph.outputs), frozenset(graph.initializers)),
+            self._same(ops, left),
+        ).tensors()
+
+    def _same(self, ops: Sequence[Op], left: Sequence[SavedNode]) -> dict[str, str]:
+        """What ops and saved nodes read and make that both graphs have, as far as names tell."""
+        graph, inputs = self.index.graph, set(self.index.graph.inputs)
+        found: dict[str, str] = {}
+        for op in ops:
+            for name in (*op.node.input, *op.node.output):
+                known = self.key(MAIN, name)
+                if known in self.index.by_output or (known[0] and known[1] in inputs):
+                    found[name] = known[1]
+        for node in left:
+            for name in (*node.inputs, *node.outputs):
+                if (MAIN, name) in self.alive and name not in graph.initializers:
+                    found.setdefault(name, name)
+        return found
+
+
+def _slots(op_type: str, names: Sequence[str], keys: Callable[[str], frozenset[Hashable]]) -> Keys:
+    sizes = size_inputs(op_type)
+    return {slot: found for slot, name in enumerate(names) if slot not in sizes and (found := keys(name))}
+
+
+def _order(flow: Flow) -> list[int]:
+    """Op ids in topological order: that of the file, where the file is sorted; a block's nodes stay together there."""
+    if all(maker < reader for maker, reader in flow.graph.edges if flow.place[maker] == flow.place[reader]):
+        return list(range(len(flow.order)))
+    return flow.order
+
+
+def _most_inputs(node: onnx.NodeProto) -> float:
+    """How many inputs the standard's operator of a node's name takes at most."""
+    return onnx.defs.get_schema(node.op_type).max_input if onnx.defs.has(node.op_type) else inf
+
+
+def _names(ctx: Context) -> Iterator[FamilyName]:
+    """Every tensor name of the new graph with its family."""
+    for scope in ctx.walk.scopes:
+        family = scope.family
+        for names in (scope.input_names, scope.initializer_names, *(op.node.output for op in scope.ops)):
+            for name in names:
+                yield family, name

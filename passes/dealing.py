@@ -1,0 +1,274 @@
+"""The nodes of a region dealt out: whose work of the saved graph each new node does.
+
+A region is what two graphs compute in different ways between the same tensors. Some of its nodes tell what they are: by
+a weight, a name, the tensor that they make, the one operator of its kind. The work of the others lies between these.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import reduce
+from operator import and_, or_
+
+from onnx_tagger.passes.operators import begins_with, standard
+
+# Which nodes come before which is kept as a number of as many bits: a larger region is not looked into.
+MOST_NODES = 2_000
+
+
+class Kind(IntEnum):
+    """What a node is for: computing, moving what is computed, or neither (constants, sizes, conversions)."""
+
+    WORK = 0
+    MOVE = 1
+    IDLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class OldNode:
+    """A node that the saved graph has in a region.
+
+    Attributes
+    ----------
+    operator : str
+        With its domain, if that is not the standard's.
+    kind : Kind
+    sources : sequence of int
+        Nodes of the region whose results it reads, by their places.
+    weights : frozenset
+        What tells each of the weights that it reads.
+    """
+
+    operator: str
+    kind: Kind
+    sources: Sequence[int]
+    weights: frozenset[Hashable]
+
+
+@dataclass(slots=True)
+class NewNode:
+    """A node that the new graph has in a region.
+
+    Attributes
+    ----------
+    operator, kind, sources, weights
+        As of `OldNode`.
+    may : collection of int
+        Places of the old nodes whose work it may do: its results go where theirs went.
+    makes : frozenset of int
+        Places of the old nodes that make the same tensors.
+    converts : bool
+        Whether it only stores in another way what it reads.
+    parts : bool
+        Whether it parts what it reads into several tensors.
+    does : set of int
+        Places of the old nodes that it is known to do the work of.
+    """
+
+    operator: str
+    kind: Kind
+    sources: Sequence[int]
+    weights: frozenset[Hashable]
+    may: Collection[int]
+    makes: frozenset[int] = frozenset()
+    converts: bool = False
+    parts: bool = False
+    does: set[int] = field(default_factory=set)
+
+
+def deal(new: Sequence[NewNode], old: Sequence[OldNode]) -> list[frozenset[int]]:
+    """For each new node the places of the old ones whose work it does; none if nothing tells.
+
+    Parameters
+    ----------
+    new, old : sequence
+        Each in topological order.
+    """
+    if max(len(new), len(old)) > MOST_NODES:
+        return [telling(node.may, old) for node in new]
+    return _Deal(new, old).result()
+
+
+def telling(places: Iterable[int], old: Sequence[OldNode]) -> frozenset[int]:
+    """Of some old nodes those that compute; if there are none, those that move; else all."""
+    known = list(places)
+    least = min((old[place].kind for place in known), default=Kind.IDLE)
+    return frozenset(place for place in known if old[place].kind == least)
+
+
+class _Deal:
+    """One region."""
+
+    def __init__(self, new: Sequence[NewNode], old: Sequence[OldNode]) -> None:
+        self.new, self.old = new, old
+        self.readers: list[list[int]] = [[] for _ in new]
+        for place, node in enumerate(new):
+            for source in node.sources:
+                self.readers[source].append(place)
+        # Itself and all before it, itself and all behind it, as bits.
+        self.before, self.behind = [0] * len(new), [0] * len(new)
+        for place, node in enumerate(new):
+            self.before[place] = 1 << place
+            for source in node.sources:
+                self.before[place] |= self.before[source]
+        for place in range(len(new) - 1, -1, -1):
+            self.behind[place] = 1 << place
+            for reader in self.readers[place]:
+                self.behind[place] |= self.behind[reader]
+        self.workers = sum(1 << place for place, node in enumerate(new) if node.kind is Kind.WORK)
+        self.holders: dict[int, list[int]] = defaultdict(list)
+        for place, node in enumerate(new):
+            if node.kind is Kind.WORK:
+                node.does.update(node.makes)
+            for known in node.does:
+                self.holders[known].append(place)
+
+    def result(self) -> list[frozenset[int]]:
+        """What each new node does."""
+        self._by_weights()
+        self._by_operator()
+        rooms = self._rooms()
+        left = [
+            place for place in range(len(self.old)) if self.old[place].kind is Kind.WORK and place not in self.holders
+        ]
+        found = [(place, self._fitting(place, rooms[place])) for place in left]
+        for place, holders in found:
+            for holder in holders:
+                self.new[holder].does.add(place)
+        self._moves(rooms)
+        return self._settled()
+
+    def _hold(self, place: int, known: int) -> None:
+        if known not in self.new[place].does:
+            self.new[place].does.add(known)
+            self.holders[known].append(place)
+
+    def _by_weights(self) -> None:
+        """The readers of a weight do what its old readers did: each one of them, or one all, or all of them one."""
+        mine, theirs = _readers(self.new), _readers(self.old)
+        for weight, places in mine.items():
+            known = theirs.get(weight, [])
+            if len(places) == len(known):
+                pairs = list(zip(places, known, strict=True))
+            elif len(places) == 1 or len(known) == 1:
+                pairs = [(place, one) for place in places for one in known]
+            else:
+                pairs = []
+            for place, one in pairs:
+                self._hold(place, one)
+
+    def _by_operator(self) -> None:
+        """The nodes of an operator do what the old ones did that were called so, if there are as many of both."""
+        rooms = self._rooms()
+        mine: dict[str, list[int]] = defaultdict(list)
+        theirs: dict[str, list[int]] = defaultdict(list)
+        for place, node in enumerate(self.new):
+            if node.kind is Kind.WORK and not self._is_one(place):
+                mine[node.operator].append(place)
+        for place, old in enumerate(self.old):
+            if old.kind is Kind.WORK and place not in self.holders:
+                theirs[old.operator].append(place)
+        for other, known in theirs.items():
+            fitting = [place for operator in mine if begins_with(operator, other) for place in mine[operator]]
+            for places in (mine.get(other, []), sorted(fitting)):
+                left = [one for one in known if one not in self.holders]
+                if len(left) == len(places):
+                    for place, one in zip(places, left, strict=True):
+                        if one in self.new[place].may and rooms[one] >> place & 1:
+                            self._hold(place, one)
+
+    def _is_one(self, place: int) -> bool:
+        """Whether a new node is an old one as it was."""
+        return any(self.old[known].operator == self.new[place].operator for known in self.new[place].does)
+
+    def _rooms(self) -> list[int]:
+        """For each old node the new ones that come neither before nor behind what they would have to, as bits."""
+        everything = (1 << len(self.new)) - 1
+        rooms = [everything] * len(self.old)
+        for place, node in enumerate(self.old):
+            for source in node.sources:
+                rooms[place] &= self._beside(source, self.behind) if source in self.holders else rooms[source]
+        back = [everything] * len(self.old)
+        for place in range(len(self.old) - 1, -1, -1):
+            mark = self._beside(place, self.before) if place in self.holders else back[place]
+            for source in self.old[place].sources:
+                back[source] &= mark
+        return [room & other for room, other in zip(rooms, back, strict=True)]
+
+    def _beside(self, known: int, masks: Sequence[int]) -> int:
+        """What all holders of an old node have before or behind them; of copies, what one of them has."""
+        holders = [masks[place] for place in self.holders[known]]
+        return reduce(and_, holders) or reduce(or_, holders)
+
+    def _fitting(self, place: int, room: int) -> list[int]:
+        """The new nodes that do the work of an old one which none of them tells to be its own."""
+        candidates = [one for one in _bits(room & self.workers) if place in self.new[one].may]
+        # An operator of the standard does what the standard says; one that a tool brings along may do more.
+        open_ = [one for one in candidates if not self.new[one].does or self._fuses(one)]
+        return open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]
+
+    def _fuses(self, place: int) -> bool:
+        return not standard(self.new[place].operator) and not self._is_one(place)
+
+    def _moves(self, rooms: Sequence[int]) -> None:
+        """Moves are the old moves of the same operator, if these come between the same nodes."""
+        theirs: dict[str, list[int]] = defaultdict(list)
+        for place, old in enumerate(self.old):
+            if old.kind is not Kind.WORK and place not in self.holders:
+                theirs[old.operator].append(place)
+        for place, node in enumerate(self.new):
+            if node.kind is Kind.WORK or node.does:
+                continue
+            for one in theirs.get(node.operator, ()):
+                if one in node.may and rooms[one] >> place & 1:
+                    self._hold(place, one)
+                    theirs[node.operator].remove(one)
+                    break
+
+    def _settled(self) -> list[frozenset[int]]:
+        """What each node does; what a tool inserted does what its neighbours do for which it was inserted."""
+        found = [telling(node.does or node.makes, self.old) for node in self.new]
+        none: tuple[frozenset[int], bool] = (frozenset(), False)
+        ahead, back = [none] * len(self.new), [none] * len(self.new)
+        for place in range(len(self.new) - 1, -1, -1):
+            ahead[place] = self._joined(place, found, (ahead[reader] for reader in self.readers[place]))
+        for place, node in enumerate(self.new):
+            back[place] = self._joined(place, found, (back[source] for source in node.sources))
+        for place, node in enumerate(self.new):
+            made = frozenset[int]().union(*(found[source] for source in node.sources))
+            if (node.parts and node.kind is Kind.MOVE) or (node.converts and found[place] < made):
+                found[place] |= made
+            if not found[place]:
+                (reading, fused), (making, other) = ahead[place], back[place]
+                first_making = making and (node.converts or not reading or (other and not fused))
+                found[place] = making if first_making else reading
+        return [does or telling(node.may, self.old) for does, node in zip(found, self.new, strict=True)]
+
+    def _joined(
+        self, place: int, found: Sequence[frozenset[int]], beside: Iterable[tuple[frozenset[int], bool]]
+    ) -> tuple[frozenset[int], bool]:
+        """What a node does or else its neighbours on one side, and whether a fused one is among them."""
+        if found[place]:
+            return found[place], self.new[place].kind is Kind.WORK and not self._is_one(place)
+        known = [(does, fused) for does, fused in beside if does]
+        return frozenset().union(*(does for does, _ in known)), any(fused for _, fused in known)
+
+
+def _readers(nodes: Iterable[NewNode | OldNode]) -> dict[Hashable, list[int]]:
+    """What tells a weight to the places of the nodes that compute with it."""
+    found: dict[Hashable, list[int]] = defaultdict(list)
+    for place, node in enumerate(nodes):
+        for weight in node.weights if node.kind is Kind.WORK else ():
+            found[weight].append(place)
+    return found
+
+
+def _bits(mask: int) -> Iterator[int]:
+    """The places of the bits that are set."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest

@@ -1,0 +1,148 @@
+"""The nodes of a graph that the other graph of a comparison does not have, as they are compared."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from onnx_tagger.passes.operators import SAME_VALUE
+from onnx_tagger.passes.sizes import size_inputs
+
+# Their inputs may come in any order.
+COMMUTATIVE = frozenset(
+    {"Add", "And", "BitwiseAnd", "BitwiseOr", "Equal", "Max", "Mean", "Min", "Mul", "Or", "Sum", "Xor"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PartNode:
+    """A node as it is compared.
+
+    Attributes
+    ----------
+    operator : str
+        With its domain, if that is not the standard's.
+    inputs, outputs : tuple of str
+        Tensor names; an empty one is a missing one.
+    weights : mapping
+        Input position to what tells the weight that is read there; see `WeightKeys`.
+    """
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weights: Mapping[int, frozenset[Hashable]]
+
+    @property
+    def op_type(self) -> str:
+        """The operator without its domain."""
+        return self.operator.rpartition("::")[2]
+
+
+class Part:
+    """Nodes of one graph, with who makes and who reads each tensor.
+
+    Parameters
+    ----------
+    nodes : sequence of PartNode
+        In topological order.
+    outputs : frozenset of str
+        What the graph gives back.
+    stored : frozenset of str
+        Names of its stored tensors.
+    """
+
+    def __init__(self, nodes: Sequence[PartNode], outputs: frozenset[str], stored: frozenset[str]) -> None:
+        self.nodes, self.outputs, self.stored = nodes, outputs, stored
+        self.maker = {name: place for place, node in enumerate(nodes) for name in node.outputs if name}
+        self.readers: dict[str, list[int]] = defaultdict(list)
+        for place, node in enumerate(nodes):
+            for name in dict.fromkeys(node.inputs):
+                self.readers[name].append(place)
+
+    @cached_property
+    def constants(self) -> set[int]:
+        """The nodes that make constants of constants."""
+        found: set[int] = set()
+        for place, node in enumerate(self.nodes):
+            names = [name for name in node.inputs if name]
+            made = (name in self.stored or self.maker.get(name) in found for name in names)
+            if node.op_type == "Constant" or (names and all(made)):
+                found.add(place)
+        return found
+
+    def constant(self, name: str) -> bool:
+        """Whether a tensor is stored, or made of stored ones alone."""
+        return name in self.stored or self.maker.get(name) in self.constants
+
+    def data(self, node: PartNode) -> list[int]:
+        """The input positions at which a node reads what is computed, sizes left out."""
+        sizes = size_inputs(node.op_type)
+        named = (slot for slot, name in enumerate(node.inputs) if name and slot not in sizes)
+        return [slot for slot in named if not self.constant(node.inputs[slot])]
+
+    def source(self, name: str) -> PartNode | None:
+        """The node that makes a tensor, None if it is in the other graph as well."""
+        maker = self.maker.get(name)
+        return self.nodes[maker] if maker is not None else None
+
+    def kind(self, name: str) -> str:
+        """The operator that makes a tensor, or an empty string."""
+        node = self.source(name)
+        return node.operator if node is not None else ""
+
+    def by_weight(self) -> dict[Hashable, dict[str, list[tuple[int, int]]]]:
+        """What tells a weight to the nodes that read it and the inputs by which they do, by operator, in order."""
+        found: dict[Hashable, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+        for place, node in enumerate(self.nodes):
+            for slot, keys in node.weights.items():
+                for key in keys:
+                    found[key][node.operator].append((place, slot))
+        return found
+
+    def numbers(self, known: Mapping[str, str], given: dict[Hashable, int]) -> list[int]:
+        """A number for each node; nodes of equal numbers do the same of the same.
+
+        Parameters
+        ----------
+        known : mapping
+            Tensor to what it is called in both graphs.
+        given : dict
+            The numbers of both parts, which grow.
+        """
+
+        def number(key: Hashable) -> int:
+            return given.setdefault(key, len(given))
+
+        constant, missing = number("constant"), number("missing")
+        tensors: dict[str, int] = {}
+
+        def of(name: str) -> int:
+            if not name:
+                return missing
+            if name in known:
+                return number(("tensor", known[name]))
+            if name in tensors:
+                return tensors[name]
+            return constant if name in self.stored else number((id(self), name))
+
+        found: list[int] = []
+        for place, node in enumerate(self.nodes):
+            sizes = size_inputs(node.op_type)
+            read = [constant if slot in sizes else of(name) for slot, name in enumerate(node.inputs)]
+            while read and (read[-1] == missing or len(read) - 1 in sizes):
+                read.pop()
+            if node.op_type in COMMUTATIVE:
+                read.sort()
+            mine = number((node.operator, *read))
+            found.append(mine)
+            for slot, name in enumerate(node.outputs):
+                if place in self.constants:
+                    tensors[name] = constant
+                elif node.op_type in SAME_VALUE and read and not slot:
+                    tensors[name] = read[0]
+                else:
+                    tensors[name] = number((mine, slot))
+        return found
