@@ -103,11 +103,13 @@ class _Regions:
         for region in self.regions(converters):
             self.place(region)
         for index, tag in converters.items():
-            # What is converted may be made by a node that does more than the saved maker did.
-            maker = self.flow.producer.get(self.flow.inputs[index][0])
+            # What is converted may be made by a node that does more than the saved maker did, or other work.
+            key = self.flow.inputs[index][0]
+            maker, named = self.flow.producer.get(key), (self.same.families[key[0]], key[1])
             made = self.tags.get(self.ops[maker]) if maker is not None else None
-            whole = made if made is not None and set(tag.modules) <= set(made.modules) else tag
-            self.tags[self.ops[index]] = whole.worse(Source.ALIGNED)
+            if made is not None and (self.same.key(*named) != named or set(tag.modules) <= set(made.modules)):
+                tag = made
+            self.tags[self.ops[index]] = tag.worse(Source.ALIGNED)
 
     def converters(self) -> dict[int, Tag]:
         """The inserted converters of which it is known what they convert, with the tag of what makes that."""
@@ -116,12 +118,12 @@ class _Regions:
             op = self.ops[index]
             if op in self.tags or op.node.op_type not in CONVERTERS or not self.flow.inputs[index]:
                 continue
-            if self.same.known(op) or self._named(op) is not None:
-                continue
             key = self.flow.inputs[index][0]
+            known = self.same.key(self.same.families[key[0]], key[1])
+            if self.same.known(op) not in ([], [known]) or self._named(op) is not None:
+                continue
             maker = self.flow.producer.get(key)
             tag = (found.get(maker) or self.tags.get(self.ops[maker])) if maker is not None else None
-            known = self.same.key(self.same.families[key[0]], key[1])
             saved = self.index.by_output.get(known)
             if saved is not None and self.nodes[saved].tag is not None:
                 tag = self.nodes[saved].tag

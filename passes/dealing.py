@@ -13,7 +13,7 @@ from enum import IntEnum
 from functools import reduce
 from operator import and_, or_
 
-from onnx_tagger.passes.operators import begins_with, standard
+from onnx_tagger.passes.operators import LINEAR, begins_with, standard
 
 # Which nodes come before which is kept as a number of as many bits: a larger region is not looked into.
 MOST_NODES = 2_000
@@ -134,7 +134,8 @@ class _Deal:
         left = [
             place for place in range(len(self.old)) if self.old[place].kind is Kind.WORK and place not in self.holders
         ]
-        found = [(place, self._fitting(place, rooms[place])) for place in left]
+        ahead = self._ahead()
+        found = [(place, self._fitting(place, rooms[place], ahead[place])) for place in left]
         for place, holders in found:
             for holder in holders:
                 self.new[holder].does.add(place)
@@ -203,12 +204,26 @@ class _Deal:
         holders = [masks[place] for place in self.holders[known]]
         return reduce(and_, holders) or reduce(or_, holders)
 
-    def _fitting(self, place: int, room: int) -> list[int]:
+    def _ahead(self) -> list[int]:
+        """For each old node the new ones that do the next known work behind it, as bits."""
+        ahead = [0] * len(self.old)
+        for place in range(len(self.old) - 1, -1, -1):
+            mark = sum(1 << holder for holder in self.holders[place]) if place in self.holders else ahead[place]
+            for source in self.old[place].sources:
+                ahead[source] |= mark
+        return ahead
+
+    def _fitting(self, place: int, room: int, ahead: int) -> list[int]:
         """The new nodes that do the work of an old one which none of them tells to be its own."""
         candidates = [one for one in _bits(room & self.workers) if place in self.new[one].may]
         # An operator of the standard does what the standard says; one that a tool brings along may do more.
         open_ = [one for one in candidates if not self.new[one].does or self._fuses(one)]
-        return open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]
+        # What multiplies by a weight takes in what comes behind it rather than what comes before.
+        behind = [one for one in open_ if not (ahead >> one & 1 and self._linear(one))]
+        return behind or open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]
+
+    def _linear(self, place: int) -> bool:
+        return any(self.old[known].operator in LINEAR for known in self.new[place].does)
 
     def _fuses(self, place: int) -> bool:
         return not standard(self.new[place].operator) and not self._is_one(place)

@@ -44,6 +44,9 @@ DROPPABLE = frozenset({"Identity", "Dropout"})
 # What they make is what they read, at most stored in another way.
 SAME_VALUE = CONVERTERS | DROPPABLE
 
+# Operators that multiply by a weight: tools work another factor or a summand into it, and what comes behind.
+LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
 # Operators that do first what one of another name does.
 _BEGINS_WITH = {"FusedGemm": "MatMul", "Gemm": "MatMul", "QGemm": "MatMul"}
 

@@ -17,14 +17,11 @@ from onnx_tagger.hierarchy import HierarchyMap, Merge, Operation
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Analysis, Context, Touches
 from onnx_tagger.passes.index import DataFlow, TensorKey
-from onnx_tagger.passes.operators import MOVES, composite, writes
+from onnx_tagger.passes.operators import LINEAR, MOVES, composite, writes
 from onnx_tagger.passes.sequence import MOST_PAIRS, NodeLetter, OperationLetter, dealt
 from onnx_tagger.passes.sizes import OnlySizes
 
 _Places = tuple[int, ...]
-
-# Operators that multiply by a weight, which can take in another factor and summand.
-_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 # Constants, and what quantisers and blocked layouts insert: it is of what it converts.
 _INSERTED = frozenset(
@@ -304,14 +301,14 @@ class Replay:
             place = sure[op]
             fused = op.node.domain not in ("", "ai.onnx")
             steps = [place]
-            if fused and op.node.op_type not in _LINEAR:
+            if fused and op.node.op_type not in LINEAR:
                 steps[:0] = [
                     before
                     for before in trace[place].reads
                     if before not in done and readers[before] == [place] and not trace[before].weights
                 ]
             behind = readers[place]
-            while (fused or op.node.op_type in _LINEAR) and len(behind) == 1 and behind[0] not in done:
+            while (fused or op.node.op_type in LINEAR) and len(behind) == 1 and behind[0] not in done:
                 if not (trace[behind[0]].weights or fused):
                     break
                 steps.append(behind[0])

@@ -13,7 +13,7 @@ from onnx_tagger.passes.structure import Structure
 
 
 def part(text: str, weights: Mapping[str, Hashable] | None = None, outputs: str = "out") -> Part:
-    """Nodes of lines such as ``Op x w -> y``; what begins with ``w`` or ``k`` is stored, and `weights` tells of some."""
+    """Nodes of lines such as ``Op x w -> y``; what begins with ``w`` or ``k`` is stored, `weights` tells of some."""
     told = weights or {}
     nodes, names = [], set()
     for line in filter(None, map(str.strip, text.replace(";", "\n").split("\n"))):
