@@ -46,6 +46,23 @@ def in_order_of_size(values: Values) -> Numbers:
     return np.sort(in_order(values))
 
 
+def unpadded(numbers: Numbers, shape: tuple[int, ...], channels: int) -> Numbers | None:
+    """Sorted values without the zeros that fill up so many channels of a tensor; None if there are not as many zeros.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        From `in_order_of_size`.
+    shape : tuple of int
+        The tensor's, the channels second.
+    channels : int
+        How many of them hold nothing.
+    """
+    start, end = np.searchsorted(numbers, 0.0, side="left"), np.searchsorted(numbers, 0.0, side="right")
+    count = channels * numbers.size // shape[1]
+    return np.delete(numbers, slice(int(start), int(start) + count)) if count <= end - start else None
+
+
 def distance(one: Numbers, other: Numbers) -> float:
     """The largest difference of two lists of values, as a share of the largest; infinite if they disagree."""
     if one.size != other.size:

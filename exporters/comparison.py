@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from onnx_tagger.exporters.alike import Alike, Numbers, distance, in_order, in_order_of_size
+from onnx_tagger.exporters.alike import Alike, Numbers, distance, in_order, in_order_of_size, unpadded
 from onnx_tagger.exporters.observed import Observation, Values
 from onnx_tagger.exporters.operators import same_operator
 from onnx_tagger.exporters.verdicts import CONSTANT, PASSES, SHAPE, VIEW, Candidate
@@ -32,6 +32,10 @@ _NOBODY = "no ATen operation makes this value"
 
 # Of a node of several outputs that several operations may have made each, no more combinations are looked at.
 _MOST_ANSWERS = 64
+
+# Onnxruntime's operators on tensors whose channels lie in blocks, and the largest block.
+_BLOCKED = "com.microsoft.nchwc"
+_BLOCK = 16
 
 # The file's own inputs and initializers stand for a node of this number.
 _GIVEN = -1
@@ -96,6 +100,7 @@ class Comparison:
         self.auxiliary = _auxiliary(self.model, self.main)
         self.producers = {name: op for op in self.main for name in op.node.output if name}
         self.readers = _readers(self.main)
+        self._unblock()
         self.passing = {op.id for op in self.main if self._passes(op)}
         self.classes = {name: self._find(name) for name in self.values}
         self.makers = self._makers()
@@ -104,6 +109,18 @@ class Comparison:
             self.truths[op.id] = self._direct(op)
         self._by_service()
         self._by_readers()
+
+    def _unblock(self) -> None:
+        """Take the zeros out of blocked tensors that fill up their last block, if what is left is known then."""
+        for name, maker in self.producers.items():
+            if maker.node.domain != _BLOCKED or name not in self.numbers or self._find(name):
+                continue
+            shape = self.values[name].shape
+            for channels in range(1, min(_BLOCK, shape[1]) if len(shape) > 1 else 0):
+                numbers = unpadded(self.numbers[name], shape, channels)
+                if numbers is not None and self.alike.find(numbers):
+                    self.numbers[name] = numbers
+                    break
 
     def _find(self, name: str) -> tuple[int, ...]:
         return self.alike.find(self.numbers[name], exact=not _is_float(self.values[name]))

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
+import onnx
 
 from onnx_tagger.errors import PassError
 from onnx_tagger.graph import Op, operator
@@ -107,7 +108,8 @@ class _Regions:
             key = self.flow.inputs[index][0]
             maker, named = self.flow.producer.get(key), (self.same.families[key[0]], key[1])
             made = self.tags.get(self.ops[maker]) if maker is not None else None
-            if made is not None and (self.same.key(*named) != named or set(tag.modules) <= set(made.modules)):
+            other = maker in converters or self.same.key(*named) != named
+            if made is not None and (other or set(tag.modules) <= set(made.modules)):
                 tag = made
             self.tags[self.ops[index]] = tag.worse(Source.ALIGNED)
 
@@ -195,6 +197,7 @@ class _Regions:
             made,
             op.node.op_type in CONVERTERS,
             len(op.node.output) > 1,
+            _pads(op.node),
         )
         named = self._named(op)
         if named is not None and named in local:
@@ -246,6 +249,13 @@ def _kind(op_type: str, idle: bool) -> Kind:
     if idle or (op_type in CONVERTERS and op_type not in MOVES):
         return Kind.IDLE
     return Kind.MOVE if op_type in MOVES else Kind.WORK
+
+
+def _pads(node: onnx.NodeProto) -> bool:
+    """Whether a node pads what it reads, itself or on the way."""
+    return node.op_type == "Pad" or any(
+        attribute.name == "pads" and any(attribute.ints) for attribute in node.attribute
+    )
 
 
 def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:

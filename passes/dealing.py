@@ -62,6 +62,8 @@ class NewNode:
         Places of the old nodes that make the same tensors.
     converts : bool
         Whether it only stores in another way what it reads.
+    pads : bool
+        Whether it pads what it reads, itself or on the way.
     parts : bool
         Whether it parts what it reads into several tensors.
     does : set of int
@@ -76,6 +78,7 @@ class NewNode:
     makes: frozenset[int] = frozenset()
     converts: bool = False
     parts: bool = False
+    pads: bool = False
     does: set[int] = field(default_factory=set)
 
 
@@ -167,23 +170,29 @@ class _Deal:
         mine: dict[str, list[int]] = defaultdict(list)
         theirs: dict[str, list[int]] = defaultdict(list)
         for place, node in enumerate(self.new):
-            if node.kind is Kind.WORK and not self._is_one(place):
+            if node.kind is Kind.WORK:
                 mine[node.operator].append(place)
         for place, old in enumerate(self.old):
             if old.kind is Kind.WORK and place not in self.holders:
                 theirs[old.operator].append(place)
         for other, known in theirs.items():
-            fitting = [place for operator in mine if begins_with(operator, other) for place in mine[operator]]
-            for places in (mine.get(other, []), sorted(fitting)):
+            fused = [place for operator in mine if begins_with(operator, other) for place in mine[operator]]
+            for places in (mine.get(other, []), sorted(fused)):
+                open_ = [place for place in places if not self._holds(place, other)]
                 left = [one for one in known if one not in self.holders]
-                if len(left) == len(places):
-                    for place, one in zip(places, left, strict=True):
+                if len(left) == len(open_):
+                    pairs = zip(_by_depth(self.new, open_), _by_depth(self.old, left), strict=True)
+                    for place, one in pairs:
                         if one in self.new[place].may and rooms[one] >> place & 1:
                             self._hold(place, one)
 
+    def _holds(self, place: int, operator: str) -> bool:
+        """Whether a new node is known to do an old one of an operator."""
+        return any(self.old[known].operator == operator for known in self.new[place].does)
+
     def _is_one(self, place: int) -> bool:
         """Whether a new node is an old one as it was."""
-        return any(self.old[known].operator == self.new[place].operator for known in self.new[place].does)
+        return self._holds(place, self.new[place].operator)
 
     def _rooms(self) -> list[int]:
         """For each old node the new ones that come neither before nor behind what they would have to, as bits."""
@@ -216,6 +225,9 @@ class _Deal:
     def _fitting(self, place: int, room: int, ahead: int) -> list[int]:
         """The new nodes that do the work of an old one which none of them tells to be its own."""
         candidates = [one for one in _bits(room & self.workers) if place in self.new[one].may]
+        if self.old[place].operator == "Pad":
+            # Where nothing was to be added, tools drop it.
+            candidates = [one for one in candidates if self.new[one].pads]
         # An operator of the standard does what the standard says; one that a tool brings along may do more.
         open_ = [one for one in candidates if not self.new[one].does or self._fuses(one)]
         # What multiplies by a weight takes in what comes behind it rather than what comes before.
@@ -270,6 +282,25 @@ class _Deal:
             return found[place], self.new[place].kind is Kind.WORK and not self._is_one(place)
         known = [(does, fused) for does, fused in beside if does]
         return frozenset().union(*(does for does, _ in known)), any(fused for _, fused in known)
+
+
+def _by_depth(nodes: Sequence[NewNode | OldNode], places: Sequence[int]) -> list[int]:
+    """Places by how many of them come before each at most, then by how many come behind, those with most first.
+
+    Tools write branches in any order; what comes before what they keep.
+    """
+    if len(places) < 2:
+        return list(places)
+    counted = [0] * len(nodes)
+    for place in places:
+        counted[place] = 1
+    depth, height = counted[:], counted[:]
+    for place, node in enumerate(nodes):
+        depth[place] += max((depth[source] for source in node.sources), default=0)
+    for place in range(len(nodes) - 1, -1, -1):
+        for source in nodes[place].sources:
+            height[source] = max(height[source], height[place] + counted[source])
+    return sorted(places, key=lambda place: (depth[place], -height[place], place))
 
 
 def _readers(nodes: Iterable[NewNode | OldNode]) -> dict[Hashable, list[int]]:

@@ -153,14 +153,17 @@ class Structure:
         """Equate what two nodes read; what a tool has only moved or stored in another way is looked behind."""
         if known in self.alive:
             return
-        chain = [name]
-        while len(chain) < _MOST_MOVES and (node := self.new.source(chain[-1])) is not None:
-            if not node.inputs or (node.op_type not in LAYOUTS and node.op_type not in SAME_VALUE):
+        chain: list[str] = []
+        while len(chain) < _MOST_MOVES and name not in self.same:
+            chain.append(name)
+            node = self.new.source(name)
+            if node is None or not node.inputs or (node.op_type not in LAYOUTS and node.op_type not in SAME_VALUE):
                 break
-            chain.append(node.inputs[0])
+            name = node.inputs[0]
         alike = [one for one in chain if self.new.kind(one) == self.saved.kind(known)]
         unmoved = [one for one in chain if self.new.kind(one).rpartition("::")[2] not in SAME_VALUE]
-        self._equate((alike or unmoved or chain)[0], known)
+        for found in (alike or unmoved or chain)[:1]:
+            self._equate(found, known)
 
     # --- backwards ----------------------------------------------------------------------------------------------------
 
