@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import networkx as nx
 import onnx
@@ -93,16 +94,40 @@ class _Regions:
         self.ops, self.tags, self.tree, self.merge = ctx.ops, ctx.tags, tree, merge
         self.same, self.flow, self.index = same, same.flow, same.index
         self.nodes = self.index.graph.nodes
-        self.idle, self.saved_idle = ctx.get(Idle), saved_idle(self.index.graph)
-        self.cones = Cones(self.index, same.alive)
+        self.ctx, self.cones = ctx, Cones(self.index, same.alive)
         # Nodes of the same modules share their tag.
         self.merged: dict[frozenset[Tag], Tag | None] = {}
+
+    @cached_property
+    def idle(self) -> list[bool]:
+        """Which ops compute no data."""
+        return self.ctx.get(Idle)
+
+    @cached_property
+    def saved_idle(self) -> list[bool]:
+        """Which saved nodes compute no data."""
+        return saved_idle(self.index.graph)
 
     def place_all(self) -> None:
         """Tag region by region, then the converters between them."""
         converters = self.converters()
-        for region in self.regions(converters):
-            self.place(region)
+        changed = [i for i in self.same.order if self.ops[i] not in self.tags and i not in converters]
+        left: list[int] = []
+        for region in self.regions(changed):
+            if len(region) > 1 or not self.place_alone(region[0]):
+                left += region
+        if left:
+            # Names tell no more of these.
+            self.same.compare({self.ops[index] for index in (*left, *converters)})
+            self.cones = Cones(self.index, self.same.alive)
+            converters = self.converters()
+            among = set(left)
+            for region in self.regions([i for i in self.same.order if i in among and i not in converters]):
+                self.place(region)
+        self.convert(converters)
+
+    def convert(self, converters: Mapping[int, Tag]) -> None:
+        """Tag converters, which come in topological order."""
         for index, tag in converters.items():
             # What is converted may be made by a node that does more than the saved maker did, or other work.
             key = self.flow.inputs[index][0]
@@ -135,21 +160,45 @@ class _Regions:
                 found[index] = tag
         return found
 
-    def regions(self, without: Collection[int]) -> Iterable[list[int]]:
-        """Untagged ops, grouped by the tensors that only the new graph has; each group in topological order."""
-        changed = [index for index in self.same.order if self.ops[index] not in self.tags and index not in without]
+    def regions(self, changed: Sequence[int]) -> Iterable[list[int]]:
+        """Some ops, grouped by the tensors that only the new graph has; each group in their order."""
         inside = set(changed)
         links: nx.Graph[int] = nx.Graph()
         links.add_nodes_from(changed)
         for index in changed:
             for key in self.flow.inputs[index]:
                 maker = self.flow.producer.get(key)
-                known = self.same.key(self.same.families[key[0]], key[1])
-                if maker in inside and known not in self.index.by_output:
+                if maker in inside and self.same.key(self.same.families[key[0]], key[1]) not in self.index.by_output:
                     links.add_edge(maker, index)
         position = {index: place for place, index in enumerate(changed)}
         for group in nx.connected_components(links):
             yield sorted(group, key=position.__getitem__)
+
+    def place_alone(self, index: int) -> bool:
+        """Tag an op that makes saved tensors of saved tensors; False if names do not tell, or contradict each other."""
+        op = self.ops[index]
+        outputs = self.same.known(op)
+        saved = self.cones.work(outputs)
+        if not outputs or len(saved) == 1:
+            does = saved
+        elif _kind(op.node.op_type, False) is not Kind.WORK or self.idle[index]:
+            # A move that makes the same as before by itself does not do what came before that.
+            return False
+        else:
+            work = [place for place in saved if _kind(self.nodes[place].op, self.saved_idle[place]) is Kind.WORK]
+            same = [place for place in work if self.nodes[place].op == operator(op.node)]
+            if "Pad" in {self.nodes[place].op for place in work} or (same and len(work) > 1) or not work:
+                return False
+            does = frozenset(work)
+        return bool(outputs) and self._tag_with(op, does)
+
+    def _tag_with(self, op: Op, saved: Iterable[int]) -> bool:
+        """Tag an op that does the work of saved nodes, if it is known whose that is."""
+        said = frozenset(tag for place in saved if (tag := self.nodes[place].tag) is not None)
+        if said not in self.merged:
+            self.merged[said] = self._merged(list(said))
+        self._tag(op, self.merged[said])
+        return op in self.tags
 
     def place(self, region: Sequence[int]) -> None:
         """Tag the ops of a region with the saved nodes whose work they do."""
@@ -163,11 +212,7 @@ class _Regions:
         new = [self._new(index, members, local, may[reached[index] or whole]) for index in region]
         old = [self._old(position, local) for position in saved]
         for index, does in zip(region, deal(new, old), strict=True):
-            said = [tag for place in does if (tag := self.nodes[saved[place]].tag) is not None]
-            which = frozenset(said)
-            if which not in self.merged:
-                self.merged[which] = self._merged(said)
-            self._tag(self.ops[index], self.merged[which])
+            self._tag_with(self.ops[index], (saved[place] for place in does))
 
     def _reached(self, region: Sequence[int]) -> dict[int, frozenset[FamilyName]]:
         """For each op of a region the tensors of the saved graph that its results go into.

@@ -60,11 +60,14 @@ class Correspondence:
         self.main = ctx.walk.scopes[0]
         self.families = [scope.family for scope in ctx.walk.scopes]
         self.order = _order(flow)
-        self._keys, self._roots = WeightKeys(tree, stored, owners), self._copies()
+        self._tree, self._stored, self._owners = tree, stored, owners
         # No family is called so: what is distrusted is no tensor of the saved graph.
         self._renamed = self._by_name() | {(MAIN, name): ("", name) for name in distrusted}
         self.alive = {self.key(family, name) for family, name in _names(ctx)}
-        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure().items()}
+
+    def compare(self, ops: Collection[Op]) -> None:
+        """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
+        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure(ops).items()}
         self.alive.difference_update(self.key(*key) for key in found)
         self._renamed |= found
         self.alive.update(found.values())
@@ -86,7 +89,12 @@ class Correspondence:
         """Input position to what tells the weight that a saved node reads there."""
         return _slots(node.op, node.inputs, self._keys.saved)
 
-    def _copies(self) -> dict[str, str]:
+    @cached_property
+    def _keys(self) -> WeightKeys:
+        return WeightKeys(self._tree, self._stored, self._owners)
+
+    @cached_property
+    def _roots(self) -> dict[str, str]:
         """What is a stored tensor of the main graph or only a moved or converted copy of one, and of which."""
         found = {name: name for name in self.main.initializer_names}
         for op in map(self.ops.__getitem__, self.order):
@@ -143,11 +151,9 @@ class Correspondence:
 
     # --- by structure -------------------------------------------------------------------------------------------------
 
-    def _by_structure(self) -> dict[str, str]:
+    def _by_structure(self, among: Collection[Op]) -> dict[str, str]:
         """Tensors of the main graph that are saved ones though no name says so."""
-        ops = [op for op in map(self.ops.__getitem__, self.order) if op not in self.tags and op.scope.name == MAIN]
-        if not ops:
-            return {}
+        ops = [op for op in map(self.ops.__getitem__, self.order) if op in among and op.scope.name == MAIN]
         graph = self.index.graph
         done = {self.index.by_output.get(key) for op in self.tags if op.scope.name == MAIN for key in self.known(op)}
         left = [node for place, node in enumerate(graph.nodes) if node.scope == MAIN and place not in done]

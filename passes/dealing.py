@@ -226,8 +226,8 @@ class _Deal:
         """The new nodes that do the work of an old one which none of them tells to be its own."""
         candidates = [one for one in _bits(room & self.workers) if place in self.new[one].may]
         if self.old[place].operator == "Pad":
-            # Where nothing was to be added, tools drop it.
-            candidates = [one for one in candidates if self.new[one].pads]
+            # The next operator pads on the way; where nothing was to be added, tools drop it.
+            candidates = [one for one in candidates if self.new[one].pads and ahead >> one & 1]
         # An operator of the standard does what the standard says; one that a tool brings along may do more.
         open_ = [one for one in candidates if not self.new[one].does or self._fuses(one)]
         # What multiplies by a weight takes in what comes behind it rather than what comes before.
