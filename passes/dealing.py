@@ -241,18 +241,18 @@ class _Deal:
         return not standard(self.new[place].operator) and not self._is_one(place)
 
     def _moves(self, rooms: Sequence[int]) -> None:
-        """Moves are the old moves of the same operator, if these come between the same nodes."""
-        theirs: dict[str, list[int]] = defaultdict(list)
+        """Moves are the old moves of the same operator, if these come between the same nodes; constants likewise."""
+        theirs: dict[tuple[Kind, str], list[int]] = defaultdict(list)
         for place, old in enumerate(self.old):
             if old.kind is not Kind.WORK and place not in self.holders:
-                theirs[old.operator].append(place)
+                theirs[old.kind, old.operator].append(place)
         for place, node in enumerate(self.new):
             if node.kind is Kind.WORK or node.does:
                 continue
-            for one in theirs.get(node.operator, ()):
+            for one in theirs.get((node.kind, node.operator), ()):
                 if one in node.may and rooms[one] >> place & 1:
                     self._hold(place, one)
-                    theirs[node.operator].remove(one)
+                    theirs[node.kind, node.operator].remove(one)
                     break
 
     def _settled(self) -> list[frozenset[int]]:

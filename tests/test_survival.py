@@ -1,11 +1,10 @@
 """A part of `benchmarks/survival.py`: what tags are worth after other tools, judged by execution and by names.
 
-Each tool is held to its group's bar (issue 4) or, where that does not hold yet, to the level that does.
+Each tool is held to its group's bar.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import numpy as np
 import onnxruntime as ort
 from by_names import judge_by_names
-from rows import Bar, Row, bar_of
+from rows import Row, bar_of
 from survival import ALL_TOOLS, STRATEGIES, survey
 from toolbox import wipe_names, without_metadata
 
@@ -32,10 +31,6 @@ from onnx_tagger.naming import ModuleRow
 
 MODELS = ("bert", "gpt2", "resnet", "transformer_encoder", "nested_reuse")
 
-# Part of the benchmark only if it is installed; constraints.txt has it not.
-ABSENT = {"onnxsim"} if importlib.util.find_spec("onnxsim") is None else set()
-
-
 # How many of the part's files a tool cannot take, in these versions.
 UNABLE: Mapping[str, int] = {
     "ort_fusions": 1,
@@ -45,19 +40,6 @@ UNABLE: Mapping[str, int] = {
     "QDQ, pre-processed": 1,
 }
 
-# What holds today for tools that miss their bar; `rows.BARS` is the target, to which these are to be raised.
-TODAY: Mapping[str, Bar] = {
-    "transformers gpt2": Bar(0.998, 0.60, 0.0, 0.01, 0.45),
-    "onnxslim": Bar(0.998, 0.94, 0.0, 0.01, 0.94),
-    "QOperator": Bar(0.99, 0.96, 0.005, 0.03),
-    "slim > ORT ALL": Bar(0.99, 0.92, 0.002, 0.02, 0.93),
-    "slim > transformers > ORT ALL": Bar(0.99, 0.92, 0.002, 0.02, 0.93),
-    "QDQ > ORT ALL": Bar(0.99, 0.93, 0.002, 0.02),
-    "slim > QDQ > ORT ALL": Bar(0.99, 0.93, 0.002, 0.02),
-    "float16 > ORT ALL": Bar(0.95, 0.90, 0.01, 0.08),
-    "names wiped > ORT ALL": Bar(0.85, 0.85, 0.1, 1.0, 0.80),
-}
-
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
@@ -65,12 +47,12 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
 
 
 def _names() -> list[str]:
-    return [n for n, tool in ALL_TOOLS.items() if n not in ABSENT and (not tool.only or tool.only & set(MODELS))]
+    return [n for n, tool in ALL_TOOLS.items() if not tool.only or tool.only & set(MODELS)]
 
 
 @pytest.mark.parametrize("name", _names())
 def test_tags_survive(name: str, rows: dict[str, Row]) -> None:
-    row, bar = rows[name], TODAY.get(name, bar_of(name, ALL_TOOLS[name].group))
+    row, bar = rows[name], bar_of(name, ALL_TOOLS[name].group)
     assert row.refused == {}
     assert len(row.shares) + len(row.unable) == len(STRATEGIES) * len(ALL_TOOLS[name].only & set(MODELS) or MODELS)
     assert len(row.unable) <= UNABLE.get(name, 0), row.unable

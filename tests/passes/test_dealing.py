@@ -99,6 +99,27 @@ def test_constants_and_moves_count_only_if_nothing_computes() -> None:
     assert dealt(new(2, "my::Fused", makes={0: 1}), olds[:2]) == [{1}]
 
 
+def test_padding_goes_to_what_pads_behind_it_or_to_nobody() -> None:
+    olds = old("Conv w:a", "Pad 0", "Conv 1 w:b")
+    news = new(3, "Conv w:a", "Conv 0 w:b", makes={1: 2})
+    assert dealt(news, olds) == [{0}, {2}]
+    news = new(3, "Conv w:a", "Conv 0 w:b", makes={1: 2})
+    news[0].pads = news[1].pads = True
+    assert dealt(news, olds) == [{0}, {1, 2}]
+
+
+def test_moves_are_not_taken_for_what_works_out_sizes() -> None:
+    olds = [OldNode("Reshape", Kind.IDLE, [], frozenset()), *old("Relu", "Exp 1")]
+    assert dealt(new(3, "Relu", "Reshape 0", "my::Exp 1", makes={2: 2}), olds) == [{1}, {2}, {2}]
+
+
+def test_depth_tells_which_of_several_alike_a_node_is() -> None:
+    """A short and a long branch into one sum, written in another order."""
+    olds = old("Conv", "Conv 0", "Conv 1", "Conv", "Add 2 3")
+    news = new(5, "Conv", "Conv", "Conv 1", "Conv 2", "Add 3 0", makes={4: 4})
+    assert dealt(news, olds) == [{3}, {0}, {1}, {2}, {4}]
+
+
 def test_a_region_that_is_too_large_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dealing, "MOST_NODES", 1)
     assert dealt(new(3, "Gemm w:a w:b", "Relu 0", makes={1: 2}), LINEAR) == [{0, 1, 2}, {0, 1, 2}]
