@@ -212,7 +212,10 @@ class _Regions:
         new = [self._new(index, members, local, may[reached[index] or whole]) for index in region]
         old = [self._old(position, local) for position in saved]
         for index, does in zip(region, deal(new, old), strict=True):
-            self._tag_with(self.ops[index], (saved[place] for place in does))
+            named = self._named(self.ops[index])
+            # What leads to nothing that is known may still be told by its name: no region contradicts it.
+            alone = [named] if named is not None and not does else []
+            self._tag_with(self.ops[index], [saved[place] for place in does] or alone)
 
     def _reached(self, region: Sequence[int]) -> dict[int, frozenset[FamilyName]]:
         """For each op of a region the tensors of the saved graph that its results go into.

@@ -61,6 +61,7 @@ class Correspondence:
         self.families = [scope.family for scope in ctx.walk.scopes]
         self.order = _order(flow)
         self._tree, self._stored, self._owners = tree, stored, owners
+        self._distrusted = frozenset(distrusted)
         # No family is called so: what is distrusted is no tensor of the saved graph.
         self._renamed = self._by_name() | {(MAIN, name): ("", name) for name in distrusted}
         self.alive = {self.key(family, name) for family, name in _names(ctx)}
@@ -163,6 +164,7 @@ class Correspondence:
             Part(new, frozenset(self.main.output_names), frozenset(self.main.initializer_names)),
             Part(saved, frozenset(graph.outputs), frozenset(graph.initializers)),
             self._same(ops, left),
+            self._distrusted,
         ).tensors()
 
     def _same(self, ops: Sequence[Op], left: Sequence[SavedNode]) -> dict[str, str]:

@@ -10,7 +10,7 @@ Forwards it is value numbering: Cocke and Schwartz, "Programming languages and t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 
 from onnx_tagger.passes.operators import LAYOUTS, SAME_VALUE, begins_with
 from onnx_tagger.passes.parts import COMMUTATIVE, Part, PartNode
@@ -31,10 +31,12 @@ class Structure:
     new, saved : Part
     same : mapping
         New tensor to the saved one that it is known to be.
+    renewed : collection of str
+        New tensors of which it is known that they are not the saved ones of their names.
     """
 
-    def __init__(self, new: Part, saved: Part, same: Mapping[str, str]) -> None:
-        self.new, self.saved = new, saved
+    def __init__(self, new: Part, saved: Part, same: Mapping[str, str], renewed: Collection[str] = frozenset()) -> None:
+        self.new, self.saved, self.renewed = new, saved, renewed
         self.same = dict(same)
         self.alive = set(self.same.values())
         self.paired: dict[int, int] = {}
@@ -115,6 +117,8 @@ class Structure:
             if node.operator == self.saved.kind(known):
                 break
             name = node.inputs[0]
+        if name == known and name in self.renewed:
+            return
         if name and known and name not in self.same and known not in self.alive and name not in self.new.stored:
             self.same[name] = known
             self.alive.add(known)

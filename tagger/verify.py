@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,12 +179,23 @@ def verify(original: Path, changed: Path, *, inputs: Path | None = None) -> Veri
 
 
 def _distrusted(graph: onnx.GraphProto, differing: Sequence[str], errors: Mapping[str, float | None]) -> Sequence[str]:
-    """The tensors that differ on their own account, if the outputs differ, too; else all that differ."""
+    """The tensors that differ on their own account, if the outputs differ, too; else all that differ.
+
+    Of its own account differs what is computed from no nearest tensor of both files that differs.
+    """
     wrong = set(differing)
     if not any(value.name in wrong for value in graph.output):
         return differing
-    makers = {name: node for node in graph.node for name in node.output if name}
-    return [name for name in differing if not wrong & _sources(name, makers, errors)]
+    own, passed_on = set[str](), set[str]()
+    stored = {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        tainted = any(name in wrong if name in errors else name in passed_on for name in _reads(node))
+        for name in node.output:
+            if name not in errors:
+                passed_on.update({name} if tainted else ())
+            elif name in wrong and not tainted:
+                own.add(name)
+    return [name for name in differing if name in own or name in stored]
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
@@ -197,21 +208,6 @@ def _reads(node: onnx.NodeProto) -> Iterator[str]:
             for graph in (attribute.g, *attribute.graphs):
                 stack.extend(graph.node)
                 yield from (value.name for value in graph.output)
-
-
-def _sources(name: str, makers: Mapping[str, onnx.NodeProto], shared: Container[str]) -> set[str]:
-    """The nearest tensors of both files that a tensor is computed from."""
-    found: set[str] = set()
-    stack, seen = [name], {name}
-    while stack:
-        node = makers.get(stack.pop())
-        for other in _reads(node) if node is not None else ():
-            if other in shared:
-                found.add(other)
-            elif other not in seen:
-                seen.add(other)
-                stack.append(other)
-    return found
 
 
 def error_of(one: object, other: object, floor: float = 0.0) -> float | None:

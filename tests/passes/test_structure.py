@@ -108,6 +108,12 @@ def test_a_name_that_contradicts_a_move_is_corrected() -> None:
     assert same(new, saved, {"in": "in", "a": "a", "o": "o"})["a"] == "b"
 
 
+def test_what_is_known_to_be_another_tensor_is_not_the_one_of_its_name() -> None:
+    new, saved = part("Relu in -> a; Exp a -> b"), part("Relu in -> a; Exp a -> b")
+    assert Structure(new, saved, {"in": "in"}).tensors() == {"a": "a", "b": "b"}
+    assert Structure(new, saved, {"in": "in"}, {"a"}).tensors() == {"b": "b"}
+
+
 def test_a_node_that_computes_with_constants_may_have_taken_work_in_itself() -> None:
     saved = "MatMul in w1 -> a; Mul a k1 -> b; MatMul b w2 -> o"
     new = "MatMul in w1 -> a; MatMul a w3 -> o"
