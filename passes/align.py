@@ -307,18 +307,18 @@ def _pads(node: onnx.NodeProto) -> bool:
 
 
 def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
-    """Give converters that are left the tags of what they convert: of its maker or, on a weight, of its readers."""
+    """Give converters that are left the tags of what they convert: its maker's, or the readers' of weights and inputs."""
     left = [op for op in map(ctx.ops.__getitem__, flow.order) if op not in ctx.tags and op.node.op_type in CONVERTERS]
-    stored: dict[Op, None] = {}
+    given: dict[Op, None] = {}
     for op in left:
         key = flow.inputs[op.id][0] if flow.inputs[op.id] else None
         maker = flow.producer.get(key) if key is not None else None
         tag = ctx.tags.get(ctx.ops[maker]) if maker is not None else None
         if tag is not None:
             ctx.tags[op] = tag.worse(Source.ALIGNED)
-        elif key in flow.stored or (maker is not None and ctx.ops[maker] in stored):
-            stored[op] = None
-    for op in reversed(stored):
+        elif key is not None and (maker is None or ctx.ops[maker] in given):
+            given[op] = None
+    for op in reversed(given):
         readers = [ctx.tags.get(ctx.ops[reader]) for reader in flow.graph.succ[op.id]]
         known = [tag for tag in readers if tag is not None]
         if known and len(known) == len(readers):

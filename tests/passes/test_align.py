@@ -13,7 +13,7 @@ from onnx import helper
 from onnx_tagger.errors import PassError
 from onnx_tagger.graph import operator, walk
 from onnx_tagger.hierarchy import HierarchyMap, Merge, SavedGraph, SavedNode
-from onnx_tagger.metadata import Source
+from onnx_tagger.metadata import Source, add_entries, own_entries
 from onnx_tagger.naming import ModuleRow
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
@@ -165,6 +165,15 @@ def test_converters_on_a_weight_take_its_consumer() -> None:
 def test_converters_on_a_graph_input_take_its_consumer() -> None:
     changed = "cast: Cast in -> f \n relu: Relu f -> h \n exp: Exp h -> y"
     assert align(ACTIVATION, changed)["cast"] == ("a.x", "aligned", ())
+
+
+def test_a_converter_on_an_input_takes_the_consumer_that_its_metadata_tells() -> None:
+    made = model("cast: Cast in -> f \n relu: Relu f -> g \n exp: Exp g -> y")
+    tree = map_of(model(ACTIVATION), modules(ACTIVATION))
+    for node, path in zip(made.graph.node[1:], ("b.z", "a.x"), strict=True):
+        add_entries(node, own_entries(TREE.tag(path, Source.MATCHED)))
+    ctx = PassManager([Match(), Align()]).run_in(Context(made, tree))
+    assert [ctx.tags[op].module for op in ctx.ops] == ["b.z", "b.z", "a.x"]
 
 
 def test_quantised_chain() -> None:
