@@ -307,7 +307,7 @@ def _pads(node: onnx.NodeProto) -> bool:
 
 
 def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
-    """Give converters that are left the tags of what they convert: its maker's, or the readers' of weights and inputs."""
+    """Give converters that are left the tags of what they convert: of its maker or, if nothing makes it, of its readers."""
     left = [op for op in map(ctx.ops.__getitem__, flow.order) if op not in ctx.tags and op.node.op_type in CONVERTERS]
     given: dict[Op, None] = {}
     for op in left:
