@@ -123,7 +123,8 @@ class _Regions:
             converters = self.converters()
             among = set(left)
             for region in self.regions([i for i in self.same.order if i in among and i not in converters]):
-                self.place(region)
+                if len(region) > 1 or not self.place_alone(region[0]):
+                    self.place(region)
         self.convert(converters)
 
     def convert(self, converters: Mapping[int, Tag]) -> None:
@@ -179,13 +180,15 @@ class _Regions:
         op = self.ops[index]
         outputs = self.same.known(op)
         saved = self.cones.work(outputs)
+        if len(saved) > 1:
+            saved = frozenset(place for place in saved if not self.saved_idle[place]) or saved
         if not outputs or len(saved) == 1:
             does = saved
         elif _kind(op.node.op_type, False) is not Kind.WORK or self.idle[index]:
             # A move that makes the same as before by itself does not do what came before that.
             return False
         else:
-            work = [place for place in saved if _kind(self.nodes[place].op, self.saved_idle[place]) is Kind.WORK]
+            work = [place for place in saved if _kind(self.nodes[place].op, False) is Kind.WORK]
             same = [place for place in work if self.nodes[place].op == operator(op.node)]
             if "Pad" in {self.nodes[place].op for place in work} or (same and len(work) > 1) or not work:
                 return False
@@ -307,7 +310,7 @@ def _pads(node: onnx.NodeProto) -> bool:
 
 
 def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
-    """Give converters that are left the tags of what they convert: of its maker or, if nothing makes it, of its readers."""
+    """Give converters that are left the tags of what they convert: of its maker or, if it has none, of its readers."""
     left = [op for op in map(ctx.ops.__getitem__, flow.order) if op not in ctx.tags and op.node.op_type in CONVERTERS]
     given: dict[Op, None] = {}
     for op in left:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from onnx_tagger.passes.operators import SAME_VALUE
 from onnx_tagger.passes.sizes import size_inputs
@@ -38,7 +38,12 @@ class PartNode:
     @property
     def op_type(self) -> str:
         """The operator without its domain."""
-        return self.operator.rpartition("::")[2]
+        return _op_type(self.operator)
+
+
+@cache
+def _op_type(operator: str) -> str:
+    return operator.rpartition("::")[2]
 
 
 class Part:
@@ -117,21 +122,16 @@ class Part:
             return given.setdefault(key, len(given))
 
         constant, missing = number("constant"), number("missing")
-        tensors: dict[str, int] = {}
-
-        def of(name: str) -> int:
-            if not name:
-                return missing
-            if name in known:
-                return number(("tensor", known[name]))
-            if name in tensors:
-                return tensors[name]
-            return constant if name in self.stored else number((id(self), name))
-
-        found: list[int] = []
+        # What is made outside the part is the same in both only if it is known.
+        tensors = {"": missing} | dict.fromkeys(self.stored, constant)
+        tensors |= {name: number(("tensor", other)) for name, other in known.items()}
+        constants, found = self.constants, []
         for place, node in enumerate(self.nodes):
             sizes = size_inputs(node.op_type)
-            read = [constant if slot in sizes else of(name) for slot, name in enumerate(node.inputs)]
+            read = [tensors[name] if name in tensors else number((id(self), name)) for name in node.inputs]
+            for slot in sizes:
+                if slot < len(read):
+                    read[slot] = constant
             while read and (read[-1] == missing or len(read) - 1 in sizes):
                 read.pop()
             if node.op_type in COMMUTATIVE:
@@ -139,9 +139,11 @@ class Part:
             mine = number((node.operator, *read))
             found.append(mine)
             for slot, name in enumerate(node.outputs):
-                if place in self.constants:
+                if name in known or not name:
+                    continue
+                if place in constants:
                     tensors[name] = constant
-                elif node.op_type in SAME_VALUE and read and not slot:
+                elif not slot and read and node.op_type in SAME_VALUE:
                     tensors[name] = read[0]
                 else:
                     tensors[name] = number((mine, slot))

@@ -50,9 +50,13 @@ class Structure:
             self._forwards()
             self._by_weights()
             self._backwards()
-            if len(self.same) + len(self.paired) == count:
+            if len(self.same) + len(self.paired) == count or self._complete():
                 break
         return {name: known for name, known in self.same.items() if before.get(name) != known}
+
+    def _complete(self) -> bool:
+        """Whether every tensor that the new nodes make is known."""
+        return all(name in self.same for node in self.new.nodes for name in node.outputs if name)
 
     # --- forwards -----------------------------------------------------------------------------------------------------
 
