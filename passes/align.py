@@ -180,7 +180,7 @@ class _Regions:
         op = self.ops[index]
         outputs = self.same.known(op)
         saved = self.cones.work(outputs)
-        if len(saved) > 1:
+        if len(saved) > 1 and not self.idle[index]:
             saved = frozenset(place for place in saved if not self.saved_idle[place]) or saved
         if not outputs or len(saved) == 1:
             does = saved

@@ -8,6 +8,8 @@ from functools import cached_property
 from onnx_tagger.passes.operators import DROPPABLE, LAYOUTS, SAME_VALUE
 from onnx_tagger.passes.saved import FamilyName, SavedIndex, family_of
 
+_MEASURES = frozenset({"Shape", "Size"})
+
 
 class Cones:
     """The saved nodes behind tensors, up to those that exist in another file.
@@ -37,7 +39,9 @@ class Cones:
             family = out[0]
             seen, stack = {start: None}, [start]
             while stack:
-                for name in self.nodes[stack.pop()].inputs:
+                node = self.nodes[stack.pop()]
+                # What a tensor holds is not what its size is made of.
+                for name in node.inputs if node.op not in _MEASURES else ():
                     key = (family, name)
                     maker = None if self._exists(key, out) else self.index.by_output.get(key)
                     if maker is not None and maker not in seen:

@@ -158,8 +158,11 @@ class Correspondence:
         graph = self.index.graph
         done = {self.index.by_output.get(key) for op in self.tags if op.scope.name == MAIN for key in self.known(op)}
         left = [node for place, node in enumerate(graph.nodes) if node.scope == MAIN and place not in done]
-        new = [PartNode(operator(op.node), tuple(op.node.input), tuple(op.node.output), self.weights(op)) for op in ops]
-        saved = [PartNode(node.op, node.inputs, node.outputs, self.saved_weights(node)) for node in left]
+        new = [
+            PartNode(operator(op.node), tuple(op.node.input), tuple(op.node.output), self.weights(op), op.node.name)
+            for op in ops
+        ]
+        saved = [PartNode(node.op, node.inputs, node.outputs, self.saved_weights(node), node.name) for node in left]
         return Structure(
             Part(new, frozenset(self.main.output_names), frozenset(self.main.initializer_names)),
             Part(saved, frozenset(graph.outputs), frozenset(graph.initializers)),

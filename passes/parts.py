@@ -28,12 +28,15 @@ class PartNode:
         Tensor names; an empty one is a missing one.
     weights : mapping
         Input position to what tells the weight that is read there; see `WeightKeys`.
+    name : str
+        The node's name, if it has one.
     """
 
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     weights: Mapping[int, frozenset[Hashable]]
+    name: str = ""
 
     @property
     def op_type(self) -> str:
@@ -59,8 +62,14 @@ class Part:
         Names of its stored tensors.
     """
 
-    def __init__(self, nodes: Sequence[PartNode], outputs: frozenset[str], stored: frozenset[str]) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[PartNode],
+        outputs: frozenset[str] = frozenset(),
+        stored: frozenset[str] = frozenset(),
+    ) -> None:
         self.nodes, self.outputs, self.stored = nodes, outputs, stored
+        self.named = {node.name: node for node in nodes if node.name}
         self.maker = {name: place for place, node in enumerate(nodes) for name in node.outputs if name}
         self.readers: dict[str, list[int]] = defaultdict(list)
         for place, node in enumerate(nodes):
@@ -125,6 +134,7 @@ class Part:
         # What is made outside the part is the same in both only if it is known.
         tensors = {"": missing} | dict.fromkeys(self.stored, constant)
         tensors |= {name: number(("tensor", other)) for name, other in known.items()}
+        copies: dict[int, int] = {}
         constants, found = self.constants, []
         for place, node in enumerate(self.nodes):
             sizes = size_inputs(node.op_type)
@@ -139,12 +149,14 @@ class Part:
             mine = number((node.operator, *read))
             found.append(mine)
             for slot, name in enumerate(node.outputs):
-                if name in known or not name:
-                    continue
-                if place in constants:
+                made = number((mine, slot))
+                if name in known:
+                    # A copy of what is known is what is known.
+                    copies[made] = tensors[name]
+                elif place in constants:
                     tensors[name] = constant
                 elif not slot and read and node.op_type in SAME_VALUE:
                     tensors[name] = read[0]
-                else:
-                    tensors[name] = number((mine, slot))
+                elif name:
+                    tensors[name] = copies.get(made, made)
         return found

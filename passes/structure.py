@@ -17,7 +17,7 @@ from onnx_tagger.passes.parts import COMMUTATIVE, Part, PartNode
 from onnx_tagger.passes.sizes import size_inputs
 
 # What is found in one round leads on in the next; a few are enough.
-_ROUNDS = 4
+_ROUNDS = 8
 
 # So many moves in a row are looked behind.
 _MOST_MOVES = 8
@@ -41,6 +41,7 @@ class Structure:
         self.alive = set(self.same.values())
         self.paired: dict[int, int] = {}
         self.taken: set[int] = set()
+        self.by_order = False
 
     def tensors(self) -> dict[str, str]:
         """New tensors to the saved ones that they are; those that were known only if they turn out to be others."""
@@ -50,8 +51,11 @@ class Structure:
             self._forwards()
             self._by_weights()
             self._backwards()
-            if len(self.same) + len(self.paired) == count or self._complete():
+            more = len(self.same) + len(self.paired) > count
+            if self._complete() or not (more or not self.by_order):
                 break
+            # Order tells alike nodes apart only where nothing else does.
+            self.by_order = not more
         return {name: known for name, known in self.same.items() if before.get(name) != known}
 
     def _complete(self) -> bool:
@@ -75,17 +79,17 @@ class Structure:
                 mine[number].append(place)
         for number, found in mine.items():
             for place, other in self._matched(found, places[number]):
-                self._pair(place, other)
+                if not self._contradict(place, other):
+                    self._pair(place, other)
 
     def _matched(self, found: Sequence[int], others: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Which of several alike is which: by the weights that they read, else by their order."""
         if len(found) == 1 and len(others) == 1:
-            if not self._contradict(found[0], others[0]):
-                yield found[0], others[0]
+            yield found[0], others[0]
             return
         plain = [place for place in found if not self.new.nodes[place].weights]
         known = [place for place in others if not self.saved.nodes[place].weights]
-        if len(plain) == len(known) or len(plain) == 1:
+        if self.by_order and (len(plain) == len(known) or len(plain) == 1):
             yield from zip(plain, known, strict=False)
         by_key: dict[Hashable, set[int]] = defaultdict(set)
         for place in others:
@@ -100,9 +104,12 @@ class Structure:
                 yield place, left[0]
 
     def _contradict(self, place: int, other: int) -> bool:
-        """Whether two nodes read different weights at the same input."""
-        mine, theirs = self.new.nodes[place].weights, self.saved.nodes[other].weights
-        return any(keys.isdisjoint(theirs[slot]) for slot, keys in mine.items() if slot in theirs)
+        """Whether two nodes read different weights at the same input, or the one bears the name of a third one."""
+        node, known = self.new.nodes[place], self.saved.nodes[other]
+        named = self.saved.named.get(node.name)
+        if named is not None and named is not known and named.operator == node.operator:
+            return True
+        return any(keys.isdisjoint(known.weights[slot]) for slot, keys in node.weights.items() if slot in known.weights)
 
     def _pair(self, place: int, other: int) -> None:
         """Take two nodes for the same, and what they make."""
@@ -135,7 +142,8 @@ class Structure:
         for weight, by_operator in mine.items():
             for operator, places in by_operator.items():
                 for other, others in theirs.get(weight, {}).items():
-                    if begins_with(operator, other) and len(places) == len(others):
+                    alone = len(places) == len(others) == 1
+                    if begins_with(operator, other) and (alone or (self.by_order and len(places) == len(others))):
                         for (place, slot), (known, there) in zip(places, others, strict=True):
                             if slot == there:
                                 self._anchor(place, known)

@@ -49,5 +49,9 @@ def test_a_copy_in_another_type_exists() -> None:
     assert work("Gather in -> e; Cast e -> c; Cast e -> d; Pow d -> p", "in c p", "p") == {3}
 
 
+def test_sizes_are_not_made_of_what_is_measured() -> None:
+    assert work("Gather in -> e; Shape e -> s; Gather s k -> n; Exp n -> o", "in k o", "o") == {1, 2, 3}
+
+
 def test_a_tensor_that_the_saved_graph_does_not_make_has_no_cone() -> None:
     assert work("A in -> a", "in", "other") == set()

@@ -76,7 +76,7 @@ def test_alike_nodes_without_weights_are_told_by_their_order() -> None:
 
 
 def test_of_alike_nodes_of_which_some_are_gone_one_stands_for_all() -> None:
-    assert same("Relu in -> 1; Exp 1 -> 2", "Relu in -> a; Relu in -> b; Exp b -> c") == {"1": "a", "2": "c"}
+    assert same("Relu in -> 1; Exp 1 -> 2", "Relu in -> a; Relu in -> b; Exp b -> c") == {"1": "b", "2": "c"}
 
 
 def test_sizes_do_not_part_what_is_the_same() -> None:
@@ -88,6 +88,15 @@ def test_commuted_inputs_are_told_by_what_makes_them() -> None:
     saved = "Relu in -> a; Softmax in -> b; Add a b -> s; Neg s -> o"
     new = "X in -> 0; Softmax 0 -> 1; Relu 0 -> 2; Add 1 2 -> 3; Neg 3 -> o"
     assert same(new, saved, {"in": "in", "o": "o"}) == {"3": "s", "1": "b", "2": "a"}
+
+
+def test_nodes_that_kept_different_names_are_not_the_same() -> None:
+    saved = Part([PartNode("Relu", ("in",), ("a",), {}, "first"), PartNode("Neg", ("a",), ("b",), {}, "second")])
+    for name, found in (("first", {"1": "a"}), ("", {"1": "a"}), ("new", {"1": "a"}), ("second", {"1": "a"})):
+        new = Part([PartNode("Relu", ("in",), ("1",), {}, name)])
+        assert Structure(new, saved, {"in": "in"}).tensors() == found
+    other = Part([*saved.nodes, PartNode("Relu", ("b",), ("c",), {}, "third")])
+    assert Structure(Part([PartNode("Relu", ("in",), ("1",), {}, "third")]), other, {"in": "in"}).tensors() == {}
 
 
 def test_a_sum_of_two_unknown_alike_tells_nothing_of_them() -> None:
