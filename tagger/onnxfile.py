@@ -24,8 +24,9 @@ from onnx_tagger.edits import Segment
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.external import contained, insist_on_no_data_file, locations, placed, same_file
 from onnx_tagger.filecopy import Output, permissions_of, replacing
+from onnx_tagger.limits import InputLimits, input_limits
 from onnx_tagger.splice import Layout, marks_of, parse, plan
-from onnx_tagger.wire import FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
+from onnx_tagger.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -113,10 +114,9 @@ def _read(reader: Reader, path: Path | None, view: memoryview | None) -> Skeleto
 
 def _pruned_model(reader: Reader, layout: Layout) -> bytes:
     """Collect the skeleton's bytes and note on the way where things lie."""
-    window = Window(reader)
-    wanted = {*wire.MODEL.children, wire.METADATA_OF_MODEL}
+    window, limits = Window(reader), input_limits()
     # A walk to the end first: the fields inside are only worth reading if the outermost ones fit the file.
-    layout.top = [found for found in fields(window, 0, reader.size) if found[0] in wanted]
+    layout.top = list(_top_fields(window, reader, limits))
     out = bytearray()
     run = graphs = 0
     for number, kind, at, before, value, end in layout.top:
@@ -133,12 +133,26 @@ def _pruned_model(reader: Reader, layout: Layout) -> bytes:
             record = {wire.NODE_OF_FUNCTION: layout.functions[-1]}
         if graphs > 1:
             raise broken(reader, at, "a second graph starts, where a model has one")
-        out += kept(window, run, before, len(out))
-        inside = prune(window, wire.MODEL.children[number], value, end, depth=1, record=record)
+        out += kept(window, run, before, len(out), limits)
+        inside = prune(window, wire.MODEL.children[number], value, end, depth=1, record=record, limits=limits)
         out += wire.length_prefix(len(inside)) + inside
         run = end
-    out += kept(window, run, reader.size, len(out))
+    out += kept(window, run, reader.size, len(out), limits)
     return bytes(out)
+
+
+def _top_fields(window: Window, reader: Reader, limits: InputLimits) -> Iterator[Field]:
+    """Yield the model's own fields that a splice or a skeleton has to know of."""
+    entries = 0
+    for found in fields(window, 0, reader.size):
+        if found[0] == wire.METADATA_OF_MODEL:
+            entries += 1
+            if entries > limits.keys:
+                what = f"the model holds more than {limits.keys} metadata entries"
+                raise wire.too_much(reader, found[2], what, "keys")
+            yield found
+        elif found[0] in wire.MODEL.children:
+            yield found
 
 
 def write_spliced(
