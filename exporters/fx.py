@@ -6,7 +6,6 @@ The one private name of torch used here is the key of the stack that it gives to
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.report import Report
+from onnx_tagger.scratch import scratch_folder
 
 # Tensors above this many bytes are left out of the graph that is tagged before the save.
 _SKELETON_BYTES = 1024
@@ -210,10 +210,10 @@ def _tagged(path: str, tree: HierarchyMap) -> str | None:
 def _save(program: Any, path: Path) -> None:
     """Save beside the target and rename, the weights in a file of their own if they do not fit into one."""
     size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:80]}.") as folder:
-        program.save(Path(folder) / path.name, external_data=size > _EMBED_BYTES)
+    with scratch_folder(path) as folder:
+        program.save(folder / path.name, external_data=size > _EMBED_BYTES)
         # The model last: it must never stand there without its weights.
-        for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
+        for made in sorted(folder.iterdir(), key=lambda made: made.name == path.name):
             with made.open("rb+") as stream:
                 os.fsync(stream.fileno())
             made.replace(path.parent / made.name)

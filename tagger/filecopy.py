@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.scratch import open_scratch
 from onnx_tagger.wire import FileReader, Reader
 
 CHUNK = 1 << 20
@@ -106,10 +106,8 @@ def replacing(target: Path) -> Iterator[Output]:
         If the system refuses any step; the target is then as it was and nothing is left beside it.
     """
     mode = permissions_of(target)
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(temporary, flags, 0o666 if mode is None else mode | stat.S_IWUSR | stat.S_IRUSR)
+        descriptor, temporary = open_scratch(target, 0o666 if mode is None else mode | stat.S_IWUSR | stat.S_IRUSR)
         try:
             try:
                 output = Output(descriptor)
