@@ -82,8 +82,8 @@ class HtpExporter:
                 with report.phase("tag"):
                     hierarchy = _annotate(skeleton, request, captured, traced)
             with report.phase("save"):
-                write_spliced(skeleton, request.path)
-        return Exported(request.path, hierarchy, report.phases, notes)
+                proved = write_spliced(skeleton, request.path, verify_bytes=request.verify_bytes)
+        return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
 def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[bytes, Traced]:

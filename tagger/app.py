@@ -146,6 +146,13 @@ def tell_verified(screen: Screen, report: Report) -> None:
         )
 
 
+def tell_weights(screen: Screen, report: Report) -> None:
+    """Tell what was proved of the weights, if that was asked for."""
+    found = report.weights
+    if found is not None:
+        screen.note(f"weights unchanged: {found['tensors']} tensors, {found['bytes']} bytes, sha256 {found['sha256']}")
+
+
 def finish(screen: Screen, report: Report, target: Path | None) -> None:
     """Write the report if one was asked for, and tell what was not done in the first way."""
     from onnx_tagger.files import replace_file

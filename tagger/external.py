@@ -20,12 +20,13 @@ from onnx_tagger.wire import FileReader, open_file
 
 def locations(model: onnx.ModelProto) -> Iterator[str | bytes]:
     """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none."""
-    for tensor in _tensors(model):
+    for tensor in tensors_of(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor that a model stores; an attribute without one yields an empty one."""
     yield from _tensors_of_graph(model.graph)
     for function in model.functions:
         yield from _tensors_of_attributes(function.attribute_proto)

@@ -66,6 +66,15 @@ class Output:
         self._written += done
         self._buffer.clear()
 
+    def reader(self, name: str) -> FileReader:
+        """What has been written so far, to be read; nothing may be written while it is in use."""
+        self.flush()
+        return FileReader(self._descriptor, name, (), os.fstat(self._descriptor).st_size)
+
+    def resume(self) -> None:
+        """Go back to the end, where reading may have moved from."""
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+
     def _copy_by_kernel(self, source: int, start: int, stop: int) -> int:
         """Copy as far as the kernel goes and return the offset it reached."""
         copy_range = getattr(os, "copy_file_range", None)

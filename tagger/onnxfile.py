@@ -25,6 +25,7 @@ from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.external import contained, insist_on_no_data_file, locations, placed, same_file
 from onnx_tagger.filecopy import Output, permissions_of, replacing
 from onnx_tagger.limits import InputLimits, input_limits
+from onnx_tagger.proof import Weights, data_files_of, weights_of
 from onnx_tagger.splice import Layout, marks_of, parse, plan
 from onnx_tagger.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
 
@@ -162,7 +163,8 @@ def write_spliced(
     in_place: bool = False,
     link: bool = False,
     pad_key: str | None = None,
-) -> None:
+    verify_bytes: bool = False,
+) -> Weights | None:
     """Write the source with the metadata and doc_strings that the skeleton holds now.
 
     Every byte is copied as it was, except metadata entries (those still wanted keep their bytes and place, others are
@@ -183,15 +185,24 @@ def write_spliced(
     pad_key : str, optional
         Key of a model metadata entry that may be added so that the weights keep their place modulo 4096, which lets
         the system copy them at full speed. It is an ordinary entry: removed from the skeleton, a later write cuts it.
+    verify_bytes : bool
+        Read source and result once more before the result takes its place, and insist that every stored tensor and
+        every data file is the same.
+
+    Returns
+    -------
+    Weights or None
+        What was proved to be the same, with `verify_bytes`.
 
     Raises
     ------
     TaggerError
         If the target is the source or one of its data files, cannot be written, external data cannot follow, or the
-        result would exceed protobuf's 2 GiB.
+        result would exceed protobuf's 2 GiB, or `verify_bytes` finds a difference.
     """
     path = Path(target)
     with skeleton.opened() as reader, ExitStack() as stack:
+        before = weights_of(reader, _data_files(skeleton, skeleton.path)) if verify_bytes else None
         is_source = skeleton.path is not None and same_file(path, skeleton.path)
         if is_source and not in_place:
             raise TaggerError(f"{path} is the input itself; choose another target or allow it with --in-place")
@@ -200,13 +211,22 @@ def write_spliced(
         permissions_of(path)
         segments = plan(reader, skeleton.layout, skeleton.model, pad_key=pad_key)
         if is_source and not segments:
-            return
+            return before
         _check_size(reader, segments, str(path))
         if skeleton.path is not None and skeleton.external and not same_file(path.parent, skeleton.path.parent):
             stack.enter_context(placed(skeleton.external, skeleton.path.parent, path.parent, link=link, model=path))
         # Last in, first out: if the model cannot take its place, its data files are taken away again.
         output = stack.enter_context(replacing(path.resolve()))
         _write(output, reader, segments)
+        if before is not None:
+            weights_of(output.reader(str(path)), _data_files(skeleton, path)).insist_on(before, path)
+            output.resume()
+        return before
+
+
+def _data_files(skeleton: Skeleton, model: Path | None) -> list[Path]:
+    """The data files that a model of this skeleton has, were it at this path; none for one in memory."""
+    return [] if skeleton.path is None or model is None else data_files_of(skeleton.external, model.parent)
 
 
 def _check_size(reader: Reader, segments: list[Segment], target: str) -> None:

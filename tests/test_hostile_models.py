@@ -464,3 +464,20 @@ def test_a_sentence_with_a_name_of_megabytes_is_shortened(run: Run, tmp_path: Pa
     code, _, said = run("nodes", path, "--under", "nnn")
     assert code == 2
     assert len(said) < 3000
+
+
+def test_stack_traces_go_wherever_they_are(run: Run, tmp_path: Path) -> None:
+    """Torch leaves local paths on nodes of the main graph, of bodies and of functions."""
+    model = whole_model()
+    trace = 'File "/home/somebody/m.py", line 3, in f\n  return z'
+    body = model.graph.node[1].attribute[0].g
+    for node in (body.node[0], model.functions[0].node[0], model.graph.node[3]):
+        node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value=trace)
+    source, out = tmp_path / "m.onnx", tmp_path / "out.onnx"
+    source.write_bytes(model.SerializeToString())
+    assert run("strip", source, "-o", out)[0] == 0
+    assert out.read_bytes().count(b"/home/somebody") == 4
+    assert run("strip", source, "-o", out, "--stack-traces")[0] == 0
+    assert b"/home/somebody" not in out.read_bytes()
+    assert b"stack_trace" not in out.read_bytes()
+    assert out.read_bytes().count(b"name_scopes") == 1
