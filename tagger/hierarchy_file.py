@@ -233,8 +233,9 @@ def _read_bytes(source: Path, max_bytes: int) -> bytes:
 def parse_map(data: bytes, where: str) -> HierarchyMap:
     """Parse the JSON text of a map; `where` names it in errors."""
     most = input_limits().map_values
-    # Each value but the first stands behind one of these; those in strings count, too, which are few.
-    if data.count(b",") + data.count(b"[") + data.count(b"{") > most:
+    # Each value but the first stands behind one of these; those in strings count, too, which are few. One with a key
+    # takes the memory of several.
+    if data.count(b",") + data.count(b"[") + data.count(b"{") + 8 * data.count(b":") > most:
         raise MapError(f"{where}: holds more than {most} values; {advice('map_values')}")
     try:
         record = _adapter().validate_json(data)

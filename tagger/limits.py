@@ -42,7 +42,7 @@ class InputLimits:
     map_bytes : int
         JSON text of a map, after decompression.
     map_values : int
-        Values in that text: each costs memory, however short it is.
+        Values in that text: each costs memory, however short it is; one with a key counts for nine.
     """
 
     skeleton_bytes: int = 1 << 30
