@@ -37,6 +37,10 @@ class StoredWeights(Analysis[dict[str, frozenset[str]]]):
                 names = known.by_values(values) if values is not None else frozenset()
             if names:
                 found[tensor.name] = names
+        for sparse in ctx.model.graph.sparse_initializer:
+            # By name alone: what is stored of it are not all of its values.
+            if names := known.by_name(sparse.values.name, tuple(sparse.dims)):
+                found[sparse.values.name] = names
         return found
 
 

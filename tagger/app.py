@@ -56,8 +56,8 @@ def _global_options(
         list[str] | None,
         typer.Option(
             metavar="NAME=N,...",
-            help="Take in larger or only smaller inputs: skeleton-bytes, nodes, modules, depth, string-bytes, keys, "
-            "map-bytes, map-values; see docs/trust.md.",
+            help="Take in larger or only smaller inputs: skeleton-bytes, nodes, modules, depth, string-bytes, "
+            "tensor-bytes, keys, map-bytes, map-values; see docs/trust.md.",
         ),
     ] = None,
     version: Annotated[

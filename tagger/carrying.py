@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import cast
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_tagger import metadata
 from onnx_tagger.checks import MapSource, Target, load_map
@@ -155,7 +156,10 @@ def _name_of(fn: Callable[..., object]) -> str:
 
 def _on_model(fn: ModelTool, source: Path, made: Path, *, apart: bool) -> None:
     """Call a function on a loaded model and save what it made, with the weights apart if they were before."""
-    model = onnx.load(source)
+    try:
+        model = onnx.load(source)
+    except (onnx.checker.ValidationError, DecodeError, OSError, ValueError) as error:
+        raise TaggerError(f"{source}: onnx cannot load it with its weights ({error}); repair it first") from error
     result = fn(model)
     if result is not None and not isinstance(result, onnx.ModelProto):
         raise TaggerError(

@@ -37,6 +37,8 @@ class InputLimits:
         Messages inside messages; a body costs three. Never more than protobuf's own 100.
     string_bytes : int
         A name in a model, or an entry of a node's metadata.
+    tensor_bytes : int
+        Of one tensor's values, where they are read to know a weight again; a larger one is not compared.
     keys : int
         Metadata entries of one node, and of the model.
     map_bytes : int
@@ -50,6 +52,7 @@ class InputLimits:
     modules: int = 200_000
     depth: int = MAX_DEPTH
     string_bytes: int = 1 << 20
+    tensor_bytes: int = 1 << 32
     keys: int = 4096
     map_bytes: int = 1 << 29
     map_values: int = 30_000_000

@@ -336,6 +336,7 @@ def _parsed(window: Window, data: bytes, at: int) -> onnx.TensorProto:
 
 def _whole_tensor(window: Window, value: int, end: int) -> onnx.TensorProto:
     """Parse a tensor with its values; raw values do not go through the parser, which stops at 2 GiB."""
+    _insist_on_readable(window.reader, value, end - value)
     payload = [found for found in fields(window, value, end) if found[0] in wire.TENSOR.payload]
     if len(payload) == 1 and payload[0][:2] == (wire.RAW_DATA_OF_TENSOR, wire.LENGTH):
         tensor = _parsed(window, prune(window, wire.TENSOR, value, end), value)
@@ -363,4 +364,11 @@ def _external_values(skeleton: Skeleton, tensor: onnx.TensorProto) -> bytes:
             ) from error
         if offset < 0 or length < 0 or offset + length > data.size:
             raise TaggerError(f"{data.name} ends before the values of {tensor.name!r}; copy the data file again")
+        _insist_on_readable(data, offset, length)
         return data.read(offset, length)
+
+
+def _insist_on_readable(reader: Reader, at: int, length: int) -> None:
+    most = input_limits().tensor_bytes
+    if length > most:
+        raise wire.too_much(reader, at, f"a tensor's values take more than {most} bytes", "tensor_bytes")

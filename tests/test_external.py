@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from onnx_tagger.carrying import carry
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.external import contained
+from onnx_tagger.limits import InputLimits, limited
 from onnx_tagger.onnxfile import read_initializer, read_skeleton, write_spliced
 
 VALUES = np.arange(1000, dtype=np.float32)
@@ -94,3 +95,28 @@ def test_carrying_leaves_no_hard_links(beside: bool, tmp_path: Path) -> None:
     carry(model, place, lambda before, made: made.write_bytes(before.read_bytes()))
     assert (place.parent / "w.bin").stat().st_nlink == 1
     assert (read_initializer(read_skeleton(place), "w") == VALUES).all()
+
+
+def test_a_tensor_too_large_to_be_read_is_refused_where_it_lies(tmp_path: Path) -> None:
+    """A hole in a file costs its maker nothing; reading it would cost us memory."""
+    model = save(tmp_path / "model")
+    os.truncate(model.with_name("w.bin"), 1 << 40)
+    proto = onnx.load(model, load_external_data=False)
+    next(entry for entry in proto.graph.initializer[0].external_data if entry.key == "length").value = str(1 << 40)
+    model.write_bytes(proto.SerializeToString())
+    with pytest.raises(TaggerError, match=r"more than 4294967296 bytes.*raise --limit tensor-bytes"):
+        read_initializer(read_skeleton(model), "w")
+    embedded = save(tmp_path / "other")
+    onnx.save(onnx.load(embedded), embedded.with_name("e.onnx"))
+    skeleton = read_skeleton(embedded.with_name("e.onnx"))
+    with limited(InputLimits(tensor_bytes=4000)), pytest.raises(TaggerError, match="exceeds what is allowed"):
+        read_initializer(skeleton, "w")
+    assert (read_initializer(skeleton, "w") == VALUES).all()
+
+
+def test_a_function_is_not_handed_a_model_that_onnx_does_not_load(tmp_path: Path) -> None:
+    model = save(tmp_path / "model")
+    os.link(model.with_name("w.bin"), tmp_path / "other")
+    with pytest.raises(TaggerError, match="onnx cannot load it with its weights"):
+        carry(model, tmp_path / "model" / "o.onnx", lambda proto: proto)
+    assert sorted(path.name for path in model.parent.iterdir()) == ["m.onnx", "w.bin"]
