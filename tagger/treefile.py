@@ -67,7 +67,7 @@ def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:
         return None
     _insist_on_few(known)
     root = "/" + next(iter(known.values())).split("/")[1]
-    tree: dict[str, str | None] = {"": root, **dict.fromkeys(sorted(origins)), **known}
+    tree: dict[str, str | None] = {"": root, **dict.fromkeys(sorted(origins - {""})), **known}
     return HierarchyMap(_linked(tree))
 
 

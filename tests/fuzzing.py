@@ -33,17 +33,17 @@ def model(data: bytes) -> None:
     except TaggerError as error:
         _insist_on_sentence(error)
         return
-    assert splice_bytes(skeleton) == data
     try:
         ctx.get(DataFlow)
     except TaggerError as error:
         _insist_on_sentence(error)
-    for op in ops:
-        clear_node(op.node, ())
-    clear_model(skeleton.model)
     try:
+        assert splice_bytes(skeleton) == data
+        for op in ops:
+            clear_node(op.node, ())
+        clear_model(skeleton.model)
         bare = splice_bytes(skeleton)
-    except TaggerError as error:  # damage in a place that is only looked at where something is to be cut out
+    except TaggerError as error:  # damage in a place that is only looked at where something is to be written
         _insist_on_sentence(error)
         return
     skeleton = read_skeleton(bare)
