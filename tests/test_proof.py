@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
+import torch
 from onnx import helper, numpy_helper
 
-from onnx_tagger import filecopy, pipeline
+from onnx_tagger import cli, filecopy, pipeline
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.proof import data_files_of, weights_of, weights_of_model
@@ -126,3 +129,41 @@ def test_data_files_are_proved_too(tmp_path: Path) -> None:
     changed = weights_of(MemoryReader(memoryview(out.read_bytes())), data_files_of(["w.bin"], out.parent))
     assert changed.sha256 != proved.sha256
     assert changed.size == proved.size
+
+
+def test_the_command_says_what_it_proved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "m.onnx"
+    source.write_bytes(make_model().SerializeToString())
+    report = tmp_path / "r.json"
+    arguments = ["retag", source, "-o", tmp_path / "out.onnx", "--verify-bytes", "--report", report]
+    assert cli.run([str(argument) for argument in arguments]) == 0
+    said = capsys.readouterr().err
+    found = json.loads(report.read_text())["weights"]
+    assert f"weights unchanged: 7 tensors, {found['bytes']} bytes, sha256 {found['sha256']}" in said
+    assert cli.run(["strip", str(source), "--in-place", "--verify-bytes"]) == 0
+
+
+@pytest.mark.parametrize("strategy", ["fx", "htp"])
+def test_an_export_is_proved(strategy: str, tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 2))
+    made = pipeline.export(model, (torch.randn(1, 4),), tmp_path / "m.onnx", strategy=strategy, verify_bytes=True)
+    assert made.report.weights is not None
+    assert made.report.weights["tensors"] == 4
+    assert made.report.tagged == made.report.nodes
+
+
+def test_an_export_whose_weights_change_on_their_way_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = ir.load
+
+    def other(path: Path) -> ir.Model:
+        found = load(path)
+        value = next(iter(found.graph.initializers.values()))
+        value.const_value = ir.tensor(value.const_value.numpy() + 1)  # type: ignore[union-attr]
+        return found
+
+    monkeypatch.setattr(ir, "load", other)
+    with pytest.raises(TaggerError, match="would hold other weights than its source"):
+        pipeline.export(torch.nn.Linear(4, 2), torch.randn(1, 4), tmp_path / "m.onnx", strategy="fx", verify_bytes=True)
+    assert list(tmp_path.iterdir()) == []
