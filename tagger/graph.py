@@ -185,8 +185,8 @@ def walk(model: onnx.ModelProto) -> Walk:
     Raises
     ------
     FileFormatError
-        If bodies are nested deeper than protobuf allows, functions call each other in a circle, an operator's type is
-        no text, or there are more nodes than the limits on inputs allow.
+        If bodies are nested deeper than protobuf allows, functions call each other in a circle, a node's name or
+        type is no text, or there are more nodes than the limits on inputs allow.
 
     Examples
     --------
@@ -231,8 +231,8 @@ def _walk_scope(scope: Scope, scopes: list[Scope], ops: list[Op]) -> None:
             op = Op(len(ops), node, current, index)
             ops.append(op)
             current.ops.append(op)
-            if isinstance(node.op_type, bytes):
-                raise FileFormatError(f"{op.label}: the operator's type is no valid UTF-8, so nothing can run it")
+            if isinstance(node.op_type, bytes) or isinstance(node.name, bytes):  # what protobuf gives for no text
+                raise FileFormatError(f"{op.label}: its name or type is no valid UTF-8; export the model again")
             if not node.attribute:
                 continue
             inner = [Scope(f"{current.name}/{node.op_type}_{index}.{name}", graph, op) for name, graph in bodies(node)]
