@@ -217,6 +217,19 @@ def walk(model: onnx.ModelProto) -> Walk:
     return walked
 
 
+def insist_on_text(walked: Walk) -> None:
+    """Raise if a tensor that a node reads or makes has a name that is no text; `walk` has looked at the other names.
+
+    Raises
+    ------
+    FileFormatError
+        With the first such node.
+    """
+    for op in walked.ops:
+        if any(isinstance(name, bytes) for name in (*op.node.input, *op.node.output)):
+            raise FileFormatError(f"{op.label}: the name of a tensor is no valid UTF-8; export the model again")
+
+
 def _walk_scope(scope: Scope, scopes: list[Scope], ops: list[Op]) -> None:
     """Append a scope, its nodes and all bodies in it, depth first and without recursion."""
     scopes.append(scope)

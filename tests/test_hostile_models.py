@@ -19,8 +19,9 @@ from onnx_tagger.graph import walk
 from onnx_tagger.limits import InputLimits, input_limits, limited
 from onnx_tagger.metadata import MAX_PARTS, fits
 from onnx_tagger.onnxfile import read_skeleton
-from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.base import Context, Pass
 from onnx_tagger.passes.index import DataFlow
+from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.treefile import hierarchy_of_model
 from onnx_tagger.wire import varint
 
@@ -490,3 +491,19 @@ def test_stack_traces_go_wherever_they_are(run: Run, tmp_path: Path) -> None:
     assert b"/home/somebody" not in out.read_bytes()
     assert b"stack_trace" not in out.read_bytes()
     assert out.read_bytes().count(b"name_scopes") == 1
+
+
+class Suffixes(Pass):
+    """A pass that takes every name for a text."""
+
+    name = "suffixes"
+
+    def run(self, ctx: Context) -> int:
+        return sum(name.endswith("_x") for op in ctx.ops for name in op.node.output)
+
+
+def test_a_pass_that_falls_over_a_name_that_is_no_text_says_so() -> None:
+    data = WHOLE.replace(b"\x12\x01h", b"\x12\x01\xff", 1)
+    with pytest.raises(FileFormatError, match="main#0 MatMul: the name of a tensor is no valid UTF-8"):
+        PassManager([Suffixes()]).run(read_skeleton(data).model)
+    assert PassManager([Suffixes()]).run(read_skeleton(WHOLE).model).passes[0].changed == 0
