@@ -7,6 +7,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EDITABLE := --editable '.[dev]' --config-settings editable_mode=strict
 PYTEST_ARGS ?=
+# In order, so that two runs can be compared; `make test ORDER=` draws an order and prints its seed, which
+# `make test ORDER=--randomly-seed=N` takes again.
+ORDER ?= -p no:randomly
+# Seconds that each target is fuzzed for.
+FUZZ_SECONDS ?= 60
 # Two workers: models are small, and torch takes every core that it is given. Tests of one file share a worker, and so their
 # fixtures.
 WORKERS ?= 2
@@ -40,13 +45,20 @@ demo: install ## export, tag, optimise, re-tag and check a small BERT, offline
 
 .PHONY: test
 test: install ## the tests and the examples in docstrings, without the slow ones
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ORDER) $(PYTEST_ARGS)
 	$(BIN)/pytest --doctest-modules --pyargs onnx_tagger
 
 .PHONY: test-all
 test-all: install ## everything, the slow tests too
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m '' $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m '' $(ORDER) $(PYTEST_ARGS)
 	$(BIN)/pytest --doctest-modules --pyargs onnx_tagger
+
+.PHONY: fuzz
+fuzz: install ## fuzz the readers of models, maps and metadata, FUZZ_SECONDS each
+	$(BIN)/python -m pip install --quiet atheris -c constraints.txt
+	$(BIN)/python tests/fuzzing.py model $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzzing.py map $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzzing.py metadata $(FUZZ_SECONDS)
 
 .PHONY: lint
 lint: install ## ruff, and the contracts that say who may import whom

@@ -14,6 +14,7 @@ from onnx_tagger.exporters.capture import Captured
 from onnx_tagger.graph import Walk
 from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source, Tag
+from onnx_tagger.proof import Weights
 from onnx_tagger.report import Phase
 
 # Given the exported graph without payloads and the map of it, tag the graph in place and return the finished map.
@@ -41,6 +42,8 @@ class Request:
         Whose tag a node gets that an exporter made of several modules' operations.
     closed_ones : bool
         Whether dimensions of size 1 stay as they are though the others are left open.
+    verify_bytes : bool
+        Whether to prove that the file stores what torch's exporter made.
     """
 
     model: nn.Module
@@ -52,6 +55,7 @@ class Request:
     dynamic: bool = False
     merge: Merge = "enclosing"
     closed_ones: bool = False
+    verify_bytes: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,15 @@ class Exported:
         Seconds by phase.
     notes : list of str
         Sentences about what was done for the user so that the export could succeed.
+    weights : Weights or None
+        What was proved to be stored, if that was asked for.
     """
 
     path: Path
     hierarchy: HierarchyMap
     timings: list[Phase] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    weights: Weights | None = None
 
 
 class Exporter(Protocol):

@@ -6,7 +6,6 @@ The one private name of torch used here is the key of the stack that it gives to
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Container
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,9 @@ from onnx_tagger.exporters.program import make_program
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
 from onnx_tagger.metadata import Source, Tag
+from onnx_tagger.proof import Weights, weights_of_values
 from onnx_tagger.report import Report
+from onnx_tagger.scratch import scratch_folder
 
 # Tensors above this many bytes are left out of the graph that is tagged before the save.
 _SKELETON_BYTES = 1024
@@ -70,8 +71,8 @@ class FxExporter:
             with report.phase("tag"):
                 hierarchy = _annotate(program, request, captured, makers)
         with report.phase("save"):
-            _save(program, request.path)
-        return Exported(request.path, hierarchy, report.phases, notes)
+            proved = _save(program, request.path, request.verify_bytes)
+        return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
 def _annotate(program: Any, request: Request, captured: Captured, makers: Makers) -> HierarchyMap:
@@ -207,13 +208,23 @@ def _tagged(path: str, tree: HierarchyMap) -> str | None:
     return tree.chain(module.path)[-1] if module is not None else None
 
 
-def _save(program: Any, path: Path) -> None:
+def _save(program: Any, path: Path, verify_bytes: bool) -> Weights | None:
     """Save beside the target and rename, the weights in a file of their own if they do not fit into one."""
+    before = _initializers(program.model) if verify_bytes else None
     size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:80]}.") as folder:
-        program.save(Path(folder) / path.name, external_data=size > _EMBED_BYTES)
+    with scratch_folder(path) as folder:
+        program.save(folder / path.name, external_data=size > _EMBED_BYTES)
+        if before is not None:
+            _initializers(ir.load(folder / path.name)).insist_on(before, path)
         # The model last: it must never stand there without its weights.
-        for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
+        for made in sorted(folder.iterdir(), key=lambda made: made.name == path.name):
             with made.open("rb+") as stream:
                 os.fsync(stream.fileno())
             made.replace(path.parent / made.name)
+    return before
+
+
+def _initializers(model: ir.Model) -> Weights:
+    """Digest the initializers of torch's program, or of what was saved of it: names and values."""
+    stored = {name: v.const_value for name, v in model.graph.initializers.items() if v.const_value is not None}
+    return weights_of_values((str(name), value.tobytes()) for name, value in stored.items())

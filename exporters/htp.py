@@ -11,7 +11,6 @@ and as it is written.
 from __future__ import annotations
 
 import io
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
 from onnx_tagger.report import Report
+from onnx_tagger.scratch import scratch_folder
 
 # TorchScript can write into memory only what protobuf can hold in one message.
 _EMBED_BYTES = 1_800_000_000
@@ -66,8 +66,8 @@ class HtpExporter:
         report = Report()
         notes: list[str] = []
         size = sum(p.numel() * p.element_size() for p in (*request.model.parameters(), *request.model.buffers()))
-        with tempfile.TemporaryDirectory(dir=request.path.parent, prefix=f".{request.path.name[:80]}.") as folder:
-            target = Path(folder) / request.path.name if size > _EMBED_BYTES else None
+        with scratch_folder(request.path) as folder:
+            target = folder / request.path.name if size > _EMBED_BYTES else None
             with report.phase("export"):
                 try:
                     data, traced = _traced(request, target, captured)
@@ -82,8 +82,8 @@ class HtpExporter:
                 with report.phase("tag"):
                     hierarchy = _annotate(skeleton, request, captured, traced)
             with report.phase("save"):
-                write_spliced(skeleton, request.path)
-        return Exported(request.path, hierarchy, report.phases, notes)
+                proved = write_spliced(skeleton, request.path, verify_bytes=request.verify_bytes)
+        return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
 def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[bytes, Traced]:

@@ -64,7 +64,7 @@ class DataFlow(Analysis[Flow]):
         Raises
         ------
         FileFormatError
-            If the nodes depend on each other in a circle.
+            If the nodes depend on each other in a circle, or a tensor's name is no text.
         """
         walk = ctx.walk
         names = _Names(walk)
@@ -75,6 +75,8 @@ class DataFlow(Analysis[Flow]):
             place = names.number[id(op.scope)]
             keys = [names.resolve(place, name) for name in op.node.input if name]
             inputs.append(keys)
+            if any(isinstance(name, bytes) for _, name in keys):
+                raise FileFormatError(f"{op.label}: the name of an input is no valid UTF-8; export the model again")
             for key in keys:
                 maker = names.producer.get(key)
                 if maker is None:
@@ -105,6 +107,10 @@ class _Names:
         for op in walk.ops:
             place = self.number[id(op.scope)]
             for name in op.node.output:
+                if isinstance(name, bytes):
+                    raise FileFormatError(
+                        f"{op.label}: the name of an output is no valid UTF-8; export the model again"
+                    )
                 if name:
                     self.producer.setdefault((place, name), op.id)
                     self.defined[place].add(name)

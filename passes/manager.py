@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx
 
 from onnx_tagger.errors import PassError, TaggerError
-from onnx_tagger.graph import walk
+from onnx_tagger.graph import insist_on_text, walk
 from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import text_of
 from onnx_tagger.passes.base import Context, Pass, Touches
@@ -95,6 +95,8 @@ class PassManager:
             error.args = (_named(step, error),)
             raise
         except Exception as error:
+            # Names that are no text are looked for only now: to look at each of them takes longer than many a pass.
+            insist_on_text(ctx.walk)
             raise PassError(f"pass {step.name!r} failed: {type(error).__name__}: {error}") from error
         finally:
             ctx._declared.pop()

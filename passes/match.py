@@ -12,7 +12,7 @@ from onnx_tagger.claims import READABLE, Claim, claims
 from onnx_tagger.errors import MapError
 from onnx_tagger.graph import MAIN, Op, operator
 from onnx_tagger.hierarchy import HierarchyMap, SavedNode
-from onnx_tagger.metadata import Source, Tag, own_tag, props_of
+from onnx_tagger.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
 
@@ -163,7 +163,7 @@ def _from_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
     descendants; ``layer.0`` is the child ``0`` of the container ``layer``.
     """
     name = op.node.name
-    if not name.startswith("/"):
+    if not name.startswith("/") or max(name.count("/"), name.count(".")) > MAX_PARTS:
         return None
     *parts, last = name[1:].split("/")
     stem, _, number = last.rpartition("_")

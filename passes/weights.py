@@ -52,8 +52,12 @@ class StoredWeights(Analysis[Mapping[str, frozenset[str]]]):
             return {}
         known = Parameters(tree)
         tensors = {tensor.name: tensor for tensor in ctx.model.graph.initializer}
+        # By name alone: what is stored of a sparse tensor are not all of its values.
+        sparse = {tensor.values.name: tuple(tensor.dims) for tensor in ctx.model.graph.sparse_initializer}
 
         def find(name: str) -> frozenset[str]:
+            if name in sparse:
+                return known.by_name(name, sparse[name])
             tensor = tensors.get(name)
             if tensor is None:
                 return frozenset()
@@ -63,7 +67,7 @@ class StoredWeights(Analysis[Mapping[str, frozenset[str]]]):
             values = ctx.read_values(tensor)
             return known.by_values(values) if values is not None else frozenset()
 
-        return _Lookup(tensors, find)
+        return _Lookup((*tensors, *sparse), find)
 
 
 class WeightOwners(Analysis[Mapping[str, frozenset[str]]]):

@@ -49,14 +49,26 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback(epilog="--debug and --quiet may also stand behind the command.")
 def _global_options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something is wrong.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, notes and summaries.")] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N,...",
+            help="Take in larger or only smaller inputs: skeleton-bytes, nodes, modules, depth, string-bytes, "
+            "tensor-bytes, keys, map-bytes, map-values; see docs/trust.md.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
     ] = False,
 ) -> None:
     """Write onto each node of an ONNX file the PyTorch module that it came from, and read it back."""
+    from onnx_tagger.limits import limited, limits_of_texts
+
     settings.debug, settings.quiet = debug, quiet
+    context.with_resource(limited(limits_of_texts(limit or ())))
 
 
 def screen_of_run() -> Screen:
@@ -132,6 +144,13 @@ def tell_verified(screen: Screen, report: Report) -> None:
             f"verified: {found['agreed']} of {found['tensors']} tensors agree with {found['original']} "
             f"within {found['tolerance']:g} ({found['kind']})"
         )
+
+
+def tell_weights(screen: Screen, report: Report) -> None:
+    """Tell what was proved of the weights, if that was asked for."""
+    found = report.weights
+    if found is not None:
+        screen.note(f"weights unchanged: {found['tensors']} tensors, {found['bytes']} bytes, sha256 {found['sha256']}")
 
 
 def finish(screen: Screen, report: Report, target: Path | None) -> None:

@@ -7,35 +7,40 @@ from __future__ import annotations
 
 import inspect
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_tagger import metadata
 from onnx_tagger.checks import MapSource, Target, load_map
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.external import contained, insist_on_no_data_file, same_file
+from onnx_tagger.external import contained, insist_on_no_data_file, link_data, same_file
 from onnx_tagger.filecopy import permissions_of
 from onnx_tagger.hierarchy import Merge
 from onnx_tagger.onnxfile import Skeleton, read_skeleton
 from onnx_tagger.pipeline import Progress, retag
 from onnx_tagger.report import Phase, Report
+from onnx_tagger.scratch import scratch_folder, scratch_path
 
 PathTool = Callable[[Path, Path], object]
 ModelTool = Callable[[onnx.ModelProto], "onnx.ModelProto | None"]
 
-# Enough to hold the last line that a tool prints.
+# Enough to hold the last line that a tool prints, and all that a pipe holds.
 _TAIL = 1 << 16
+
+# Seconds between looks at whether a tool that prints nothing has ended.
+_STEP = 0.05
 
 
 def carry(
@@ -96,8 +101,8 @@ def carry(
     load_map(source_of_tags)  # so that what is no map is refused before the tool runs
     dialects = metadata.also_of(skeleton.model) if also is None else metadata.check_dialects(also)
     # Under the name that it will have, so that a data file that is called after it is, too.
-    with tempfile.TemporaryDirectory(prefix=f".{place.name[:100]}.", dir=place.parent) as folder:
-        made = Path(folder) / place.name
+    with scratch_folder(place) as folder:
+        made = folder / place.name
         start = time.perf_counter()
         if by_path:
             cast(PathTool, fn)(before, made)
@@ -151,7 +156,10 @@ def _name_of(fn: Callable[..., object]) -> str:
 
 def _on_model(fn: ModelTool, source: Path, made: Path, *, apart: bool) -> None:
     """Call a function on a loaded model and save what it made, with the weights apart if they were before."""
-    model = onnx.load(source)
+    try:
+        model = onnx.load(source)
+    except (onnx.checker.ValidationError, DecodeError, OSError, ValueError) as error:
+        raise TaggerError(f"{source}: onnx cannot load it with its weights ({error}); repair it first") from error
     result = fn(model)
     if result is not None and not isinstance(result, onnx.ModelProto):
         raise TaggerError(
@@ -183,14 +191,14 @@ def _bring_data(source: Skeleton, made: Path, *, beside: bool) -> None:
         if not data.is_file():
             raise TaggerError(f"{data}: the external data of {source.path} is not there; copy it beside the model")
         if beside and _can_link(made):
-            os.link(data, place)
+            link_data(data, place)
         else:
             shutil.copyfile(data, place)
 
 
 def _can_link(file: Path) -> bool:
     """Whether the file system of a temporary folder has hard links."""
-    probe = file.with_name(f".{file.name[:100]}.probe")
+    probe = scratch_path(file)
     try:
         os.link(file, probe)
     except OSError:
@@ -252,9 +260,9 @@ class Command:
         line = [_filled(arg, paths) for arg in self.args]
         sys.stderr.flush()
         try:
-            with subprocess.Popen(line, stdout=_stderr(), stderr=subprocess.PIPE) as running:
+            with subprocess.Popen(line, stdout=_stderr(), stderr=subprocess.PIPE, close_fds=False) as running:
                 assert running.stderr is not None
-                last = _relayed(running.stderr)
+                last = _relayed(running, running.stderr.fileno())
         except OSError as error:
             raise TaggerError(f"{line[0]}: cannot be run: {error.strerror}; check the command behind --") from error
         except ValueError as error:
@@ -277,15 +285,31 @@ def _stderr() -> int | None:
         return 2
 
 
-def _relayed(stream: IO[bytes]) -> str:
-    """Pass on to stderr what a tool prints there, as it comes, and return its last line."""
+def _relayed(running: subprocess.Popen[bytes], stream: int) -> str:
+    """Pass on to stderr what a tool prints there, as it comes, and return its last line.
+
+    Once the tool has ended, what is in the pipe is read and no more waited for: a process that it has left behind may
+    hold the other end for ever.
+    """
     tail = b""
-    while chunk := stream.read1(_TAIL):  # type: ignore[attr-defined]
+    ended = False
+    while not ended:
+        ended = running.poll() is not None
+        if not _readable(stream, 0.0 if ended else _STEP):
+            continue
+        chunk = os.read(stream, _TAIL)
+        if not chunk:
+            break
         sys.stderr.write(chunk.decode("utf-8", "replace"))
         sys.stderr.flush()
         tail = (tail + chunk)[-_TAIL:]
     lines = [line.strip() for line in tail.decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1] if lines else ""
+
+
+def _readable(stream: int, seconds: float) -> bool:
+    """Wait for something to read, or the end; Windows cannot tell of a pipe, so there the reading itself waits."""
+    return os.name == "nt" or bool(select.select([stream], [], [], seconds)[0])
 
 
 def _ending(code: int) -> str:

@@ -12,6 +12,7 @@ import onnx
 from onnx_tagger.metadata import (
     DOC_LINE,
     LAYER_ANN,
+    MAX_PARTS,
     NAMESPACE,
     TORCH_CLASSES,
     TORCH_SCOPES,
@@ -26,6 +27,10 @@ EXPORT_ROOT = "_export_root"
 
 # Longer values of torch's keys are not parsed: real ones stay below a few kilobytes.
 MAX_LITERAL = 64 * 1024
+
+# A text is parsed as one literal after another, so that no expression is ever looked at, however it is nested.
+_STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
+_FLAT_LIST = re.compile(rf"""\[\s*(?:(?:{_STRING.pattern})\s*(?:,\s*(?=['"\]])|(?=\])))*\]""")
 
 # Dialects that can be read, in the order in which they are believed.
 READABLE = ("torch", "winml", "namespace", "layer_ann", "doc_string")
@@ -66,17 +71,18 @@ def literal_list(text: str | None) -> list[str] | None:
     """Parse a Python literal that is a flat list of strings; None if it is anything else or too long."""
     if text is None or len(text) > MAX_LITERAL or not text.startswith("["):
         return None
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    if _FLAT_LIST.fullmatch(text) is None:
         return None
-    return found if isinstance(found, list) and all(isinstance(item, str) for item in found) else None
+    try:
+        return [ast.literal_eval(item) if "\\" in item else item[1:-1] for item in _STRING.findall(text)]
+    except (ValueError, SyntaxError):  # an escape that is none
+        return None
 
 
 def _read_torch(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
     """Torch's keys: the module paths from the root inwards, the last item is the operation."""
     scopes = literal_list(props.get(TORCH_SCOPES))
-    if not scopes or len(scopes) < 2:
+    if not scopes or not 2 <= len(scopes) <= MAX_PARTS or any(path.count(".") >= MAX_PARTS for path in scopes[:-1]):
         return None
     paths = [re.sub(rf"^{EXPORT_ROOT}(\.|$)", "", path) for path in scopes[:-1]]
     classes = literal_list(props.get(TORCH_CLASSES)) or []

@@ -108,9 +108,9 @@ def _explain(error: Exception) -> int:
         sentence = f"{error.filename or 'the system'}: {error.strerror or error}"
     else:
         sentence = f"{type(error).__name__}: {error}: this is a bug, please report it with what --debug shows"
-    from onnx_tagger.views import printable
+    from onnx_tagger.views import printable, shortened
 
-    sys.stderr.write(f"onnx-tagger: {printable(' '.join(sentence.split()))}\n")
+    sys.stderr.write(f"onnx-tagger: {printable(shortened(' '.join(sentence.split())))}\n")
     return 1 if isinstance(error, CoverageError) else 2
 
 

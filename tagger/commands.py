@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.app import app, check_targets, files_of, finish, names_of, screen_of_run, target_of, tell_verified
+from onnx_tagger.app import (
+    app,
+    check_targets,
+    files_of,
+    finish,
+    names_of,
+    screen_of_run,
+    target_of,
+    tell_verified,
+    tell_weights,
+)
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.options import (
     Also,
@@ -32,6 +42,7 @@ from onnx_tagger.options import (
     StrategyName,
     Values,
     Verify,
+    VerifyBytes,
 )
 
 
@@ -68,6 +79,7 @@ def _export(
     no_tag: Annotated[bool, typer.Option("--no-tag", help="The bare export, without tags and map.")] = False,
     also: Also = None,
     merge: Merge = MergeName.ENCLOSING,
+    verify_bytes: VerifyBytes = False,
     report: ReportFile = None,
 ) -> None:
     """Export a PyTorch model as a tagged ONNX file, with its map beside it."""
@@ -94,9 +106,11 @@ def _export(
             opset=opset,
             dynamic=dynamic,
             merge=merge.value,
+            verify_bytes=verify_bytes,
             progress=progress,
         )
     finish(screen, made.report, report)
+    tell_weights(screen, made.report)
     result = "no tags written" if no_tag else made.report.split()
     screen.summary(f"{output}: {result}, strategy {made.report.strategy}")
     if not no_tag:
@@ -192,6 +206,7 @@ def _retag(
         ),
     ] = None,
     verify: Verify = False,
+    verify_bytes: VerifyBytes = False,
     values: Values = None,
     force: Force = False,
     no_values: NoValues = False,
@@ -224,6 +239,7 @@ def _retag(
             force=force,
             values=not no_values,
             verify=verify,
+            verify_bytes=verify_bytes,
             inputs=values,
             in_place=in_place,
             link=link,
@@ -232,6 +248,7 @@ def _retag(
         )
     finish(screen, told, report)
     tell_verified(screen, told)
+    tell_weights(screen, told)
     screen.summary(f"{target}: {told.split()}")
 
 
@@ -293,6 +310,7 @@ def _strip(
         bool, typer.Option("--stack-traces", help="Also remove the local paths that torch leaves on nodes.")
     ] = False,
     in_place: InPlace = False,
+    verify_bytes: VerifyBytes = False,
 ) -> None:
     """Remove what onnx-tagger wrote into a file, and nothing else."""
     from onnx_tagger import pipeline
@@ -301,5 +319,5 @@ def _strip(
     target = target_of(model, output, in_place)
     screen = screen_of_run()
     with screen.progress("strip"):
-        changed = pipeline.strip(model, target, stack_traces=stack_traces, in_place=in_place)
+        changed = pipeline.strip(model, target, stack_traces=stack_traces, in_place=in_place, verify_bytes=verify_bytes)
     screen.summary(f"{target}: {counted(changed, 'node')} stripped")

@@ -6,6 +6,7 @@ How a model's own bytes are read and written is `onnxfile`'s.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,12 +20,13 @@ from onnx_tagger.wire import FileReader, open_file
 
 def locations(model: onnx.ModelProto) -> Iterator[str | bytes]:
     """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none."""
-    for tensor in _tensors(model):
+    for tensor in tensors_of(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor that a model stores; an attribute without one yields an empty one."""
     yield from _tensors_of_graph(model.graph)
     for function in model.functions:
         yield from _tensors_of_attributes(function.attribute_proto)
@@ -54,7 +56,18 @@ def _tensors_of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterato
             yield from _tensors_of_graph(graph)
 
 
-def contained(folder: Path, location: str | bytes) -> Path:
+# Hard links that this process has made of data files, by device and inode: those lead nowhere that it does not know.
+_OWN_LINKS: Counter[tuple[int, int]] = Counter()
+
+
+def link_data(old: Path, new: Path) -> None:
+    """Hard-link a data file, which stays readable for this process; for others it then has several hard links."""
+    os.link(old, new)
+    status = new.stat()
+    _OWN_LINKS[status.st_dev, status.st_ino] += 1
+
+
+def contained(folder: Path, location: str | bytes, *, links: int = 1) -> Path:
     """Resolve where a tensor says that its values lie, refusing what leaves the model's folder.
 
     Parameters
@@ -63,6 +76,8 @@ def contained(folder: Path, location: str | bytes) -> Path:
         The folder of the model file.
     location : str or bytes
         The tensor's `location`, relative to the folder; bytes if it is not valid UTF-8.
+    links : int
+        How many hard links of the file are known to be harmless.
 
     Returns
     -------
@@ -72,7 +87,8 @@ def contained(folder: Path, location: str | bytes) -> Path:
     Raises
     ------
     TaggerError
-        If the location is empty, absolute, climbs with ``..`` or follows a link out of the folder.
+        If the location is empty, absolute, climbs with ``..``, follows a link out of the folder, or is a file with
+        more hard links: where the others lie cannot be told, and onnx, from 1.21, refuses it, too.
     """
     what = f"the external data {location!r} of the model in {folder}"
     if isinstance(location, bytes) or not location or "\0" in location:
@@ -83,10 +99,13 @@ def contained(folder: Path, location: str | bytes) -> Path:
     try:
         inside = (folder / relative).resolve()
         root = folder.resolve()
+        status = inside.stat() if inside.is_file() else None
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         raise TaggerError(f"{what} cannot be found: {error}; repair the links in the folder") from error
     if not inside.is_relative_to(root):
         raise TaggerError(f"{what} is a link out of its folder; put the file itself there")
+    if status is not None and status.st_nlink > links + _OWN_LINKS[status.st_dev, status.st_ino]:
+        raise TaggerError(f"{what} has {status.st_nlink} hard links, so it may lie elsewhere, too; put a copy there")
     return inside
 
 
@@ -142,7 +161,9 @@ def placed(locations: Iterable[str | bytes], source: Path, target: Path, *, link
     """
     with ExitStack() as undo:
         for location in locations:
-            old, new = contained(source, location), contained(target, location)
+            # A file that was linked there before lies in both folders, and nowhere else.
+            both = same_file(source / os.fsdecode(location), target / os.fsdecode(location))
+            old, new = (contained(folder, location, links=1 + both) for folder in (source, target))
             if new == model.resolve():
                 raise TaggerError(f"{model} would take the name of its data file; choose another name for the model")
             with open_file(old) as reader:
@@ -171,7 +192,7 @@ def _make_folders(folder: Path, undo: ExitStack) -> None:
 def _place(reader: FileReader, old: Path, new: Path, *, link: bool) -> None:
     if link:
         try:
-            os.link(old, new)
+            link_data(old, new)
         except OSError as error:
             raise TaggerError(f"{old} cannot be linked to {new}: {error.strerror}; copy it instead") from error
         return

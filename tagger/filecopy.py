@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.scratch import open_scratch
 from onnx_tagger.wire import FileReader, Reader
 
 CHUNK = 1 << 20
@@ -66,6 +66,15 @@ class Output:
         self._written += done
         self._buffer.clear()
 
+    def reader(self, name: str) -> FileReader:
+        """What has been written so far, to be read; nothing may be written while it is in use."""
+        self.flush()
+        return FileReader(self._descriptor, name, (), os.fstat(self._descriptor).st_size)
+
+    def resume(self) -> None:
+        """Go back to the end, where reading may have moved from."""
+        os.lseek(self._descriptor, 0, os.SEEK_END)
+
     def _copy_by_kernel(self, source: int, start: int, stop: int) -> int:
         """Copy as far as the kernel goes and return the offset it reached."""
         copy_range = getattr(os, "copy_file_range", None)
@@ -106,10 +115,8 @@ def replacing(target: Path) -> Iterator[Output]:
         If the system refuses any step; the target is then as it was and nothing is left beside it.
     """
     mode = permissions_of(target)
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(temporary, flags, 0o666 if mode is None else mode | stat.S_IWUSR | stat.S_IRUSR)
+        descriptor, temporary = open_scratch(target, 0o666 if mode is None else mode | stat.S_IWUSR | stat.S_IRUSR)
         try:
             try:
                 output = Output(descriptor)

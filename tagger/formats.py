@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from onnx_tagger.report import Limits, Report
-from onnx_tagger.views import counted, printable
+from onnx_tagger.views import counted, printable, shortened
 
 # What a person reads; the machine-readable forms hold more.
 _SHOWN_IN_TEXT = 20
@@ -92,7 +92,7 @@ def as_text(file: str, report: Report, limits: Limits) -> str:
     lines += [f"  {text}" for text in single[:_SHOWN_IN_TEXT]]
     if len(single) > _SHOWN_IN_TEXT:
         lines.append(f"  and {len(single) - _SHOWN_IN_TEXT} more nodes; --format json lists all")
-    return "\n".join(map(printable, lines))
+    return "\n".join(printable(shortened(line)) for line in lines)
 
 
 def _headline(file: str, report: Report) -> str:
@@ -133,18 +133,21 @@ def as_junit(file: str, report: Report, limits: Limits) -> str:
 
 
 def _case(suite: ET.Element, name: str, message: str, texts: Sequence[str]) -> None:
-    case = ET.SubElement(suite, "testcase", classname="onnx-tagger.check", name=_xml(name), time="0")
+    case = ET.SubElement(suite, "testcase", classname="onnx-tagger.check", name=_xml(shortened(name)), time="0")
     if texts:
         shown = list(texts[:_SHOWN_IN_JUNIT])
         if len(texts) > len(shown):
             shown.append(f"and {len(texts) - len(shown)} more")
-        failure = ET.SubElement(case, "failure", message=_xml(message), type="onnx-tagger.coverage")
-        failure.text = _xml("\n".join(shown))
+        failure = ET.SubElement(case, "failure", message=_xml(shortened(message)), type="onnx-tagger.coverage")
+        failure.text = "\n".join(_xml(shortened(line)) for line in shown)
 
 
 def _xml(text: str) -> str:
-    """Drop the characters that XML 1.0 cannot hold; ElementTree escapes the rest."""
-    return _NOT_XML.sub("", text)
+    """Make a text fit for XML 1.0, which cannot hold every character, and for the page that shows it to people.
+
+    ElementTree escapes what means something in XML.
+    """
+    return _NOT_XML.sub("", printable(text))
 
 
 def as_github(file: str, report: Report, limits: Limits) -> str:
@@ -160,7 +163,7 @@ def as_github(file: str, report: Report, limits: Limits) -> str:
 
 
 def _annotation(level: str, file: str, title: str, message: str) -> str:
-    return f"::{level} file={_property(file)},title={_property(title)}::{_data(message)}"
+    return f"::{level} file={_property(file)},title={_property(title)}::{_data(shortened(message))}"
 
 
 def _data(text: str) -> str:

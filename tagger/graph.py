@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from onnx_tagger.errors import FileFormatError
+from onnx_tagger.limits import advice, input_limits
 
 MAIN = "main"
 FUNCTION_PREFIX = "function:"
@@ -184,7 +185,8 @@ def walk(model: onnx.ModelProto) -> Walk:
     Raises
     ------
     FileFormatError
-        If bodies are nested deeper than protobuf allows, or functions call each other in a circle.
+        If bodies are nested deeper than protobuf allows, functions call each other in a circle, a node's name or
+        type is no text, or there are more nodes than the limits on inputs allow.
 
     Examples
     --------
@@ -215,23 +217,42 @@ def walk(model: onnx.ModelProto) -> Walk:
     return walked
 
 
+def insist_on_text(walked: Walk) -> None:
+    """Raise if a tensor that a node reads or makes has a name that is no text; `walk` has looked at the other names.
+
+    Raises
+    ------
+    FileFormatError
+        With the first such node.
+    """
+    for op in walked.ops:
+        if any(isinstance(name, bytes) for name in (*op.node.input, *op.node.output)):
+            raise FileFormatError(f"{op.label}: the name of a tensor is no valid UTF-8; export the model again")
+
+
 def _walk_scope(scope: Scope, scopes: list[Scope], ops: list[Op]) -> None:
     """Append a scope, its nodes and all bodies in it, depth first and without recursion."""
     scopes.append(scope)
     stack: list[tuple[Scope, Iterator[tuple[int, onnx.NodeProto]]]] = [(scope, enumerate(scope.proto.node))]
+    limits = input_limits()
+    most, deepest = limits.nodes, MAX_DEPTH if limits.depth >= MAX_DEPTH else limits.depth // 3
     while stack:
         current, nodes = stack[-1]
+        if len(ops) + len(current.proto.node) - len(current.ops) > most:
+            raise FileFormatError(f"the model has more than {most} nodes, at {current.name}; {advice('nodes')}")
         for index, node in nodes:
             op = Op(len(ops), node, current, index)
             ops.append(op)
             current.ops.append(op)
+            if isinstance(node.op_type, bytes) or isinstance(node.name, bytes):  # what protobuf gives for no text
+                raise FileFormatError(f"{op.label}: its name or type is no valid UTF-8; export the model again")
             if not node.attribute:
                 continue
             inner = [Scope(f"{current.name}/{node.op_type}_{index}.{name}", graph, op) for name, graph in bodies(node)]
             if inner:
-                if inner[0].depth > MAX_DEPTH:
+                if inner[0].depth > deepest:
                     raise FileFormatError(
-                        f"the bodies of {op.label} are nested deeper than {MAX_DEPTH} levels: flatten them"
+                        f"the bodies of {op.label} are nested deeper than {deepest} levels: flatten them"
                     )
                 scopes.extend(inner)
                 stack.extend((body, enumerate(body.proto.node)) for body in reversed(inner))

@@ -31,10 +31,12 @@ from onnx_tagger.hierarchy import (
     SavedNode,
 )
 from onnx_tagger.hierarchy_records import GraphRecord, MapRecord, TraceColumns
+from onnx_tagger.limits import advice, input_limits
 from onnx_tagger.metadata import SOURCES, Tag, fits
 
-# Bytes of JSON, after decompression. A million nodes take about 300 MB.
-MAX_BYTES = 1 << 30
+# How many times its size a gzipped map may hold, beyond some that are always free. Columns of equal numbers pack well.
+_MOST_UNPACKED = 200
+_FREE_UNPACKED = 1 << 26
 
 # The number of a call behind a part of a module path.
 _NUMBER = re.compile(r"@[0-9]+(?=\.|$)")
@@ -180,31 +182,39 @@ def write_map(hierarchy: HierarchyMap, path: str | os.PathLike[str]) -> str:
     return digest_of(data)
 
 
-def read_map(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> HierarchyMap:
+def read_map(path: str | os.PathLike[str], max_bytes: int | None = None) -> HierarchyMap:
     """Read and validate a map.
 
     Parameters
     ----------
     path : path
         A ``.hierarchy.json`` or gzipped file.
-    max_bytes : int
-        Largest JSON text that is accepted, in bytes after decompression.
+    max_bytes : int, optional
+        Largest JSON text that is accepted, in bytes after decompression; by default the limit that holds now.
 
     Raises
     ------
     MapError
-        If the file is missing, too large, no JSON, of another format or version, or inconsistent.
+        If the file is missing, exceeds a limit on inputs, is no JSON, of another format or version, or inconsistent.
     """
     source = Path(path)
-    return parse_map(_read_bytes(source, max_bytes), str(source))
+    return parse_map(_read_bytes(source, input_limits().map_bytes if max_bytes is None else max_bytes), str(source))
 
 
 def _read_bytes(source: Path, max_bytes: int) -> bytes:
+    allowed = max_bytes
     try:
+        if source.exists() and not source.is_file():
+            raise MapError(
+                f"{source}: cannot be read as a map (it is no regular file); give a .hierarchy.json[.gz] file"
+            )
         with source.open("rb") as stream:
             packed = stream.read(2) == b"\x1f\x8b"
+            if packed:
+                size = os.fstat(stream.fileno()).st_size
+                allowed = min(max_bytes, max(_FREE_UNPACKED, size * _MOST_UNPACKED))
         with gzip.open(source) if packed else source.open("rb") as stream:
-            data = stream.read(max_bytes + 1)
+            data = stream.read(allowed + 1)
     except FileNotFoundError:
         raise MapError(
             f"{source}: no such file; a map is saved beside the model at export, or made by 'capture'"
@@ -212,12 +222,21 @@ def _read_bytes(source: Path, max_bytes: int) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise MapError(f"{source}: cannot be read as a map ({error}); give a .hierarchy.json[.gz] file") from None
     if len(data) > max_bytes:
-        raise MapError(f"{source}: holds more than {max_bytes} bytes of JSON, which is the limit for a map")
+        raise MapError(
+            f"{source}: holds more than {max_bytes} bytes of JSON, which is the limit for a map; {advice('map_bytes')}"
+        )
+    if len(data) > allowed:
+        raise MapError(f"{source}: unpacks to more than {_MOST_UNPACKED} times its size; unpack it before use")
     return data
 
 
 def parse_map(data: bytes, where: str) -> HierarchyMap:
     """Parse the JSON text of a map; `where` names it in errors."""
+    most = input_limits().map_values
+    # Each value but the first stands behind one of these; those in strings count, too, which are few. One with a key
+    # takes the memory of several.
+    if data.count(b",") + data.count(b"[") + data.count(b"{") + 8 * data.count(b":") > most:
+        raise MapError(f"{where}: holds more than {most} values; {advice('map_values')}")
     try:
         record = _adapter().validate_json(data)
     except ValidationError as error:
@@ -248,6 +267,7 @@ def _explain(data: bytes, where: str, error: ValidationError) -> str:
 
 
 def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
+    _insist_on_few(len(record.modules), "modules")
     modules = tuple(
         Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
     )
@@ -274,6 +294,7 @@ def _trace_from(
 ) -> tuple[Operation, ...]:
     if not len(record.operator) == len(record.module) == len(record.call) == len(record.reads):
         raise MapError("the columns of its trace differ in length; the map is damaged")
+    _insist_on_few(len(record.operator), "operations")
     views, count = set(record.views), len(record.operator)
     if any(place >= index for index, places in enumerate(record.reads) for place in places):
         raise MapError("an operation of its trace takes what comes later; the map is damaged")
@@ -306,11 +327,19 @@ def _trace_from(
         raise MapError("its trace names what the map does not list; the map is damaged") from None
 
 
+def _insist_on_few(count: int, what: str) -> None:
+    limit = "modules" if what == "modules" else "nodes"
+    most: int = getattr(input_limits(), limit)
+    if count > most:
+        raise MapError(f"it lists {count} {what}, more than {most}; {advice(limit)}")
+
+
 def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
     strings, nodes = record.strings, record.nodes
     columns = (nodes.scope, nodes.name, nodes.op, nodes.inputs, nodes.outputs, nodes.module, nodes.call, nodes.origins)
     if any(len(column) != len(nodes.source) for column in columns):
         raise MapError("the columns of its nodes differ in length; the map is damaged")
+    _insist_on_few(len(nodes.source), "nodes")
     if len(record.initializers.name) != len(record.initializers.owners):
         raise MapError("the columns of its initializers differ in length; the map is damaged")
 

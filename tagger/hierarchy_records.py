@@ -5,14 +5,28 @@ Reading and writing the file are `hierarchy_file`'s.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 _STRICT = ConfigDict(strict=True, extra="ignore", populate_by_name=True)
 
+T = TypeVar("T")
+
+# A list ends at its first wrong item: one that is wrong throughout would give millions of errors, of which one is told.
+List = Annotated[list[T], FailFast()]
 Index = Annotated[int, Field(ge=0, lt=1 << 31)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+
+
+def _insist_on_first_items(value: object) -> object:
+    """Stop at the first entry of a mapping that is no list of integers, as `List` does; pydantic would tell of each."""
+    for key, items in value.items() if isinstance(value, dict) else ():
+        if not (isinstance(key, str) and key.isascii() and key.isdigit() and len(key) <= 10):
+            raise ValueError("each key should be an integer of up to ten digits")
+        if not isinstance(items, list) or any(type(item) is not int or not 0 <= item < 1 << 31 for item in items):
+            raise ValueError("each entry should be a list of positions")
+    return value
 
 
 class ModuleRecord(BaseModel):
@@ -25,7 +39,7 @@ class ModuleRecord(BaseModel):
     parent: str | None
     order: Index | None
     calls: Index
-    aliases: list[str] = []
+    aliases: List[str] = []
 
 
 class ParameterRecord(BaseModel):
@@ -34,7 +48,7 @@ class ParameterRecord(BaseModel):
     model_config = _STRICT
     name: str
     owner: str
-    shape: list[Annotated[int, Field(ge=0, lt=1 << 63)]] = Field(max_length=64)
+    shape: List[Annotated[int, Field(ge=0, lt=1 << 63)]] = Field(max_length=64)
     dtype: str
     digests: tuple[Digest, Digest] = Field(strict=False)
 
@@ -43,33 +57,33 @@ class NodeColumns(BaseModel):
     """The nodes of the exported graph by columns; integers index `strings`, the module -1 is unknown."""
 
     model_config = _STRICT
-    scope: list[Index]
-    name: list[Index]
-    op: list[Index]
-    inputs: list[list[Index]]
-    outputs: list[list[Index]]
-    module: list[Annotated[int, Field(ge=-1, lt=1 << 31)]]
-    call: list[list[Index]]
-    origins: list[list[Index]]
-    source: list[Literal["exported", "matched", "aligned", "inherited", "root", ""]]
+    scope: List[Index]
+    name: List[Index]
+    op: List[Index]
+    inputs: List[List[Index]]
+    outputs: List[List[Index]]
+    module: List[Annotated[int, Field(ge=-1, lt=1 << 31)]]
+    call: List[List[Index]]
+    origins: List[List[Index]]
+    source: List[Literal["exported", "matched", "aligned", "inherited", "root", ""]]
 
 
 class InitializerColumns(BaseModel):
     """The stored tensors of the main graph and the modules that own a parameter of their values."""
 
     model_config = _STRICT
-    name: list[Index]
-    owners: list[list[Index]]
+    name: List[Index]
+    owners: List[List[Index]]
 
 
 class GraphRecord(BaseModel):
     """The skeleton of the exported graph, columnar with one string table."""
 
     model_config = _STRICT
-    strings: list[str]
+    strings: List[str]
     nodes: NodeColumns
-    inputs: list[Index]
-    outputs: list[Index]
+    inputs: List[Index]
+    outputs: List[Index]
     initializers: InitializerColumns
 
 
@@ -82,14 +96,16 @@ class TraceColumns(BaseModel):
     """
 
     model_config = _STRICT
-    operators: list[str]
-    calls: list[str]
-    operator: list[Index]
-    module: list[Index]
-    call: list[Annotated[int, Field(ge=-1, lt=1 << 31)]]
-    views: list[Index]
-    reads: list[list[Index]]
-    weights: dict[Annotated[str, Field(pattern=r"^[0-9]{1,10}$")], list[Index]]
+    operators: List[str]
+    calls: List[str]
+    operator: List[Index]
+    module: List[Index]
+    call: List[Annotated[int, Field(ge=-1, lt=1 << 31)]]
+    views: List[Index]
+    reads: List[List[Index]]
+    weights: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[0-9]{1,10}$")], List[Index]], BeforeValidator(_insist_on_first_items)
+    ]
 
 
 class MapRecord(BaseModel):
@@ -99,7 +115,7 @@ class MapRecord(BaseModel):
     format: Literal["onnx-tagger/hierarchy-map"]
     version: Literal[1]
     created_by: str
-    modules: list[ModuleRecord]
-    parameters: list[ParameterRecord]
+    modules: List[ModuleRecord]
+    parameters: List[ParameterRecord]
     trace: TraceColumns | None = None
     graph: GraphRecord | None = None

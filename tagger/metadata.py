@@ -41,6 +41,9 @@ TORCH_STACK = "pkg.torch.onnx.stack_trace"
 # Longer JSON lists are not parsed.
 MAX_LIST = 1 << 20
 
+# Real module paths have a dozen parts; one of more than these is none, so that no comparison takes long.
+MAX_PARTS = 128
+
 
 class Source(IntEnum):
     """How a tag was found, best first; a larger value is worse and a source never improves."""
@@ -198,7 +201,7 @@ def string_list(text: str) -> tuple[str, ...] | None:
 
 
 def segments(tag: str) -> list[tuple[str, tuple[str, ...]]] | None:
-    """Split a class path into (class name, attribute parts) pairs; None if it is not well formed.
+    """Split a class path into (class name, attribute parts) pairs; None if it is not well formed, or of too many parts.
 
     Examples
     --------
@@ -207,7 +210,7 @@ def segments(tag: str) -> list[tuple[str, tuple[str, ...]]] | None:
     >>> segments("x") is None
     True
     """
-    if not tag.startswith("/"):
+    if not tag.startswith("/") or tag.count("/") > MAX_PARTS or tag.count(".") > MAX_PARTS:
         return None
     found = []
     for part in tag[1:].split("/"):
@@ -229,17 +232,20 @@ def fits(tag: str, module: str) -> bool:
     parsed = segments(tag)
     if parsed is None or parsed[0][1]:
         return False
-    parts = [escape_attribute(part) for part in module.split(".")] if module else []
-    # Fill from the right: a segment takes its own parts, and at least one; only whole prefixes may be skipped.
-    ends = {len(parts)}
-    for _, keys in reversed(parsed[1:]):
-        take = len(keys)
-        starts: set[int] = set()
-        for end in ends:
-            if end >= max(take, 1) and tuple(parts[end - take : end]) == keys:
-                starts.update(range(end - max(take, 1) + 1))
-        ends = starts
-    return 0 in ends
+    parts = tuple(escape_attribute(part) for part in module.split(".", MAX_PARTS)) if module else ()
+    if len(parts) > MAX_PARTS or len(parsed) == 1:
+        return not parts
+    # Fill from the right: a segment takes its own parts, and at least one. What is left of it may belong to it, too, so
+    # the next one ends anywhere up to there, and the last place where it can is the best.
+    end = len(parts)
+    for place, (_, keys) in enumerate(reversed(parsed[1:])):
+        least = max(len(keys), 1)
+        ends = range(end, least - 1, -1) if place else (end,) if end >= least else ()
+        found = next((at for at in ends if parts[at - len(keys) : at] == keys), None)
+        if found is None:
+            return False
+        end = found - least
+    return True
 
 
 def escape_class(name: str) -> str:

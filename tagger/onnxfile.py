@@ -24,8 +24,10 @@ from onnx_tagger.edits import Segment
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.external import contained, insist_on_no_data_file, locations, placed, same_file
 from onnx_tagger.filecopy import Output, permissions_of, replacing
+from onnx_tagger.limits import InputLimits, input_limits
+from onnx_tagger.proof import Weights, data_files_of, weights_of
 from onnx_tagger.splice import Layout, marks_of, parse, plan
-from onnx_tagger.wire import FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
+from onnx_tagger.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -113,10 +115,9 @@ def _read(reader: Reader, path: Path | None, view: memoryview | None) -> Skeleto
 
 def _pruned_model(reader: Reader, layout: Layout) -> bytes:
     """Collect the skeleton's bytes and note on the way where things lie."""
-    window = Window(reader)
-    wanted = {*wire.MODEL.children, wire.METADATA_OF_MODEL}
+    window, limits = Window(reader), input_limits()
     # A walk to the end first: the fields inside are only worth reading if the outermost ones fit the file.
-    layout.top = [found for found in fields(window, 0, reader.size) if found[0] in wanted]
+    layout.top = list(_top_fields(window, reader, limits))
     out = bytearray()
     run = graphs = 0
     for number, kind, at, before, value, end in layout.top:
@@ -133,12 +134,26 @@ def _pruned_model(reader: Reader, layout: Layout) -> bytes:
             record = {wire.NODE_OF_FUNCTION: layout.functions[-1]}
         if graphs > 1:
             raise broken(reader, at, "a second graph starts, where a model has one")
-        out += kept(window, run, before, len(out))
-        inside = prune(window, wire.MODEL.children[number], value, end, depth=1, record=record)
+        out += kept(window, run, before, len(out), limits)
+        inside = prune(window, wire.MODEL.children[number], value, end, depth=1, record=record, limits=limits)
         out += wire.length_prefix(len(inside)) + inside
         run = end
-    out += kept(window, run, reader.size, len(out))
+    out += kept(window, run, reader.size, len(out), limits)
     return bytes(out)
+
+
+def _top_fields(window: Window, reader: Reader, limits: InputLimits) -> Iterator[Field]:
+    """Yield the model's own fields that a splice or a skeleton has to know of."""
+    entries = 0
+    for found in fields(window, 0, reader.size):
+        if found[0] == wire.METADATA_OF_MODEL:
+            entries += 1
+            if entries > limits.keys:
+                what = f"the model holds more than {limits.keys} metadata entries"
+                raise wire.too_much(reader, found[2], what, "keys")
+            yield found
+        elif found[0] in wire.MODEL.children:
+            yield found
 
 
 def write_spliced(
@@ -148,7 +163,8 @@ def write_spliced(
     in_place: bool = False,
     link: bool = False,
     pad_key: str | None = None,
-) -> None:
+    verify_bytes: bool = False,
+) -> Weights | None:
     """Write the source with the metadata and doc_strings that the skeleton holds now.
 
     Every byte is copied as it was, except metadata entries (those still wanted keep their bytes and place, others are
@@ -169,15 +185,24 @@ def write_spliced(
     pad_key : str, optional
         Key of a model metadata entry that may be added so that the weights keep their place modulo 4096, which lets
         the system copy them at full speed. It is an ordinary entry: removed from the skeleton, a later write cuts it.
+    verify_bytes : bool
+        Read source and result once more before the result takes its place, and insist that every stored tensor and
+        every data file is the same.
+
+    Returns
+    -------
+    Weights or None
+        What was proved to be the same, with `verify_bytes`.
 
     Raises
     ------
     TaggerError
         If the target is the source or one of its data files, cannot be written, external data cannot follow, or the
-        result would exceed protobuf's 2 GiB.
+        result would exceed protobuf's 2 GiB, or `verify_bytes` finds a difference.
     """
     path = Path(target)
     with skeleton.opened() as reader, ExitStack() as stack:
+        before = weights_of(reader, _data_files(skeleton, skeleton.path)) if verify_bytes else None
         is_source = skeleton.path is not None and same_file(path, skeleton.path)
         if is_source and not in_place:
             raise TaggerError(f"{path} is the input itself; choose another target or allow it with --in-place")
@@ -186,13 +211,22 @@ def write_spliced(
         permissions_of(path)
         segments = plan(reader, skeleton.layout, skeleton.model, pad_key=pad_key)
         if is_source and not segments:
-            return
+            return before
         _check_size(reader, segments, str(path))
         if skeleton.path is not None and skeleton.external and not same_file(path.parent, skeleton.path.parent):
             stack.enter_context(placed(skeleton.external, skeleton.path.parent, path.parent, link=link, model=path))
         # Last in, first out: if the model cannot take its place, its data files are taken away again.
         output = stack.enter_context(replacing(path.resolve()))
         _write(output, reader, segments)
+        if before is not None:
+            weights_of(output.reader(str(path)), _data_files(skeleton, path)).insist_on(before, path)
+            output.resume()
+        return before
+
+
+def _data_files(skeleton: Skeleton, model: Path | None) -> list[Path]:
+    """The data files that a model of this skeleton has, were it at this path; none for one in memory."""
+    return [] if skeleton.path is None or model is None else data_files_of(skeleton.external, model.parent)
 
 
 def _check_size(reader: Reader, segments: list[Segment], target: str) -> None:
@@ -302,6 +336,7 @@ def _parsed(window: Window, data: bytes, at: int) -> onnx.TensorProto:
 
 def _whole_tensor(window: Window, value: int, end: int) -> onnx.TensorProto:
     """Parse a tensor with its values; raw values do not go through the parser, which stops at 2 GiB."""
+    _insist_on_readable(window.reader, value, end - value)
     payload = [found for found in fields(window, value, end) if found[0] in wire.TENSOR.payload]
     if len(payload) == 1 and payload[0][:2] == (wire.RAW_DATA_OF_TENSOR, wire.LENGTH):
         tensor = _parsed(window, prune(window, wire.TENSOR, value, end), value)
@@ -329,4 +364,11 @@ def _external_values(skeleton: Skeleton, tensor: onnx.TensorProto) -> bytes:
             ) from error
         if offset < 0 or length < 0 or offset + length > data.size:
             raise TaggerError(f"{data.name} ends before the values of {tensor.name!r}; copy the data file again")
+        _insist_on_readable(data, offset, length)
         return data.read(offset, length)
+
+
+def _insist_on_readable(reader: Reader, at: int, length: int) -> None:
+    most = input_limits().tensor_bytes
+    if length > most:
+        raise wire.too_much(reader, at, f"a tensor's values take more than {most} bytes", "tensor_bytes")

@@ -84,6 +84,10 @@ Verify = Annotated[
         "MAP itself or M.onnx beside M.hierarchy.json.",
     ),
 ]
+VerifyBytes = Annotated[
+    bool,
+    typer.Option("--verify-bytes", help="Prove by digests, before OUT.onnx takes its place, that no weight changed."),
+]
 Values = Annotated[
     Path | None,
     typer.Option("--inputs", metavar="VALUES.npz", help="With --verify: what to run on, not random values."),

@@ -6,7 +6,6 @@ asked for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from onnx_tagger import external, metadata
+from onnx_tagger import metadata
 from onnx_tagger.checks import MapSource, Target, count, load_map, map_path
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.filecopy import permissions_of
-from onnx_tagger.files import replace_file
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.kinship import Kinship, insist_on_kin, note_of_part
@@ -34,6 +32,7 @@ from onnx_tagger.report import Limits, Report, peak_rss_mb
 from onnx_tagger.treefile import hierarchy_of_model
 from onnx_tagger.verify import original_of
 from onnx_tagger.verify import verify as verify_files
+from onnx_tagger.whole import load_whole, write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -111,6 +110,7 @@ def export(
     opset: int | None = None,
     dynamic: bool = False,
     merge: Merge = "enclosing",
+    verify_bytes: bool = False,
     progress: Progress | None = None,
 ) -> Export:
     """Export a PyTorch model as a tagged ONNX file, with its map beside it.
@@ -135,6 +135,8 @@ def export(
         Leave the dimensions of tensor inputs open.
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of several modules.
+    verify_bytes : bool
+        Prove by digests, before the file takes its place, that it stores what the exporter made.
     progress : callable, optional
         Told the name of each phase as it begins.
 
@@ -169,10 +171,12 @@ def export(
     # Exporters rename what they have made into place, which would put a link's target out of use.
     place = target.resolve() if target.is_symlink() else target
     request = Request(model, inputs, dict(kwargs or {}), place, annotator if tag else None, opset, dynamic, merge)
+    request = replace(request, verify_bytes=verify_bytes)
     tell("export")
     chosen, exported = export_with(strategy, request, captured)
     report.phases.extend(exported.timings)
     report.strategy = chosen
+    report.weights = exported.weights.as_dict() if exported.weights is not None else None
     report.fallbacks[:0] = [*exported.notes, *_other_opset(target, opset)]
     hierarchy = exported.hierarchy
     if tag:
@@ -250,6 +254,7 @@ def retag(
     ir_version: int | None = None,
     verify: bool | Target = False,
     inputs: Target | None = None,
+    verify_bytes: bool = False,
     verify_passes: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -282,6 +287,8 @@ def retag(
         for the file that the map was made from: the tagged ``.onnx`` itself, or the one beside the ``.hierarchy.json``.
     inputs : path, optional
         With `verify`, an ``.npz`` file with an array for each input; random values otherwise.
+    verify_bytes : bool
+        Prove by digests, before the result takes its place, that it stores the same tensors.
     verify_passes : bool
         Hold every pass to what it declares.
     progress : callable, optional
@@ -310,7 +317,7 @@ def retag(
         beside = skeleton.model if values else None
         tree = load_map(hierarchy, beside=beside) if hierarchy is not None else hierarchy_of_model(skeleton.model)
         rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in passes)
-        whole = _load_whole(model, target) if rebuilds else None
+        whole = load_whole(Path(model), Path(target)) if rebuilds else None
     if tree is None:
         raise TaggerError(
             f"{model}: says nothing of modules by itself; give --map with the .hierarchy.json saved at export"
@@ -337,10 +344,10 @@ def retag(
     tell("write")
     with report.phase("write"):
         if whole is not None:
-            whole.ir_version = whole.ir_version if ir_version is None else ir_version
-            replace_file(target, whole.SerializeToString())
+            proved = write_whole(whole, ir_version, Path(model), Path(target), verify_bytes)
         else:
-            write_spliced(skeleton, target, in_place=in_place, link=link)
+            proved = write_spliced(skeleton, target, in_place=in_place, link=link, verify_bytes=verify_bytes)
+        report.weights = proved.as_dict() if proved is not None else None
     report.peak_rss_mb = peak_rss_mb()
     return report
 
@@ -370,19 +377,9 @@ def _reader(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None
     return read
 
 
-def _load_whole(model: Target, target: Target) -> onnx.ModelProto:
-    """Read all of a model, for what a splice cannot express: another topology or another IR version."""
-    whole = onnx.load(os.fspath(model), load_external_data=False)
-    external.insist_on_no_data_file(external.locations(whole), Path(model), Path(target))
-    elsewhere = Path(model).resolve().parent != Path(target).resolve().parent
-    if elsewhere and next(external.locations(whole), None) is not None:
-        raise TaggerError(
-            f"{target}: a graph that a pass may change stays beside its external data; write into the input's folder"
-        )
-    return whole
-
-
-def strip(model: Target, target: Target, *, stack_traces: bool = False, in_place: bool = False) -> int:
+def strip(
+    model: Target, target: Target, *, stack_traces: bool = False, in_place: bool = False, verify_bytes: bool = False
+) -> int:
     """Remove what this package wrote from a file, and nothing else.
 
     Parameters
@@ -392,6 +389,8 @@ def strip(model: Target, target: Target, *, stack_traces: bool = False, in_place
         Also remove the local paths that torch leaves in ``pkg.torch.onnx.stack_trace``.
     in_place : bool
         Allow `target` to be the input.
+    verify_bytes : bool
+        Prove by digests, before the result takes its place, that it stores the same tensors.
 
     Returns
     -------
@@ -407,5 +406,5 @@ def strip(model: Target, target: Target, *, stack_traces: bool = False, in_place
             touched = metadata.remove_key(op.node, metadata.TORCH_STACK) or touched
         changed += touched
     metadata.clear_model(skeleton.model)
-    write_spliced(skeleton, target, in_place=in_place)
+    write_spliced(skeleton, target, in_place=in_place, verify_bytes=verify_bytes)
     return changed

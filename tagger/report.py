@@ -74,6 +74,8 @@ class Report:
         Sentences about what was not done in the first way, and about carriers that contradict each other.
     verified : dict or None
         What running both files showed.
+    weights : dict or None
+        What was proved to be stored as before: the tensors' number, bytes and digest.
     passes, phases : list
         Timings.
     peak_rss_mb : float or None
@@ -93,6 +95,7 @@ class Report:
     strategy: str | None = None
     fallbacks: list[str] = field(default_factory=list)
     verified: dict[str, object] | None = None
+    weights: dict[str, object] | None = None
     passes: list[PassTiming] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     peak_rss_mb: float | None = None
@@ -146,6 +149,7 @@ class Report:
             "strategy": self.strategy,
             "fallbacks": self.fallbacks,
             "verified": self.verified,
+            "weights": self.weights,
             "passes": [{"name": p.name, "ms": round(p.ms, 3), "changed": p.changed} for p in self.passes],
             "phases": [
                 {"name": p.name, "seconds": round(p.seconds, 6), "share": round(p.seconds / whole, 4) if whole else 0.0}

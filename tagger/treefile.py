@@ -5,16 +5,18 @@ Such a map knows only the modules that the file names. A tagged file so serves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from urllib.parse import unquote
 
 import onnx
 
 from onnx_tagger.claims import READABLE, claims
+from onnx_tagger.errors import FileFormatError
 from onnx_tagger.graph import Walk, walk
 from onnx_tagger.hierarchy import HierarchyMap, Module
-from onnx_tagger.metadata import MAP, Tag, fits, model_value, own_tag, props_of, segments
+from onnx_tagger.limits import advice, input_limits
+from onnx_tagger.metadata import MAP, MAX_PARTS, Tag, escape_attribute, model_value, own_tag, props_of, segments
 from onnx_tagger.naming import ModuleRow, parent_path
 
 # The one class of torch that both runs by itself and gives its children their keys as names.
@@ -63,9 +65,16 @@ def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:
             taken.add(tag.tag)
     if not known:
         return None
+    _insist_on_few(known)
     root = "/" + next(iter(known.values())).split("/")[1]
-    tree: dict[str, str | None] = {"": root, **dict.fromkeys(sorted(origins)), **known}
+    tree: dict[str, str | None] = {"": root, **dict.fromkeys(sorted(origins - {""})), **known}
     return HierarchyMap(_linked(tree))
+
+
+def _insist_on_few(modules: Collection[str]) -> None:
+    most = input_limits().modules
+    if len(modules) > most:
+        raise FileFormatError(f"the nodes name more than {most} modules; {advice('modules')}")
 
 
 def _linked(tree: dict[str, str | None]) -> tuple[Module, ...]:
@@ -92,6 +101,7 @@ def _from_claims(walked: Walk, dialects: tuple[str, ...]) -> HierarchyMap | None
                 stacks.setdefault(path, name)
             if claim.tag is not None:
                 paths.setdefault(claim.tag)
+        _insist_on_few(stacks)
     if "" in stacks:
         return HierarchyMap.from_rows([ModuleRow(p, name, keyed=name == _KEYED_CLASS) for p, name in stacks.items()])
     return _from_class_paths(paths)
@@ -109,11 +119,12 @@ def _from_class_paths(tags: Iterable[str]) -> HierarchyMap | None:
         prefix, path = "/" + root, ""
         tree.setdefault("", prefix)
         for name, keys in parts[1:]:
+            # A tag that is escaped as none of ours is would belong to no path.
+            if any(escape_attribute(unquote(key)) != key for key in keys) or path.count(".") >= MAX_PARTS:
+                break
             prefix += "/" + ".".join((name, *keys))
             step = ".".join(unquote(text) for text in (name, *keys))
             path = f"{path}.{step}" if path else step
-            # A tag that is escaped as none of ours is would belong to no path.
-            if not fits(prefix, path):
-                break
             tree.setdefault(path, prefix)
+        _insist_on_few(tree)
     return HierarchyMap(_linked(tree)) if tree else None

@@ -42,6 +42,20 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shortened(text: str, most: int = 2000) -> str:
+    """Leave out the middle of a text that nobody would read to its end, such as a sentence with a name of megabytes.
+
+    Examples
+    --------
+    >>> shortened("a" * 50 + "z" * 50, most=20)
+    'aaaaaaaaaa... (80 characters left out) ...zzzzzzzzzz'
+    """
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]}... ({len(text) - 2 * half} characters left out) ...{text[-half:]}"
+
+
 @dataclass(frozen=True)
 class Screen:
     """Where a command prints.
@@ -77,7 +91,7 @@ class Screen:
         """Print a remark on stderr, unless asked to be quiet."""
         if not self.quiet:
             sys.stdout.flush()
-            sys.stderr.write(printable(text) + "\n")
+            sys.stderr.write(printable(shortened(text)) + "\n")
 
     def styled(self, text: str, style: str) -> None:
         """Print a line, in a style if stdout is a terminal."""
@@ -96,6 +110,8 @@ class Screen:
             _rich_table(headers, cells, numbers)
             return
         widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+        if len(widths) - 1 not in numbers:
+            widths[-1] = 0  # nothing stands behind it, and one long name would cost its length in every row
         for row in [list(headers), *cells]:
             padded = [
                 cell.rjust(width) if place in numbers else cell.ljust(width)
@@ -197,7 +213,6 @@ def show_node(screen: Screen, ctx: Context, op: Op) -> None:
     from onnx_tagger.query import code_line, inputs_of, module_of, name_of, outputs_of, own_problem
 
     tag = ctx.tags.get(op)
-    screen.styled(f"{name_of(op)}  {op.label}", "bold")
     rows = [("module", module_of(tag))]
     if tag is not None:
         rows += [("tag", tag.tag), ("source", tag.source.label)]
@@ -211,6 +226,8 @@ def show_node(screen: Screen, ctx: Context, op: Op) -> None:
         rows.append(("code", code))
     rows += [("input", _neighbour_text(neighbour, "from")) for neighbour in inputs_of(ctx, op)]
     rows += [("output", _neighbour_text(neighbour, "to")) for neighbour in outputs_of(ctx, op)]
+    # Only now, so that nothing is printed of a model whose data flow turns out to be none.
+    screen.styled(f"{name_of(op)}  {op.label}", "bold")
     screen.lines(f"  {label:<7} {value}" for label, value in rows)
 
 

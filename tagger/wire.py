@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from onnx_tagger.errors import FileFormatError, TaggerError
+from onnx_tagger.limits import MAX_DEPTH as MAX_DEPTH
+from onnx_tagger.limits import InputLimits, advice, input_limits
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-
-MAX_DEPTH = 100
-"""Protobuf's own limit for messages inside messages; the readers of ONNX files keep it too."""
 
 MAX_MESSAGE = 2**31 - 1
 """The largest message, in bytes, that protobuf parses."""
@@ -55,23 +54,27 @@ class Message:
         The fields that a walk descends into, by number, with their types.
     payload : frozenset[int]
         The fields that a skeleton leaves out.
+    texts : frozenset[int]
+        The fields whose length is limited: names, and a node's metadata.
     """
 
     name: str
     children: Mapping[int, Message] = field(default_factory=dict, repr=False, compare=False)
     payload: frozenset[int] = frozenset()
+    texts: frozenset[int] = frozenset()
 
 
 def _schema() -> tuple[Message, Message, Message, Message]:
     """Return tensor, graph, node and function; graphs and nodes hold each other, so one map is filled last."""
-    tensor = Message("TensorProto", payload=frozenset({4, 5, 6, 7, 9, 10, 11}))
+    tensor = Message("TensorProto", payload=frozenset({4, 5, 6, 7, 9, 10, 11}), texts=frozenset({8}))
     sparse = Message("SparseTensorProto", {1: tensor, 2: tensor})
     in_attribute: dict[int, Message] = {5: tensor, 10: tensor, 22: sparse, 23: sparse}
-    attribute = Message("AttributeProto", in_attribute)
-    node = Message("NodeProto", {5: attribute})
-    graph = Message("GraphProto", {1: node, 5: tensor, 15: sparse})
+    attribute = Message("AttributeProto", in_attribute, texts=frozenset({1, 21}))
+    node = Message("NodeProto", {5: attribute}, texts=frozenset({1, 2, 3, 4, 6, 7, 8, 9}))
+    graph = Message("GraphProto", {1: node, 5: tensor, 15: sparse}, texts=frozenset({2, 11, 12, 13}))
     in_attribute.update({6: graph, 11: graph})
-    return tensor, graph, node, Message("FunctionProto", {7: node, 11: attribute})
+    function = Message("FunctionProto", {7: node, 11: attribute}, texts=frozenset({1, 4, 5, 6, 10, 12, 13}))
+    return tensor, graph, node, function
 
 
 TENSOR, GRAPH, NODE, FUNCTION = _schema()
@@ -231,6 +234,11 @@ def broken(reader: Reader, offset: int, what: str) -> FileFormatError:
     return FileFormatError(f"{reader.name} is no ONNX model or is damaged: at byte {offset} {what}; export it again")
 
 
+def too_much(reader: Reader, offset: int, what: str, limit: str) -> FileFormatError:
+    """Return the error for a source that exceeds a limit at `offset`; `what` is a clause, `limit` the limit's name."""
+    return FileFormatError(f"{reader.name} exceeds what is allowed: at byte {offset} {what}; {advice(limit)}")
+
+
 def _varint(window: Window, index: int) -> tuple[int, int]:
     """Decode the varint at `index` of the window's buffer; return its value and the index behind it."""
     buffer = window.buffer
@@ -367,6 +375,7 @@ def prune(
     *,
     depth: int = 0,
     record: Mapping[int, array[int]] | None = None,
+    limits: InputLimits | None = None,
 ) -> bytes:
     """Collect the bytes of a message, less the payloads of the tensors in it.
 
@@ -382,6 +391,8 @@ def prune(
         How many messages enclose it.
     record : Mapping[int, array[int]], optional
         For fields of this message, by number: an array that takes the offsets of length, value and end of each.
+    limits : InputLimits, optional
+        What the message is held to; those that hold now by default.
 
     Returns
     -------
@@ -391,38 +402,60 @@ def prune(
     Raises
     ------
     FileFormatError
-        If the message is broken, nested too deeply, or what is left is larger than protobuf can parse.
+        If the message is broken, exceeds a limit, or what is left is larger than protobuf can parse.
     """
-    if depth > MAX_DEPTH:
-        raise broken(window.reader, start, f"messages are nested more than {MAX_DEPTH} deep")
+    limits = input_limits() if limits is None else limits
+    if depth > min(limits.depth, MAX_DEPTH):
+        deepest = min(limits.depth, MAX_DEPTH)
+        raise too_much(window.reader, start, f"messages are nested more than {deepest} deep", "depth")
+    # A message that stays whole is too small to exceed what is allowed.
+    small = min(SMALL, limits.string_bytes)
+    small_node = min(SMALL_NODE, limits.string_bytes, 2 * limits.keys)
     out = bytearray()
     run = start
+    entries = 0
     for number, wire, at, before, value, end in fields(window, start, stop):
         if number in message.payload:
-            out += kept(window, run, at, len(out))
+            out += kept(window, run, at, len(out), limits)
             run = end
             continue
         child = message.children.get(number)
         if child is None:
+            if number in message.texts:
+                entries += number == METADATA_OF_NODE and message is NODE
+                _insist_on_allowed(window.reader, at, end - value, entries, limits)
             continue
         if wire != LENGTH:
             raise broken(window.reader, at, f"field {number} of {message.name} is not a message")
         if record is not None and number in record:
             record[number].extend((before, value, end))
-        if end - value > (SMALL_NODE if child is NODE else SMALL):
-            out += kept(window, run, before, len(out))  # first, so that the window never moves back
-            inside = prune(window, child, value, end, depth=depth + 1)
+            if len(record[number]) > 3 * limits.nodes and child is NODE:
+                raise too_much(window.reader, at, f"more than {limits.nodes} nodes are listed", "nodes")
+        if end - value > (small_node if child is NODE else small):
+            out += kept(window, run, before, len(out), limits)  # first, so that the window never moves back
+            inside = prune(window, child, value, end, depth=depth + 1, limits=limits)
             out += length_prefix(len(inside))
             out += inside
             run = end
-    out += kept(window, run, stop, len(out))
+    out += kept(window, run, stop, len(out), limits)
     return bytes(out)
 
 
-def kept(window: Window, start: int, stop: int, before: int) -> bytes:
-    """Read what a skeleton keeps, unless it grows beyond what protobuf can parse."""
+def _insist_on_allowed(reader: Reader, at: int, length: int, entries: int, limits: InputLimits) -> None:
+    """Raise if a text is too long, or a node's metadata entries up to this one are too many."""
+    if length > limits.string_bytes:
+        raise too_much(reader, at, f"a text of {length} bytes starts", "string_bytes")
+    if entries > limits.keys:
+        raise too_much(reader, at, f"a node holds more than {limits.keys} metadata entries", "keys")
+
+
+def kept(window: Window, start: int, stop: int, before: int, limits: InputLimits) -> bytes:
+    """Read what a skeleton keeps, unless it grows beyond what is allowed or protobuf can parse."""
     if start == stop:
         return b""
+    if before + stop - start > limits.skeleton_bytes:
+        what = f"what is left without tensors' values exceeds {limits.skeleton_bytes} bytes"
+        raise too_much(window.reader, start, what, "skeleton_bytes")
     if before + stop - start > MAX_MESSAGE:
         raise broken(window.reader, start, "the model exceeds 2 GiB even without its tensors' values")
     return window.read(start, stop)

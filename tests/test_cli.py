@@ -475,6 +475,7 @@ def test_retag_hands_its_options_on(run: Run, files: Path, monkeypatch: pytest.M
         "link": True,
         "ir_version": 10,
         "verify": False,
+        "verify_bytes": False,
         "inputs": None,
     }
 

@@ -18,6 +18,7 @@ import onnx_tagger
 from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter, SavedGraph, SavedNode
 from onnx_tagger.hierarchy_file import digest_of, json_schema, parse_map, read_map, to_json
+from onnx_tagger.limits import InputLimits, limited
 from onnx_tagger.metadata import Source
 
 SCHEMA = Path(onnx_tagger.__file__).parent / "hierarchy-map.schema.json"
@@ -361,3 +362,68 @@ def test_a_trace_is_read() -> None:
 def test_a_damaged_trace_is_refused_in_a_sentence(columns: dict[str, object], what: str) -> None:
     with pytest.raises(MapError, match=what):
         parse_map(_trace(**columns), "m.hierarchy.json")
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "phrase"),
+    [
+        (InputLimits(map_bytes=100), "holds more than 100 bytes of JSON.*raise --limit map-bytes"),
+        (InputLimits(map_values=20), "holds more than 20 values.*raise --limit map-values"),
+        (InputLimits(nodes=1), "it lists [0-9]+ nodes, more than 1.*raise --limit nodes"),
+        (InputLimits(modules=1), "it lists [0-9]+ modules, more than 1.*raise --limit modules"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_map_is_held_to_limits(limits: InputLimits, phrase: str, packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / f"m.json{'.gz' if packed else ''}"
+    make_map().save(path)
+    assert read_map(path) == make_map()
+    with limited(limits), pytest.raises(MapError, match=phrase):
+        read_map(path)
+
+
+def test_a_gzip_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
+    """Though its JSON would be within the limit; a map that is small when unpacked may be packed as it likes."""
+    path = tmp_path / "m.json.gz"
+    path.write_bytes(gzip.compress(to_json(make_map()) + b" " * 1_000_000))
+    assert read_map(path).modules == make_map().modules
+    path.write_bytes(gzip.compress(to_json(make_map()) + b" " * 100_000_000))
+    with pytest.raises(MapError, match="unpacks to more than 200 times its size"):
+        read_map(path)
+
+
+@pytest.mark.parametrize(
+    ("column", "item"),
+    [("strings", "1"), ("inputs", '[1.5]'), ("inputs", '"x"'), ("source", '"guessed"')],
+)  # fmt: skip
+def test_one_error_is_made_of_many(column: str, item: str) -> None:
+    """A million wrong items make as much of an error as one: none is made for each."""
+    made = document()
+    (made["graph"] if column == "strings" else made["graph"]["nodes"])[column] = "@"
+    text = json.dumps(made).replace('"@"', "[" + f"{item}," * 300_000 + f"{item}]")
+    tracemalloc.start()
+    try:
+        with pytest.raises(MapError, match=f"{column}.0"):
+            parse_map(text.encode(), "here")
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("entry", ['"1":1', '"x":[]', '"1":[-1]', '"1":[1.5]', '"1":[true]', '"12345678901":[]'])
+def test_wrong_weights_of_a_trace(entry: str) -> None:
+    columns = {
+        "operators": ["mm"],
+        "calls": [],
+        "operator": [0],
+        "module": [0],
+        "call": [-1],
+        "views": [],
+        "reads": [[]],
+    }
+    text = json.dumps(document() | {"trace": columns | {"weights": "@"}}).replace('"@"', f"{{{entry}}}")
+    with pytest.raises(MapError, match=r"trace\.weights: .*each (key|entry) should be"):
+        parse_map(text.encode(), "here")

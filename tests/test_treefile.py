@@ -171,3 +171,11 @@ def test_a_file_that_names_no_module_is_no_map() -> None:
     assert hierarchy_of_model(model()) is None
     assert hierarchy_of_model(model({}, {"theirs": "1"})) is None
     assert hierarchy_of_model(model({metadata.TAG: "x", metadata.MODULE: "", metadata.SOURCE: "matched"})) is None
+
+
+def test_the_root_as_an_origin_keeps_its_tag() -> None:
+    """Where no node is tagged with the root itself, and one does its work, too."""
+    tree = hierarchy_of_model(model(own("a", "/Net/Blk.a", "", "a")))
+    assert tree is not None
+    assert tags(tree) == {"": "/Net", "a": "/Net/Blk.a"}
+    assert tree.tag("", Source.INHERITED).source is Source.ROOT

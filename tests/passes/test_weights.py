@@ -71,6 +71,15 @@ def test_a_weight_is_known_by_name_and_shape() -> None:
     assert owners(net(matmuls("a.w"), {"a.w": np.zeros((2, 2), np.float32)}), hierarchy) == {}
 
 
+def test_a_sparse_weight_is_known_by_name_and_shape_alone() -> None:
+    model = net(matmuls("a.w", "b.w"), {})
+    for name in ("a.w", "other"):
+        sparse = model.graph.sparse_initializer.add(dims=[4, 4])
+        sparse.values.CopyFrom(numpy_helper.from_array(A[0], name))
+        sparse.indices.CopyFrom(numpy_helper.from_array(np.arange(4), ""))
+    assert owners(model, tree(["a", "b"], {"a.w": A, "b.w": B})) == {"a.w": {"a"}}
+
+
 @pytest.mark.parametrize("copy", [A, A.T.copy(), A.astype(np.float16), A.reshape(2, 8)])
 def test_a_renamed_weight_is_known_by_its_values(copy: np.ndarray) -> None:
     hierarchy = tree(["a", "b"], {"a.w": A, "b.w": B})
