@@ -401,3 +401,9 @@ def test_a_source_never_improves(data: st.DataObject) -> None:
     for known_tree in (tree, hierarchy_of_model(changed)):
         PassManager([Match(), Align(), Inherit(), Inject()], verify=True).run_in(Context(changed, known_tree))
         assert changed.SerializeToString(deterministic=True) == data
+
+
+def test_a_scope_of_more_parts_than_any_model_has_is_not_spelt() -> None:
+    name = "/" + "layer." * 2 * metadata.MAX_PARTS + "0/Neg"
+    made = helper.make_model(helper.make_graph([helper.make_node("Neg", ["x"], ["y"], name)], "g", [], []))
+    assert PassManager([Match()]).run_in(Context(made, TREE)).tags == {}
