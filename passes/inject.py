@@ -49,8 +49,8 @@ class Inject(Pass):
             if noted:
                 metadata.clear_node(node, before)
             tag = ctx.tags.get(op)
-            if tag is not None:
-                lost.update(metadata.write_node(node, tag, also))
+            if tag is not None and (unwritten := metadata.write_node(node, tag, also)):
+                lost.update(unwritten)
             if noted or tag is not None:
                 changed += old is None or old != _state(node)
         _note(ctx.report.fallbacks, lost)

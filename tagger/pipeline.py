@@ -16,6 +16,7 @@ import onnx
 
 from onnx_tagger import external, metadata
 from onnx_tagger.checks import MapSource, Target, count, load_map, map_path
+from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.filecopy import permissions_of
 from onnx_tagger.files import replace_file
@@ -212,7 +213,7 @@ class _Annotator:
         PassManager([Match(fresh=True), Inherit()]).run_in(ctx)
         graph = hierarchy.graph
         assert graph is not None
-        nodes = [replace(node, tag=ctx.tags.get(op)) for op, node in zip(ctx.ops, graph.nodes, strict=True)]
+        nodes = [node._replace(tag=ctx.tags.get(op)) for op, node in zip(ctx.ops, graph.nodes, strict=True)]
         finished = replace(hierarchy, graph=replace(graph, nodes=nodes))
         digest = digest_of(to_json(finished))
         PassManager([Inject(also=self.also, map_digest=digest), Coverage()]).run_in(ctx)
@@ -235,6 +236,7 @@ def capture(
     return captured_of(model, _positional(args), kwargs).hierarchy
 
 
+@collector_paused()
 def retag(
     model: Target,
     hierarchy: MapSource | None,
@@ -340,7 +342,7 @@ def retag(
             whole.ir_version = whole.ir_version if ir_version is None else ir_version
             replace_file(target, whole.SerializeToString())
         else:
-            write_spliced(skeleton, target, in_place=in_place, link=link)
+            write_spliced(skeleton, target, in_place=in_place, link=link, pad_key=metadata.PAD)
     report.peak_rss_mb = peak_rss_mb()
     return report
 
@@ -382,6 +384,7 @@ def _load_whole(model: Target, target: Target) -> onnx.ModelProto:
     return whole
 
 
+@collector_paused()
 def strip(model: Target, target: Target, *, stack_traces: bool = False, in_place: bool = False) -> int:
     """Remove what this package wrote from a file, and nothing else.
 
