@@ -1,6 +1,6 @@
 """What recording a run costs beside the bare run, and what digests of weights cost beside reading them.
 
-    python benchmarks/capturing.py
+python benchmarks/capturing.py
 """
 
 from __future__ import annotations
