@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,9 +85,14 @@ def capture(
             raise ExportError(
                 f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
             ) from error
-    parameters = _parameters(model) if digests else ()
     trace = tuple(log.operations())
-    return Captured(HierarchyMap(_modules(names, paths, log), parameters, created_by=created_by(), trace=trace), log)
+    captured = Captured(HierarchyMap(_modules(names, paths, log), created_by=created_by(), trace=trace), log)
+    return with_parameters(captured, model) if digests else captured
+
+
+def with_parameters(captured: Captured, model: nn.Module) -> Captured:
+    """The same with the model's parameters and buffers and the digests of their values, which reads all of them."""
+    return replace(captured, hierarchy=replace(captured.hierarchy, parameters=_parameters(model)))
 
 
 def first_line(error: BaseException) -> str:

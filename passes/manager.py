@@ -97,7 +97,8 @@ class PassManager:
             raise PassError(f"pass {step.name!r} failed: {type(error).__name__}: {error}") from error
         finally:
             ctx._declared.pop()
-            ctx.report.passes.append(PassTiming(step.name, (time.perf_counter() - start) * 1e3, changed))
+            ms = (time.perf_counter() - start) * 1e3
+            ctx.report.passes.append(PassTiming(step.name, ms, changed, ctx.counted_nodes))
         if type(changed) is not int:
             raise PassError(f"pass {step.name!r} returned {changed!r}: run() must return how many nodes it changed")
         if changed and step.touches:

@@ -153,6 +153,7 @@ def export(
     require("torch", "torch", "export")
     from onnx_tagger.exporters.base import Request
     from onnx_tagger.exporters.capture import capture as captured_of
+    from onnx_tagger.exporters.capture import with_parameters
     from onnx_tagger.exporters.select import export_with, strategy_names
 
     target = Path(path)
@@ -165,7 +166,11 @@ def export(
     tell = progress or (lambda _: None)
     tell("capture")
     with report.phase("capture"):
-        captured = captured_of(model, inputs, kwargs, digests=tag)
+        captured = captured_of(model, inputs, kwargs, digests=False)
+    if tag:
+        tell("digests")
+        with report.phase("digests"):
+            captured = with_parameters(captured, model)
     annotator = _Annotator(dialects, merge, report)
     # Exporters rename what they have made into place, which would put a link's target out of use.
     place = target.resolve() if target.is_symlink() else target
@@ -221,9 +226,22 @@ class _Annotator:
 
 
 def capture(
-    model: nn.Module, args: Sequence[object] | Tensor = (), *, kwargs: Mapping[str, object] | None = None
+    model: nn.Module,
+    args: Sequence[object] | Tensor = (),
+    *,
+    kwargs: Mapping[str, object] | None = None,
+    report: Report | None = None,
 ) -> HierarchyMap:
     """Run a model once and return its module-usage map, for an ONNX file that others exported.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it was.
+    args, kwargs
+        What its `forward` takes; a tensor alone is the only positional argument.
+    report : Report, optional
+        Takes the phases.
 
     Raises
     ------
@@ -232,8 +250,15 @@ def capture(
     """
     require("torch", "torch", "capture")
     from onnx_tagger.exporters.capture import capture as captured_of
+    from onnx_tagger.exporters.capture import with_parameters
 
-    return captured_of(model, _positional(args), kwargs).hierarchy
+    told = report or Report()
+    with told.phase("capture"):
+        captured = captured_of(model, _positional(args), kwargs, digests=False)
+    with told.phase("digests"):
+        captured = with_parameters(captured, model)
+    told.peak_rss_mb = peak_rss_mb()
+    return captured.hierarchy
 
 
 @collector_paused()
@@ -385,7 +410,14 @@ def _load_whole(model: Target, target: Target) -> onnx.ModelProto:
 
 
 @collector_paused()
-def strip(model: Target, target: Target, *, stack_traces: bool = False, in_place: bool = False) -> int:
+def strip(
+    model: Target,
+    target: Target,
+    *,
+    stack_traces: bool = False,
+    in_place: bool = False,
+    report: Report | None = None,
+) -> int:
     """Remove what this package wrote from a file, and nothing else.
 
     Parameters
@@ -395,20 +427,27 @@ def strip(model: Target, target: Target, *, stack_traces: bool = False, in_place
         Also remove the local paths that torch leaves in ``pkg.torch.onnx.stack_trace``.
     in_place : bool
         Allow `target` to be the input.
+    report : Report, optional
+        Takes the phases.
 
     Returns
     -------
     int
         How many nodes changed.
     """
-    skeleton = read_skeleton(model)
-    also = metadata.also_of(skeleton.model)
-    changed = 0
-    for op in walk(skeleton.model).ops:
-        touched = metadata.clear_node(op.node, also)
-        if stack_traces:
-            touched = metadata.remove_key(op.node, metadata.TORCH_STACK) or touched
-        changed += touched
-    metadata.clear_model(skeleton.model)
-    write_spliced(skeleton, target, in_place=in_place)
+    told = report or Report()
+    with told.phase("read"):
+        skeleton = read_skeleton(model)
+    with told.phase("strip"):
+        also = metadata.also_of(skeleton.model)
+        changed = 0
+        for op in walk(skeleton.model).ops:
+            touched = metadata.clear_node(op.node, also)
+            if stack_traces:
+                touched = metadata.remove_key(op.node, metadata.TORCH_STACK) or touched
+            changed += touched
+        metadata.clear_model(skeleton.model)
+    with told.phase("write"):
+        write_spliced(skeleton, target, in_place=in_place)
+    told.peak_rss_mb = peak_rss_mb()
     return changed
