@@ -90,7 +90,7 @@ def test_one_strategy_fails(run: Run) -> None:
 
 def test_no_strategy_works(models: Path) -> None:
     source = load_source(f"{models}:impossible")
-    with pytest.raises(ExportError, match="the model cannot be exported: fx: .*; htp: "):
+    with pytest.raises(ExportError, match=r"the model cannot be exported: fx: .*; htp: "):
         bench(source.model, source.args, rounds=1)
 
 

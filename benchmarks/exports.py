@@ -1,0 +1,84 @@
+"""What tagging adds to an export: seconds of a tagged export beside the bare one to a file.
+
+    python benchmarks/exports.py [--rounds 7]
+
+torch runs in one thread unless OMP_NUM_THREADS says otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from measure import ROUNDS, Series, interleaved, machine, quiet, synced, table
+from subjects import EXPORTED
+
+import onnx_tagger as ot
+
+TARGET = {"fx": 1.03, "htp": 1.05}
+
+
+def bare(strategy: str, model: Any, kwargs: dict[str, Any], path: Path) -> None:
+    """The exporter by itself, until its file is on the disk."""
+    values = tuple(kwargs.values())
+    if strategy == "fx":
+        program = torch.onnx.export(model, values, dynamo=True, verbose=False)
+        assert program is not None
+        program.save(path)
+    else:
+        torch.onnx.export(model, values, str(path), input_names=list(kwargs), dynamo=False)
+    synced(path)
+
+
+def measured(name: str, rounds: int) -> list[tuple[str, ...]]:
+    """The rows of one model."""
+    with quiet():
+        model, kwargs = EXPORTED[name]()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="onnx-tagger-") as folder:
+        for strategy, target in TARGET.items():
+            phases: dict[str, list[float]] = {}
+            ways = ways_of(strategy, model, kwargs, Path(folder), phases)
+            with quiet():
+                times = interleaved(ways, rounds)
+            kept = {phase: Series(tuple(values[-rounds:])) for phase, values in phases.items()}
+            spent = ", ".join(f"{phase} {series.median:.3f}" for phase, series in kept.items())
+            ratio = times["tagged"].over(times["bare"])
+            rows.append((f"{name}, {strategy}", times["bare"].shown(), ratio.shown(".3f"), f"{target:.2f}", spent))
+    return rows
+
+
+def ways_of(
+    strategy: str, model: Any, kwargs: dict[str, Any], folder: Path, phases: dict[str, list[float]]
+) -> dict[str, Callable[[], object]]:
+    """The bare export, and the tagged one less the digests of the weights."""
+
+    def tagged() -> float:
+        start = time.perf_counter()
+        made = ot.export(model, (), folder / "tagged.onnx", kwargs=kwargs, strategy=strategy)
+        taken = time.perf_counter() - start
+        for phase in made.report.phases:
+            phases.setdefault(phase.name, []).append(phase.seconds)
+        return taken - sum(phase.seconds for phase in made.report.phases if phase.name == "digests")
+
+    return {"bare": lambda: bare(strategy, model, kwargs, folder / "bare.onnx"), "tagged": tagged}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    rounds = parser.parse_args().rounds
+    print(f"{machine()}, torch {torch.__version__.partition('+')[0]} in {torch.get_num_threads()} threads")
+    head = ("model, strategy", "bare, s", "tagged without digests ÷ bare", "target", "phases of the tagged one, s")
+    rows = [row for name in ("ResNet-50", "BERT-base") for row in measured(name, rounds)]
+    table("tagged export ÷ bare export to a file", head, rows)
+
+
+if __name__ == "__main__":
+    main()
