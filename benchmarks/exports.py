@@ -8,6 +8,7 @@ torch runs in one thread unless OMP_NUM_THREADS says otherwise.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from measure import ROUNDS, Series, interleaved, machine, quiet, synced, table
 from subjects import EXPORTED
+from torch import nn
 
 import onnx_tagger as ot
 
@@ -25,14 +27,26 @@ TARGET = {"fx": 1.03, "htp": 1.05}
 
 def bare(strategy: str, model: Any, kwargs: dict[str, Any], path: Path) -> None:
     """The exporter by itself, until its file is on the disk."""
-    values = tuple(kwargs.values())
     if strategy == "fx":
-        program = torch.onnx.export(model, values, dynamo=True, verbose=False)
+        program = torch.onnx.export(model, (), kwargs=kwargs, dynamo=True, verbose=False)
         assert program is not None
         program.save(path)
     else:
-        torch.onnx.export(model, values, str(path), input_names=list(kwargs), dynamo=False)
+        # It passes nothing by keyword, and this model takes nothing else.
+        wrapped = ByPosition(model, list(kwargs)).eval()
+        torch.onnx.export(wrapped, tuple(kwargs.values()), str(path), input_names=list(kwargs), dynamo=False)
     synced(path)
+
+
+class ByPosition(nn.Module):
+    """A model that takes its inputs by position."""
+
+    def __init__(self, model: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *values: torch.Tensor) -> Any:
+        return self.model(**dict(zip(self.names, values, strict=True)))
 
 
 def measured(name: str, rounds: int) -> list[tuple[str, ...]]:
@@ -50,6 +64,7 @@ def measured(name: str, rounds: int) -> list[tuple[str, ...]]:
             spent = ", ".join(f"{phase} {series.median:.3f}" for phase, series in kept.items())
             ratio = times["tagged"].over(times["bare"])
             rows.append((f"{name}, {strategy}", times["bare"].shown(), ratio.shown(".3f"), f"{target:.2f}", spent))
+            print(f"measured: {name}, {strategy}", file=sys.stderr, flush=True)
     return rows
 
 

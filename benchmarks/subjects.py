@@ -34,8 +34,8 @@ def bert(hidden: int = 768, layers: int = 12) -> tuple[Any, dict[str, Any]]:
     torch.manual_seed(0)
     sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "intermediate_size": 4 * hidden}
     config = BertConfig(num_attention_heads=hidden // 64, **sizes)
-    mask = torch.ones(1, 32, dtype=torch.long)
-    return BertModel(config).eval(), {"input_ids": torch.randint(0, 30000, (1, 32)), "attention_mask": mask}
+    mask = torch.ones(1, 128, dtype=torch.long)
+    return BertModel(config).eval(), {"input_ids": torch.randint(0, 30000, (1, 128)), "attention_mask": mask}
 
 
 Build = Callable[[], tuple[Any, dict[str, Any]]]
