@@ -18,6 +18,10 @@ from measure import Series, interleaved, machine, peaks, quiet, removed, synced,
 from subjects import Subject, exported, graph, map_of
 
 import onnx_tagger as ot
+from onnx_tagger.metadata import Source, Tag, write_node
+from onnx_tagger.onnxfile import read_skeleton, write_spliced
+
+TAG = Tag("b.c.query", "/A/B/C.query", Source.MATCHED)
 
 Way = Callable[[], object]
 
@@ -130,9 +134,15 @@ def shown_times(title: str, times: Mapping[str, Series], base: str, memory: Mapp
     table(title, ("way", "seconds", f"÷ {base}", "MB over `import onnx`"), rows)
 
 
-def external(folder: Path) -> None:
-    """The row of a small file whose weights, 5 GB that take no room on the disk, lie beside it."""
-    model = graph(3000)
+def external(folder: Path, *, noted: bool) -> None:
+    """The row of a small file whose weights, 5 GB that take no room on the disk, lie beside it.
+
+    With notes, its nodes hold what torch's exporter leaves on each.
+    """
+    model = graph(1300)
+    for number, node in enumerate(model.graph.node if noted else ()):
+        for key, value in torch_notes(number):
+            node.metadata_props.add(key=key, value=value)
     with (folder / "weights.bin").open("wb") as stream:
         stream.truncate(5 << 30)
     for number in range(80):
@@ -157,21 +167,35 @@ def external(folder: Path) -> None:
         "onnx (without data) + metadata + save": by_onnx,
         "onnx-tagger retag": lambda: ot.retag(path, saved, target),
         "onnx-tagger retag, the map in memory": lambda: ot.retag(path, hierarchy, target),
-        "onnx-tagger: read, write the tags, splice": lambda: written(path, target, hierarchy),
+        "onnx-tagger: read, write the tags, splice": lambda: written(path, target),
     }
     times = interleaved(ways, before=removed(target))
-    size = f"{path.stat().st_size / 1e6:.1f} MB and 5 GB of external data, {len(model.graph.node)} nodes"
+    what = "with torch's metadata" if noted else "without metadata"
+    size = f"{path.stat().st_size / 1e6:.1f} MB and 5 GB of external data, {len(model.graph.node)} nodes {what}"
     shown_times(f"{size}: tag", times, "onnx (without data) + metadata + save", {})
 
 
-def written(path: Path, target: Path, hierarchy: ot.HierarchyMap) -> None:
-    """What the peer does, by our means: the entries are known and only have to be written."""
-    from onnx_tagger.metadata import add_entries
-    from onnx_tagger.onnxfile import read_skeleton, write_spliced
+def torch_notes(number: int) -> list[tuple[str, str]]:
+    """Metadata of the kind and length that torch's dynamo exporter leaves on a node."""
+    path = f"model.layers.{number // 40}.self_attn"
+    frames = "".join(
+        f'File "/site-packages/transformers/models/some/modeling_some.py", line {line}, in forward\n    x = self.y(x)\n'
+        for line in range(number, number + 8)
+    )
+    return [
+        ("namespace", f": SomeModel/model.layers.{number // 40}: SomeLayer/{path}: SomeAttention/linear: aten.linear"),
+        ("pkg.torch.onnx.class_hierarchy", f"['SomeModel', 'SomeLayer', 'SomeAttention', 'aten.linear.{number}']"),
+        ("pkg.torch.onnx.fx_node", f"%linear_{number} : [num_users=1] = call_function[target=torch.ops.aten.linear]"),
+        ("pkg.torch.onnx.name_scopes", f"['', 'model.layers.{number // 40}', '{path}', 'linear_{number}']"),
+        ("pkg.torch.onnx.stack_trace", frames),
+    ]
 
+
+def written(path: Path, target: Path) -> None:
+    """What the peer does, by our means: the entries are known and only have to be written."""
     skeleton = read_skeleton(path)
     for node in skeleton.model.graph.node:
-        add_entries(node, [(f"pkg.some.{key}", "/A/B/C.query") for key in ("tag", "module", "source")])
+        write_node(node, TAG, ())
     write_spliced(skeleton, target)
 
 
@@ -184,7 +208,8 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory(prefix="onnx-tagger-") as name:
         folder = Path(name)
-        external(folder)
+        external(folder, noted=False)
+        external(folder, noted=True)
         for model in ("ResNet-50", "BERT-base", *(["BERT-large"] if chosen.big else [])):
             with quiet():
                 subject = exported(model, folder)
