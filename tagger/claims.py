@@ -27,6 +27,9 @@ EXPORT_ROOT = "_export_root"
 # Longer values of torch's keys are not parsed: real ones stay below a few kilobytes.
 MAX_LITERAL = 64 * 1024
 
+# A list as Python writes nearly all of them, in which no quote and no escape hides: twenty times as fast to take apart.
+_PLAIN_LIST = re.compile(r"""\['[^'"\\\n\r\0]*'(?:, '[^'"\\\n\r\0]*')*\]""")
+
 # Dialects that can be read, in the order in which they are believed.
 READABLE = ("torch", "winml", "namespace", "layer_ann", "doc_string")
 
@@ -66,6 +69,8 @@ def literal_list(text: str | None) -> list[str] | None:
     """Parse a Python literal that is a flat list of strings; None if it is anything else or too long."""
     if text is None or len(text) > MAX_LITERAL or not text.startswith("["):
         return None
+    if _PLAIN_LIST.fullmatch(text):
+        return text[2:-2].split("', '")
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -78,11 +83,15 @@ def _read_torch(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
     scopes = literal_list(props.get(TORCH_SCOPES))
     if not scopes or len(scopes) < 2:
         return None
-    paths = [re.sub(rf"^{EXPORT_ROOT}(\.|$)", "", path) for path in scopes[:-1]]
+    paths = [_without_export_root(path) for path in scopes[:-1]]
     classes = literal_list(props.get(TORCH_CLASSES)) or []
     names = [name.rpartition(".")[2] for name in classes[:-1]]
     stack = tuple(zip(paths, names, strict=True)) if len(names) == len(paths) else ()
     return Claim("torch", module=paths[-1], stack=stack)
+
+
+def _without_export_root(path: str) -> str:
+    return "" if path == EXPORT_ROOT else path.removeprefix(EXPORT_ROOT + ".")
 
 
 def _read_winml(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
