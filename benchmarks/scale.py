@@ -15,9 +15,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import onnx
 from measure import ROUNDS, Series, in_process, machine, table
-from onnx import helper
+from onnx import helper, numpy_helper
 from subjects import graph, made
 
 _RETAG = """
@@ -45,13 +46,14 @@ def changed(model: onnx.ModelProto) -> onnx.ModelProto:
             fused = helper.make_node("Gemm", [*product.input, "b"], total.output, f"{product.name}/MatMulAddFusion")
             kept.append(fused)
             if product is up:
-                reshape.input[1] = "i"
+                reshape.input[1] = "shape"
                 reshape.name, reshape.output[0] = f"{reshape.name}_new", f"{reshape.output[0]}_new"
                 relu.input[0] = reshape.output[0]
                 kept += [reshape, relu]
         kept.append(last)
     del model.graph.node[:]
     model.graph.node.extend(kept)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 4]), "shape"))
     return model
 
 

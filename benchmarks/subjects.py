@@ -86,8 +86,8 @@ def nodes(blocks: int) -> Iterator[tuple[str, list[str], str]]:
         yield "Add", [f"{at}/up/MatMul", "b"], f"{at}/up/Add"
         yield "Shape", [f"{at}/up/Add"], f"{at}/Shape"
         yield "Gather", [f"{at}/Shape", "i"], f"{at}/Gather"
-        yield "Unsqueeze", [f"{at}/Gather", "i"], f"{at}/Unsqueeze"
-        yield "Reshape", [f"{at}/up/Add", f"{at}/Unsqueeze"], f"{at}/Reshape"
+        yield "Abs", [f"{at}/Gather"], f"{at}/Abs"
+        yield "Reshape", [f"{at}/up/Add", f"{at}/Abs"], f"{at}/Reshape"
         yield "Relu", [f"{at}/Reshape"], f"{at}/Relu"
         yield "MatMul", [f"{at}/Relu", "w"], f"{at}/down/MatMul"
         yield "Add", [f"{at}/down/MatMul", "b"], f"{at}/down/Add"
@@ -109,7 +109,7 @@ def graph(count: int, weights: int = 0) -> onnx.ModelProto:
     stored = [
         numpy_helper.from_array(small, "w"),
         numpy_helper.from_array(small[0], "b"),
-        numpy_helper.from_array(np.array([0]), "i"),
+        numpy_helper.from_array(np.array([0, 1]), "i"),
     ]
     for number, size in enumerate([1 << 26] * (weights >> 26)):
         stored.append(TensorProto(name=f"stored_{number}", data_type=1, dims=[size >> 2], raw_data=bytes(size)))
