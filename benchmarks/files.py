@@ -2,7 +2,7 @@
 
 python benchmarks/files.py             ResNet-50 and BERT-base (0.1 and 0.4 GB), external data of 5 GB
 python benchmarks/files.py --big       BERT-large (1.4 GB), too
-python benchmarks/files.py --peers     the peers that load and save everything, too (slow, much memory)
+python benchmarks/files.py --peers     the peers that load and save everything, too, on files below 0.6 GB (slow)
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ import onnx_tagger as ot
 ot.check(sys.argv[1])
 """
 _NOTHING = "import onnx"
+
+# The peers hold a file three to four times in memory.
+_FOR_PEERS = 600_000_000
 
 
 def copied(source: Path, target: Path) -> None:
@@ -213,7 +216,7 @@ def main() -> None:
         for model in ("ResNet-50", "BERT-base", *(["BERT-large"] if chosen.big else [])):
             with quiet():
                 subject = exported(model, folder)
-            embedded(subject, folder, chosen.peers)
+            embedded(subject, folder, chosen.peers and subject.bytes < _FOR_PEERS)
             subject.path.unlink()
 
 
