@@ -130,11 +130,12 @@ def shown_times(title: str, times: Mapping[str, Series], base: str, memory: Mapp
             name,
             series.shown(".3f"),
             series.over(times[base]).shown(),
+            series.busy.over(times[base].busy).shown(),
             f"{memory[name] - memory['import onnx']:+.1f}" if name in memory else "",
         )
         for name, series in times.items()
     ]
-    table(title, ("way", "seconds", f"÷ {base}", "MB over `import onnx`"), rows)
+    table(title, ("way", "seconds", f"÷ {base}", "processor seconds ÷ its", "MB over `import onnx`"), rows)
 
 
 def external(folder: Path, *, noted: bool) -> None:

@@ -11,12 +11,13 @@ import gc
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,9 +28,15 @@ Way = Callable[[], object]
 
 @dataclass(frozen=True)
 class Series:
-    """Figures of one way, one for each round."""
+    """Figures of one way, one for each round: seconds, and those of the processor where both were taken."""
 
     values: tuple[float, ...]
+    processor: tuple[float, ...] = field(default=(), compare=False)
+
+    @property
+    def busy(self) -> Series:
+        """The seconds of the processor, on which other programs have less influence."""
+        return Series(self.processor)
 
     @property
     def median(self) -> float:
@@ -71,18 +78,26 @@ def interleaved(
     """
     names = list(ways)
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    busy: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(-warm_up, rounds):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             if before is not None:
                 before()
             gc.collect()
-            start = time.perf_counter()
+            start, used = time.perf_counter(), _processor_seconds()
             told = ways[name]()
             taken = time.perf_counter() - start
             if turn >= 0:
                 seconds[name].append(told if isinstance(told, float) else taken)
-    return {name: Series(tuple(found)) for name, found in seconds.items()}
+                busy[name].append(_processor_seconds() - used)
+    return {name: Series(tuple(seconds[name]), tuple(busy[name])) for name in names}
+
+
+def _processor_seconds() -> float:
+    """What this process and its ended children have used, in their own code and in the system's."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 _PEAK = """
