@@ -68,7 +68,7 @@ def interleaved(
     Parameters
     ----------
     ways : mapping
-        Name to what is timed. One that returns a number has timed itself.
+        Name to what is timed. One that returns a number, or two (seconds, and those of the processor), has timed itself.
     rounds : int
         How often each is timed.
     before : callable, optional
@@ -85,16 +85,20 @@ def interleaved(
             if before is not None:
                 before()
             gc.collect()
-            start, used = time.perf_counter(), _processor_seconds()
+            start, used = time.perf_counter(), processor_seconds()
             told = ways[name]()
-            taken = time.perf_counter() - start
+            taken, work = time.perf_counter() - start, processor_seconds() - used
+            if isinstance(told, tuple):
+                taken, work = told
+            elif isinstance(told, float):
+                taken = told
             if turn >= 0:
-                seconds[name].append(told if isinstance(told, float) else taken)
-                busy[name].append(_processor_seconds() - used)
+                seconds[name].append(taken)
+                busy[name].append(work)
     return {name: Series(tuple(seconds[name]), tuple(busy[name])) for name in names}
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """What this process and its ended children have used, in their own code and in the system's."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
