@@ -68,7 +68,7 @@ def interleaved(
     Parameters
     ----------
     ways : mapping
-        Name to what is timed. One that returns a number, or two (seconds, and those of the processor), has timed itself.
+        Name to what is timed. One that returns a number, or two (seconds, then the processor's), has timed itself.
     rounds : int
         How often each is timed.
     before : callable, optional
@@ -88,7 +88,7 @@ def interleaved(
             start, used = time.perf_counter(), processor_seconds()
             told = ways[name]()
             taken, work = time.perf_counter() - start, processor_seconds() - used
-            if isinstance(told, tuple):
+            if isinstance(told, tuple) and isinstance(told[0], float):
                 taken, work = told
             elif isinstance(told, float):
                 taken = told
