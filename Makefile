@@ -71,8 +71,18 @@ types: install ## mypy --strict on the package
 	$(BIN)/mypy --strict --package onnx_tagger
 
 .PHONY: bench
-bench: install ## the tables of the docs: what others leave, how many tags are right, at once and after other tools
+bench: install ## the tables of the docs: what others leave, how many tags are right, at once and after other tools; speed
 	$(BIN)/python benchmarks/modules_left.py
 	$(BIN)/python benchmarks/accuracy.py --quick
 	$(BIN)/python benchmarks/inherit.py
 	$(BIN)/python benchmarks/survival.py --quick
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/capturing.py
+	$(BIN)/python benchmarks/files.py
+	$(BIN)/python benchmarks/scale.py
+
+.PHONY: bench-big
+bench-big: install ## what takes long: exports, files of 1.4 GB, the peers that load and save them, a million nodes
+	$(BIN)/python benchmarks/exports.py
+	$(BIN)/python benchmarks/files.py --big --peers
+	$(BIN)/python benchmarks/scale.py --big

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,10 @@ def capture(
     MapError
         If two modules have one path.
     """
-    paths = named_modules(model)
+    names = list(model.named_modules(remove_duplicate=False))
+    paths: dict[nn.Module, str] = {}
+    for path, module in names:
+        paths.setdefault(module, path)
     log = CallLog()
     # The run must not use up what the export is to get: caches given as inputs are filled in place.
     try:
@@ -82,9 +85,14 @@ def capture(
             raise ExportError(
                 f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
             ) from error
-    parameters = _parameters(model) if digests else ()
     trace = tuple(log.operations())
-    return Captured(HierarchyMap(_modules(model, log), parameters, created_by=created_by(), trace=trace), log)
+    captured = Captured(HierarchyMap(_modules(names, paths, log), created_by=created_by(), trace=trace), log)
+    return with_parameters(captured, model) if digests else captured
+
+
+def with_parameters(captured: Captured, model: nn.Module) -> Captured:
+    """The same with the model's parameters and buffers and the digests of their values, which reads all of them."""
+    return replace(captured, hierarchy=replace(captured.hierarchy, parameters=_parameters(model)))
 
 
 def first_line(error: BaseException) -> str:
@@ -111,20 +119,26 @@ def class_name(module: nn.Module) -> str:
 
 def module_rows(model: nn.Module) -> list[ModuleRow]:
     """What naming needs of each module, in the order of `named_modules`."""
+    return _rows(named_modules(model))
+
+
+def _rows(paths: Mapping[nn.Module, str]) -> list[ModuleRow]:
     return [
         ModuleRow(path, class_name(module), has_forward(module), isinstance(module, _KEYED))
-        for path, module in model.named_modules()
+        for module, path in paths.items()
     ]
 
 
-def _modules(model: nn.Module, log: CallLog) -> tuple[Module, ...]:
-    rows = module_rows(model)
+def _modules(
+    names: Sequence[tuple[str, nn.Module]], paths: Mapping[nn.Module, str], log: CallLog
+) -> tuple[Module, ...]:
+    """What happened to each module; `names` are all that `named_modules` gives, `paths` the canonical ones."""
+    rows = _rows(paths)
     tags = class_paths(rows)
-    canonical = named_modules(model)
     aliases: dict[str, list[str]] = defaultdict(list)
-    for name, module in model.named_modules(remove_duplicate=False):
-        if name != canonical[module]:
-            aliases[canonical[module]].append(name)
+    for name, module in names:
+        if name != paths[module]:
+            aliases[paths[module]].append(name)
     return tuple(
         Module(
             row.path,

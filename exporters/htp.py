@@ -86,7 +86,7 @@ class HtpExporter:
         return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
-def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[bytes, Traced]:
+def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[memoryview, Traced]:
     """Export into memory, or to `target`; return the bytes and what was traced."""
     call = flatten_call(request.model, request.args, request.kwargs)
     buffer = io.BytesIO()
@@ -116,7 +116,7 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
             verbose=False,
             **options,
         )
-    return buffer.getvalue(), traced
+    return buffer.getbuffer(), traced
 
 
 @contextmanager

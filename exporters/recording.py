@@ -49,17 +49,16 @@ class CallLog:
     def enter(self, path: str) -> None:
         """Note that a call begins."""
         self.order.setdefault(path, len(self.order))
-        outer = next((frame for frame in reversed(self._stack) if _lies_in(path, frame[0])), ("", 0))
-        number = self._counts[outer, path]
-        self._counts[outer, path] += 1
-        self._stack.append((path, len(self.frames[path])))
-        self.frames[path].append((outer, number))
-
-    def operation(
-        self, operator: str, *, view: bool, weights: tuple[str, ...] = (), reads: tuple[int, ...] = ()
-    ) -> None:
-        """Note an operation of the innermost module that runs."""
-        self.trace.append((self.frame, operator, view, weights, reads))
+        outer = ("", 0)
+        for frame in reversed(self._stack):
+            if _lies_in(path, frame[0]):
+                outer = frame
+                break
+        number = self._counts.get((outer, path), 0)
+        self._counts[outer, path] = number + 1
+        frames = self.frames[path]
+        self._stack.append((path, len(frames)))
+        frames.append((outer, number))
 
     def operations(self) -> Iterator[Operation]:
         """The operations with the call that each belongs to; only complete once the run is over."""
@@ -125,58 +124,99 @@ def is_view(func: Any) -> bool:
     return bool(returns) and returns[0].alias_info is not None and not returns[0].alias_info.is_write
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is known of an ATen operation by itself: its name, whether it is a view, and the argument that it copies."""
+
+    name: str
+    view: bool
+    copied: int | None
+
+    @classmethod
+    def of(cls, func: Any) -> _Kind:
+        """Look an operation up."""
+        schema = getattr(func, "_schema", None)
+        if schema is None:
+            return cls(str(func), is_view(func), None)
+        copied = int(schema.name == "aten::copy_") if schema.name in _COPIES else None
+        return cls(schema.name.rpartition("::")[2], is_view(func), copied)
+
+
 class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes each operation in a log, under the module that runs, with the weights that it reads.
 
-    Of control flow it sees the result alone: what runs in branches and loops is out of a mode's sight.
+    Of control flow it sees the result alone: what runs in branches and loops is out of a mode's sight. During the run
+    only addresses are taken down; who made what lay there is worked out behind it.
     """
 
     supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch guards each call against being compiled, which takes longer than all that is done here.
+
+        Nothing is compiled while a run is recorded: `capture` sees to that.
+        """
+        return False
 
     def __init__(self, log: CallLog, model: nn.Module | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.log = log
         self.weights = _storages(model) if model is not None else {}
-        # Who wrote last what is in memory at an address: of a tensor that is being read, its maker.
-        self.makers: dict[int, int] = {}
+        self._kinds: dict[Any, _Kind] = {}
+        self._steps: list[tuple[tuple[str, int], _Kind, list[int], list[int]]] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operation, then note it."""
-        read = [address for argument in args for address in _addresses(argument)]
-        reads = sorted({self.makers[address] for address in read if address in self.makers})
-        out = func(*args, **(kwargs or {}))
-        schema = getattr(func, "_schema", None)
-        if schema is None or schema.name not in _COPIES:
-            view = is_view(func)
-            if not view:
-                self.makers.update(dict.fromkeys(_addresses(out), len(self.log.trace)))
-            name = schema.name.rpartition("::")[2] if schema is not None else str(func)
-            weights = dict.fromkeys(weight for address in read for weight in self.weights.get(address, ()))
-            self.log.operation(name, view=view, weights=tuple(weights), reads=tuple(reads))
-        else:
-            self._copied(args[1] if schema.name == "aten::copy_" and len(args) > 1 else args[0], out)
+        """Run the operation, then note where it read and wrote."""
+        kind = self._kinds.get(func)
+        if kind is None:
+            kind = self._kinds[func] = _Kind.of(func)
+        read = _addresses(args if kind.copied is None else args[: kind.copied + 1][-1:])
+        out = func(*args, **kwargs) if kwargs else func(*args)
+        self._steps.append((self.log.frame, kind, read, _addresses((out,))))
         return out
 
-    def _copied(self, original: Any, copy: Any) -> None:
-        """A copy says what its original says; where nobody made that, nobody made the copy."""
-        maker = next((self.makers[address] for address in _addresses(original) if address in self.makers), None)
-        for address in _addresses(copy):
-            if maker is None:
-                self.makers.pop(address, None)
-            else:
-                self.makers[address] = maker
+    def __exit__(self, *error: Any) -> None:
+        """Give the log its operations."""
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        # Who wrote last what is in memory at an address: of a tensor that is being read, its maker.
+        makers: dict[int, int] = {}
+        for frame, kind, read, made in self._steps:
+            before = {makers[address] for address in read if address in makers}
+            if kind.copied is not None:
+                # A copy says what its original says; where nobody made that, nobody made the copy.
+                _copied(makers, next((makers[address] for address in read if address in makers), None), made)
+                continue
+            if not kind.view:
+                makers.update(dict.fromkeys(made, len(self.log.trace)))
+            weights = dict.fromkeys(weight for address in read for weight in self.weights.get(address, ()))
+            self.log.trace.append((frame, kind.name, kind.view, tuple(weights), tuple(sorted(before))))
+        self._steps.clear()
 
 
-def _addresses(value: Any) -> list[int]:
-    """Where in memory the tensors lie that an operation takes or makes; lists may hold some."""
-    values = value if isinstance(value, (list, tuple)) else (value,)
-    return [tensor.untyped_storage().data_ptr() for tensor in values if type(tensor) in _PLAIN]
+def _copied(makers: dict[int, int], maker: int | None, made: Sequence[int]) -> None:
+    for address in made:
+        if maker is None:
+            makers.pop(address, None)
+        else:
+            makers[address] = maker
+
+
+def _addresses(values: Sequence[Any]) -> list[int]:
+    """Where in memory the tensors lie that an operation takes or makes; lists among them may hold some."""
+    found = []
+    for value in values:
+        if type(value) in _PLAIN:
+            found.append(value.untyped_storage().data_ptr())
+        elif isinstance(value, (list, tuple)):
+            found += [tensor.untyped_storage().data_ptr() for tensor in value if type(tensor) in _PLAIN]
+    return found
 
 
 # Tensors that have memory of their own to look at, as those of a tracer have not.
-_PLAIN = (torch.Tensor, nn.Parameter)
+_PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 
 def _storages(model: nn.Module) -> dict[int, list[str]]:
@@ -201,12 +241,15 @@ def quiet_run(model: nn.Module) -> Iterator[None]:
         stack.enter_context(torch.no_grad())
         try:
             torch.backends.mha.set_fastpath_enabled(False)
-            model.eval()
+            if any(training for _, training in modes):
+                model.eval()
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fastpath)
             for module, training in modes:
-                module.training = training
+                # Modules are slow to set attributes on.
+                if module.training is not training:
+                    module.training = training
 
 
 @contextmanager
@@ -218,13 +261,19 @@ def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
     with ExitStack() as stack:
         for handle in _compiled_hooks(compiled, log) if compiled else ():
             stack.callback(handle.remove)
+        # One hook for all modules: one on each costs more than all else that is done for it.
+        announced: set[int] = set()
+        hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda module, _: announced.add(id(module)))
+        stack.callback(hook.remove)
         replace = stack.enter_context(forwards_replaced())
+        signatures: dict[object, inspect.Signature | None] = {}
         for module, path in paths.items():
             if module not in compiled and has_forward(module):
-                announced: list[bool] = []
-                handle = module.register_forward_pre_hook(lambda *_, announced=announced: announced.append(True))
-                stack.callback(handle.remove)
-                replace(module, _wrapped(module.forward, path, log, announced))
+                noted = _wrapped(module.forward, path, log, announced, id(module))
+                signature = _signature(module.forward, signatures)
+                if signature is not None:
+                    noted.__signature__ = signature  # type: ignore[attr-defined]
+                replace(module, noted)
         yield
 
 
@@ -243,26 +292,35 @@ def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator
     yield torch.nn.modules.module.register_module_forward_hook(leave, always_call=True)
 
 
-def _wrapped(forward: Callable[..., Any], path: str, log: CallLog, announced: list[bool]) -> Callable[..., Any]:
-    """A forward that notes its calls, also those that no call of the module announced, and keeps its signature."""
+def _wrapped(
+    forward: Callable[..., Any], path: str, log: CallLog, announced: set[int], number: int
+) -> Callable[..., Any]:
+    """A forward that notes its calls, also those that no call of the module announced."""
 
     @functools.wraps(forward)
     def noted(*args: Any, **kwargs: Any) -> Any:
-        if not announced:
+        if number in announced:
+            announced.discard(number)
+        else:
             log.direct.add(path)
-        announced.clear()
         log.enter(path)
         try:
             return forward(*args, **kwargs)
         finally:
             log.leave()
 
-    try:
-        noted.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
-        # A forward made in C has no signature to keep.
-        return noted
     return noted
+
+
+def _signature(forward: Callable[..., Any], known: dict[object, inspect.Signature | None]) -> inspect.Signature | None:
+    """The signature of a forward, which those of one class share; None for one made in C, which has none to keep."""
+    key = getattr(forward, "__func__", None)
+    if key is None or key not in known:
+        try:
+            known[key] = inspect.signature(forward)
+        except (TypeError, ValueError):
+            known[key] = None
+    return known[key]
 
 
 def has_forward(module: nn.Module) -> bool:

@@ -141,6 +141,11 @@ class Context:
         """All nodes of the model, those of bodies and functions too."""
         return self.walk.ops
 
+    @property
+    def counted_nodes(self) -> int:
+        """How many nodes the model has as far as they have been listed: 0 before that."""
+        return len(self._walk.ops) if self._walk is not None else 0
+
     def get(self, analysis: type[Analysis[T]]) -> T:
         """The result of an analysis, computed now if it has not been yet.
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import onnx
-
 from onnx_tagger import metadata
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.version import version
@@ -45,14 +43,14 @@ class Inject(Pass):
         for op in ctx.ops:
             node = op.node
             noted = bool(node.metadata_props) or bool(node.doc_string)
-            old = _state(node) if noted else None
+            old = node.SerializeToString() if noted else b""
             if noted:
                 metadata.clear_node(node, before)
             tag = ctx.tags.get(op)
-            if tag is not None:
-                lost.update(metadata.write_node(node, tag, also))
+            if tag is not None and (unwritten := metadata.write_node(node, tag, also)):
+                lost.update(unwritten)
             if noted or tag is not None:
-                changed += old is None or old != _state(node)
+                changed += not noted or old != node.SerializeToString()
         _note(ctx.report.fallbacks, lost)
         metadata.clear_model(model)
         metadata.write_model(model, version(), digest, also)
@@ -65,7 +63,3 @@ def _note(notes: list[str], lost: Mapping[str, int]) -> None:
         text = f"{name}: the value of another tool stays on {count} node{'s' if count > 1 else ''}"
         if text not in notes:
             notes.append(text)
-
-
-def _state(node: onnx.NodeProto) -> tuple[object, ...]:
-    return (node.doc_string, *((entry.key, entry.value) for entry in node.metadata_props))

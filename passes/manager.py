@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
 
+from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import PassError, TaggerError
 from onnx_tagger.graph import insist_on_text, walk
 from onnx_tagger.hierarchy import HierarchyMap
@@ -74,7 +73,7 @@ class PassManager:
             if not isinstance(step, Pass):
                 raise PassError(f"{step!r} is no pass: give instances of Pass, such as Inherit()")
         dirty: dict[int, Touches] = {}
-        with _collector_paused():
+        with collector_paused():
             for position, step in enumerate(self.passes):
                 if self._run_one(step, ctx):
                     for earlier in range(position):
@@ -100,7 +99,8 @@ class PassManager:
             raise PassError(f"pass {step.name!r} failed: {type(error).__name__}: {error}") from error
         finally:
             ctx._declared.pop()
-            ctx.report.passes.append(PassTiming(step.name, (time.perf_counter() - start) * 1e3, changed))
+            ms = (time.perf_counter() - start) * 1e3
+            ctx.report.passes.append(PassTiming(step.name, ms, changed, ctx.counted_nodes))
         if type(changed) is not int:
             raise PassError(f"pass {step.name!r} returned {changed!r}: run() must return how many nodes it changed")
         if changed and step.touches:
@@ -113,18 +113,6 @@ class PassManager:
 def _named(step: Pass, error: TaggerError) -> str:
     text = str(error)
     return text if step.name in text else f"pass {step.name!r}: {text}"
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector out while many small objects are built; it is the largest single cost."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Guard:

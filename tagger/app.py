@@ -155,10 +155,16 @@ def tell_weights(screen: Screen, report: Report) -> None:
 
 def finish(screen: Screen, report: Report, target: Path | None) -> None:
     """Write the report if one was asked for, and tell what was not done in the first way."""
+    from onnx_tagger.views import show_notes
+
+    write_report(report, target)
+    show_notes(screen, report)
+
+
+def write_report(report: Report, target: Path | None) -> None:
+    """Write the report if one was asked for."""
     from onnx_tagger.files import replace_file
     from onnx_tagger.formats import json_text
-    from onnx_tagger.views import show_notes
 
     if target is not None:
         replace_file(target, (json_text(report) + "\n").encode())
-    show_notes(screen, report)

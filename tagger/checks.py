@@ -12,6 +12,7 @@ import onnx
 
 from onnx_tagger import metadata
 from onnx_tagger.claims import READABLE, claims
+from onnx_tagger.collector import collector_paused
 from onnx_tagger.digest import value_digests
 from onnx_tagger.errors import MapError, TaggerError
 from onnx_tagger.hierarchy import HierarchyMap, Parameter, SavedGraph
@@ -118,6 +119,7 @@ def count(model: onnx.ModelProto, report: Report) -> None:
     PassManager([Coverage()]).run_in(ctx)
 
 
+@collector_paused()
 def stats(model: Target, hierarchy: MapSource | None = None) -> Report:
     """Count the nodes of a file by source, graph and tag, reading any carrier."""
     report = Report()
@@ -132,6 +134,7 @@ def stats(model: Target, hierarchy: MapSource | None = None) -> Report:
     return report
 
 
+@collector_paused()
 def check(
     model: Target,
     hierarchy: MapSource | None = None,

@@ -30,6 +30,8 @@ MAX_LITERAL = 64 * 1024
 
 # A text is parsed as one literal after another, so that no expression is ever looked at, however it is nested.
 _STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
+# As Python writes nearly all of them, in which no quote and no escape hides: faster to take apart.
+_PLAIN_LIST = re.compile(r"""\['[^'"\\\n\r\0]*'(?:, '[^'"\\\n\r\0]*')*\]""")
 _FLAT_LIST = re.compile(rf"""\[\s*(?:(?:{_STRING.pattern})\s*(?:,\s*(?=['"\]])|(?=\])))*\]""")
 
 # Dialects that can be read, in the order in which they are believed.
@@ -71,6 +73,8 @@ def literal_list(text: str | None) -> list[str] | None:
     """Parse a Python literal that is a flat list of strings; None if it is anything else or too long."""
     if text is None or len(text) > MAX_LITERAL or not text.startswith("["):
         return None
+    if _PLAIN_LIST.fullmatch(text):
+        return text[2:-2].split("', '")
     if _FLAT_LIST.fullmatch(text) is None:
         return None
     try:
@@ -84,11 +88,15 @@ def _read_torch(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
     scopes = literal_list(props.get(TORCH_SCOPES))
     if not scopes or not 2 <= len(scopes) <= MAX_PARTS or any(path.count(".") >= MAX_PARTS for path in scopes[:-1]):
         return None
-    paths = [re.sub(rf"^{EXPORT_ROOT}(\.|$)", "", path) for path in scopes[:-1]]
+    paths = [_without_export_root(path) for path in scopes[:-1]]
     classes = literal_list(props.get(TORCH_CLASSES)) or []
     names = [name.rpartition(".")[2] for name in classes[:-1]]
     stack = tuple(zip(paths, names, strict=True)) if len(names) == len(paths) else ()
     return Claim("torch", module=paths[-1], stack=stack)
+
+
+def _without_export_root(path: str) -> str:
+    return "" if path == EXPORT_ROOT else path.removeprefix(EXPORT_ROOT + ".")
 
 
 def _read_winml(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:

@@ -128,6 +128,7 @@ def _capture(
     ],
     inputs: Inputs = None,
     seed: Seed = 0,
+    report: ReportFile = None,
 ) -> None:
     """Run a model once and save its map, for an ONNX file that others exported."""
     require("torch", "torch", "capture")
@@ -135,8 +136,9 @@ def _capture(
 
     if output.suffix == ".onnx":
         raise TaggerError(f"{output}: a map is no ONNX file; name it {output.with_suffix('.hierarchy.json').name}")
-    check_targets([output], [*files_of(source), inputs])
+    check_targets([output, report], [*files_of(source), inputs])
     from onnx_tagger.exporters.sources import load_source
+    from onnx_tagger.report import Report
     from onnx_tagger.views import counted
 
     screen = screen_of_run()
@@ -144,8 +146,11 @@ def _capture(
         progress("load the model")
         loaded = load_source(source, inputs=inputs, seed=seed)
         progress("run it")
-        hierarchy = pipeline.capture(loaded.model, loaded.args, kwargs=loaded.kwargs)
-        hierarchy.save(output)
+        told = Report()
+        hierarchy = pipeline.capture(loaded.model, loaded.args, kwargs=loaded.kwargs, report=told)
+        with told.phase("save map"):
+            hierarchy.save(output)
+    finish(screen, told, report)
     parts = f"{counted(len(hierarchy.modules), 'module')}, {counted(len(hierarchy.parameters), 'parameter')}"
     screen.summary(f"{output}: {parts}")
 
@@ -190,6 +195,43 @@ def _strategies(
         screen.raw(json.dumps(found.as_dict(), indent=1))
     else:
         show_comparison(screen, found)
+
+
+@app.command("bench")
+def _bench(
+    source: SourceText,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="How often each export is measured.")] = 3,
+    inputs: Inputs = None,
+    dynamic: Dynamic = False,
+    seed: Seed = 0,
+    opset: Opset = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
+) -> None:
+    """Measure what tagging adds to an export of a model: seconds by phase, and the ratio to the bare export."""
+    require("torch", "torch", "measuring exports")
+    import json
+
+    from onnx_tagger.bench import bench
+    from onnx_tagger.exporters.sources import load_source
+    from onnx_tagger.views import show_timings
+
+    screen = screen_of_run()
+    with screen.progress("bench") as progress:
+        progress("load the model")
+        loaded = load_source(source, inputs=inputs, seed=seed)
+        found = bench(
+            loaded.model,
+            loaded.args,
+            kwargs=loaded.kwargs,
+            opset=opset,
+            dynamic=dynamic,
+            rounds=rounds,
+            progress=progress,
+        )
+    if as_json:
+        screen.raw(json.dumps([timing.as_dict() for timing in found], indent=1))
+    else:
+        show_timings(screen, found)
 
 
 @app.command("retag")
@@ -311,13 +353,20 @@ def _strip(
     ] = False,
     in_place: InPlace = False,
     verify_bytes: VerifyBytes = False,
+    report: ReportFile = None,
 ) -> None:
     """Remove what onnx-tagger wrote into a file, and nothing else."""
     from onnx_tagger import pipeline
+    from onnx_tagger.report import Report
     from onnx_tagger.views import counted
 
     target = target_of(model, output, in_place)
-    screen = screen_of_run()
+    check_targets([target, report], [])
+    check_targets([report], [model])
+    told, screen = Report(), screen_of_run()
     with screen.progress("strip"):
-        changed = pipeline.strip(model, target, stack_traces=stack_traces, in_place=in_place, verify_bytes=verify_bytes)
+        changed = pipeline.strip(
+            model, target, stack_traces=stack_traces, in_place=in_place, verify_bytes=verify_bytes, report=told
+        )
+    finish(screen, told, report)
     screen.summary(f"{target}: {counted(changed, 'node')} stripped")

@@ -14,17 +14,18 @@ from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.scratch import open_scratch
-from onnx_tagger.wire import FileReader, Reader
+from onnx_tagger.wire import FileReader, MemoryReader, Reader
 
 CHUNK = 1 << 20
 """Bytes that a buffered copy moves at a time."""
 
+_BUFFERED = 1 << 16  # more at a time would come from fresh memory each time
 _BY_KERNEL = 1 << 16  # shorter ranges go through the buffer
 _TARGET_BLOCK = 1 << 16  # the page cache takes a copy fastest in blocks that start at a multiple of this
 _KERNEL_LIMIT = 1 << 30  # bytes for one call: some file systems fail at 2 GiB
 
 # No such call, another file system, or one that cannot: EPERM is what sandboxes answer for calls that they do not know.
-_NO_KERNEL_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+_NO_KERNEL_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTSOCK}
 
 
 class Output:
@@ -42,7 +43,11 @@ class Output:
         self._written = 0
 
     def write(self, data: bytes | bytearray) -> None:
-        """Append bytes."""
+        """Append bytes; many of them go out as they are, since copying them costs as much as writing them."""
+        if len(data) >= _BY_KERNEL:
+            self.flush()
+            self._put(data)
+            return
         self._buffer += data
         if len(self._buffer) >= CHUNK:
             self.flush()
@@ -52,19 +57,26 @@ class Output:
         if isinstance(reader, FileReader) and stop - start >= _BY_KERNEL:
             self.flush()
             start = self._copy_by_kernel(reader.descriptor, start, stop)
+        elif isinstance(reader, MemoryReader):
+            self.flush()
+            self._put(reader.view[start:stop])
+            return
         while start < stop:
-            data = reader.read(start, min(CHUNK, stop - start))
+            data = reader.read(start, min(_BUFFERED, stop - start))
             self.write(data)
             start += len(data)
 
     def flush(self) -> None:
         """Hand everything to the system."""
-        with memoryview(self._buffer) as view:
+        self._put(self._buffer)
+        self._buffer.clear()
+
+    def _put(self, data: bytes | bytearray | memoryview) -> None:
+        with memoryview(data) as view:
             done = 0
             while done < len(view):
                 done += os.write(self._descriptor, view[done:])
         self._written += done
-        self._buffer.clear()
 
     def reader(self, name: str) -> FileReader:
         """What has been written so far, to be read; nothing may be written while it is in use."""
@@ -76,23 +88,33 @@ class Output:
         os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def _copy_by_kernel(self, source: int, start: int, stop: int) -> int:
-        """Copy as far as the kernel goes and return the offset it reached."""
-        copy_range = getattr(os, "copy_file_range", None)
-        # A short first step puts all that follows on the blocks of the target.
-        length = -self._written % _TARGET_BLOCK or _KERNEL_LIMIT
-        while copy_range is not None and start < stop:
-            try:
-                copied = copy_range(source, self._descriptor, min(length, stop - start), start)
-            except OSError as error:
-                if error.errno not in _NO_KERNEL_COPY:
-                    raise
-                break
-            if copied == 0:
-                break
-            start += copied
-            self._written += copied
-            length = _KERNEL_LIMIT
+        """Copy as far as the kernel goes, by one of its ways or the other, and return the offset it reached."""
+        for way in (_by_range, _by_sendfile):
+            # A short first step puts all that follows on the blocks of the target.
+            length = -self._written % _TARGET_BLOCK or _KERNEL_LIMIT
+            while start < stop:
+                try:
+                    copied = way(source, self._descriptor, min(length, stop - start), start)
+                except OSError as error:
+                    if error.errno not in _NO_KERNEL_COPY:
+                        raise
+                    break
+                if copied == 0:
+                    break
+                start += copied
+                self._written += copied
+                length = _KERNEL_LIMIT
         return start
+
+
+def _by_range(source: int, target: int, length: int, offset: int) -> int:
+    """Copy within or between files that the kernel can copy; 0 where the system has no such call."""
+    return os.copy_file_range(source, target, length, offset) if hasattr(os, "copy_file_range") else 0
+
+
+def _by_sendfile(source: int, target: int, length: int, offset: int) -> int:
+    """Copy between any two files, on Linux; other systems send to sockets alone and say so."""
+    return os.sendfile(target, source, offset, length) if hasattr(os, "sendfile") else 0
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import MapError
 from onnx_tagger.files import replace_file
 from onnx_tagger.hierarchy import (
@@ -68,7 +69,7 @@ class _Strings:
         return self.table.setdefault(text, len(self.table))
 
     def all(self, texts: tuple[str, ...]) -> list[int]:
-        return [self(text) for text in texts]
+        return [self(text) for text in texts] if texts else []
 
 
 def _graph_json(graph: SavedGraph) -> dict[str, object]:
@@ -237,14 +238,15 @@ def parse_map(data: bytes, where: str) -> HierarchyMap:
     # takes the memory of several.
     if data.count(b",") + data.count(b"[") + data.count(b"{") + 8 * data.count(b":") > most:
         raise MapError(f"{where}: holds more than {most} values; {advice('map_values')}")
-    try:
-        record = _adapter().validate_json(data)
-    except ValidationError as error:
-        raise MapError(_explain(data, where, error)) from None
-    try:
-        return _from_record(record, digest_of(data))
-    except MapError as error:
-        raise MapError(f"{where}: {error}") from None
+    with collector_paused():
+        try:
+            record = _adapter().validate_json(data)
+        except ValidationError as error:
+            raise MapError(_explain(data, where, error)) from None
+        try:
+            return _from_record(record, digest_of(data))
+        except MapError as error:
+            raise MapError(f"{where}: {error}") from None
 
 
 def _explain(data: bytes, where: str, error: ValidationError) -> str:
@@ -343,19 +345,21 @@ def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
     if len(record.initializers.name) != len(record.initializers.owners):
         raise MapError("the columns of its initializers differ in length; the map is damaged")
 
+    string = strings.__getitem__
+
     def texts(indices: list[int]) -> tuple[str, ...]:
-        return tuple(strings[i] for i in indices)
+        return tuple(map(string, indices)) if indices else ()
+
+    # Nodes of one module share their tag.
+    known: dict[tuple[int, str, tuple[str, ...], tuple[str, ...]], Tag | None] = {}
 
     def tag(module: int, source: str, origins: list[int], call: list[int]) -> Tag | None:
-        if module < 0 or not source:
-            return None
-        found = tree.tag(strings[module], SOURCES[source], texts(origins), texts(call))
-        unknown = [origin for origin in found.origins if origin not in tree.by_path]
-        if unknown:
-            raise MapError(f"a node has the origin {unknown[0]!r}, which the map does not list")
-        return found
+        key = (module, source, texts(origins), texts(call))
+        if key not in known:
+            known[key] = _tag_from(tree, "" if module < 0 else strings[module], *key)
+        return known[key]
 
-    tags = [tag(*row) for row in zip(nodes.module, nodes.source, nodes.origins, nodes.call, strict=True)]
+    tags = map(tag, nodes.module, nodes.source, nodes.origins, nodes.call)
     saved = [
         SavedNode(strings[scope], strings[name], strings[op], texts(inputs), texts(outputs), found)
         for scope, name, op, inputs, outputs, found in zip(*columns[:5], tags, strict=True)
@@ -363,6 +367,19 @@ def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
     stored = record.initializers
     owners = {strings[name]: texts(paths) for name, paths in zip(stored.name, stored.owners, strict=True)}
     return SavedGraph(saved, texts(record.inputs), texts(record.outputs), owners)
+
+
+def _tag_from(
+    tree: HierarchyMap, path: str, module: int, source: str, origins: tuple[str, ...], call: tuple[str, ...]
+) -> Tag | None:
+    """The tag of a node; None if it had none."""
+    if module < 0 or not source:
+        return None
+    found = tree.tag(path, SOURCES[source], origins, call)
+    unknown = [origin for origin in found.origins if origin not in tree.by_path]
+    if unknown:
+        raise MapError(f"a node has the origin {unknown[0]!r}, which the map does not list")
+    return found
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.app import app, read_tagged, screen_of_run
-from onnx_tagger.options import FormatName, MapFile, Model
+from onnx_tagger.app import app, check_targets, read_tagged, screen_of_run, write_report
+from onnx_tagger.options import FormatName, MapFile, Model, ReportFile
 
 
 @app.command("check")
@@ -28,6 +28,7 @@ def _check(
         int | None, typer.Option(metavar="N", min=0, help="Most nodes with an inherited tag; else no limit.")
     ] = None,
     form: Annotated[FormatName, typer.Option("--format", help="How the verdict is printed.")] = FormatName.TEXT,
+    report_file: ReportFile = None,
 ) -> None:
     """Check that every node has a tag that holds; exit with 1 if not."""
     from onnx_tagger import checks
@@ -35,6 +36,7 @@ def _check(
     from onnx_tagger.report import Limits
     from onnx_tagger.views import show_notes
 
+    check_targets([report_file], [model, map_file])
     screen = screen_of_run()
     with screen.progress("check"):
         report = checks.check(
@@ -45,6 +47,7 @@ def _check(
             max_root=max_root,
             max_inherited=max_inherited,
         )
+    write_report(report, report_file)
     text = FORMATS[form.value](str(model), report, Limits(min_coverage, max_root, max_inherited))
     if form is FormatName.TEXT:
         headline, *rest = text.splitlines()

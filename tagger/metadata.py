@@ -8,9 +8,10 @@ bytes is `onnxfile`'s.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import onnx
 
@@ -28,6 +29,8 @@ FOREIGN = PREFIX + "foreign"
 VERSION = PREFIX + "version"
 MAP = PREFIX + "map"
 ALSO = PREFIX + "also"
+# Nothing but blanks: it shifts what follows so that weights keep their place in the pages of the file.
+PAD = PREFIX + "pad"
 
 NAMESPACE = "namespace"
 LAYER_ANN = "layer_ann"
@@ -89,12 +92,22 @@ class Tag:
 
     def worse(self, source: Source) -> Tag:
         """The same tag with a source that is at best `source`."""
-        return self if self.source >= source else replace(self, source=source)
+        return self if self.source >= source else _with_source(self, source)
 
     @property
     def modules(self) -> tuple[str, ...]:
         """The origins, or the one module."""
         return self.origins or (self.module,)
+
+
+# Nodes of one module mostly follow each other: a few thousand tags are all that is ever asked for at a time.
+_RECENT = 1 << 12
+
+
+@lru_cache(_RECENT)
+def _with_source(tag: Tag, source: Source) -> Tag:
+    """A tag with another source; nodes of one module share it, which a million of them are a hundred megabytes of."""
+    return Tag(tag.module, tag.tag, source, tag.origins, tag.call)
 
 
 Entries = list[tuple[str, str]]
@@ -137,6 +150,15 @@ def own_entries(tag: Tag) -> Entries:
         call = tag.call[0] if len(tag.call) == 1 else json.dumps(tag.call, ensure_ascii=False)
         entries.append((CALL, call))
     return entries
+
+
+@lru_cache(_RECENT)
+def _encoded_entries(tag: Tag) -> bytes:
+    """Our own metadata entries for a tag as the fields of a node."""
+    holder = onnx.NodeProto()
+    add_entries(holder, own_entries(tag))
+    encoded: bytes = holder.SerializeToString()
+    return encoded
 
 
 def dialect_entries(tag: Tag, also: Iterable[str]) -> Entries:
@@ -339,7 +361,7 @@ def add_entries(holder: onnx.NodeProto | onnx.ModelProto, entries: Entries) -> N
         holder.metadata_props.add(key=key, value=value)
 
 
-def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> list[str]:
+def write_node(node: onnx.NodeProto, tag: Tag, also: Collection[str]) -> list[str]:
     """Append our entries and those of the dialects `also`; a foreign entry of the same key stays and wins.
 
     The node must hold nothing of ours (`clear_node`).
@@ -349,22 +371,25 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Iterable[str]) -> list[str]
     list of str
         The dialects in whose keys a foreign entry says something else.
     """
+    if not also:
+        # Nearly twice as fast as entry by entry; equal nodes hold the same bytes.
+        node.MergeFromString(_encoded_entries(tag))
+        return []
     entries = own_entries(tag)
     lost: list[str] = []
-    if also:
-        taken = props_of(node)
-        foreign: list[str] = []
-        for name in also:
-            said = DIALECTS[name](tag)
-            if any(taken.get(key, value) != value for key, value in said):
-                lost.append(name)
-            entries += [entry for entry in said if entry[0] not in taken]
-            foreign += [key for key, value in said if taken.get(key) == value]
-        if foreign:
-            entries.append((FOREIGN, ",".join(foreign)))
-        if "doc_string" in also and not isinstance(node.doc_string, bytes):
-            had = node.HasField("doc_string")
-            node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if had else doc_line(tag)
+    taken = props_of(node)
+    foreign: list[str] = []
+    for name in also:
+        said = DIALECTS[name](tag)
+        if any(taken.get(key, value) != value for key, value in said):
+            lost.append(name)
+        entries += [entry for entry in said if entry[0] not in taken]
+        foreign += [key for key, value in said if taken.get(key) == value]
+    if foreign:
+        entries.append((FOREIGN, ",".join(foreign)))
+    if "doc_string" in also and not isinstance(node.doc_string, bytes):
+        had = node.HasField("doc_string")
+        node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if had else doc_line(tag)
     add_entries(node, entries)
     return lost
 

@@ -26,7 +26,7 @@ from onnx_tagger.external import contained, insist_on_no_data_file, locations, p
 from onnx_tagger.filecopy import Output, permissions_of, replacing
 from onnx_tagger.limits import InputLimits, input_limits
 from onnx_tagger.proof import Weights, data_files_of, weights_of
-from onnx_tagger.splice import Layout, marks_of, parse, plan
+from onnx_tagger.splice import Layout, parse, plan
 from onnx_tagger.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
@@ -105,8 +105,6 @@ def _read(reader: Reader, path: Path | None, view: memoryview | None) -> Skeleto
     if not model.HasField("graph"):
         what = "a model without a graph" if model.HasField("ir_version") else "something other than a model"
         raise broken(reader, 0, f"there is {what}")
-    layout.marks = marks_of(model.graph.node)
-    layout.function_marks = [marks_of(function.node) for function in model.functions]
     # The name of the key is in the bytes of every model with external data, so that most models skip the walk.
     external = tuple(dict.fromkeys(locations(model))) if b"location" in data else ()
     identity = reader.identity if isinstance(reader, FileReader) else ()

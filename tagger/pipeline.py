@@ -15,6 +15,7 @@ import onnx
 
 from onnx_tagger import metadata
 from onnx_tagger.checks import MapSource, Target, count, load_map, map_path
+from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.filecopy import permissions_of
 from onnx_tagger.graph import walk
@@ -154,6 +155,7 @@ def export(
     require("torch", "torch", "export")
     from onnx_tagger.exporters.base import Request
     from onnx_tagger.exporters.capture import capture as captured_of
+    from onnx_tagger.exporters.capture import with_parameters
     from onnx_tagger.exporters.select import export_with, strategy_names
 
     target = Path(path)
@@ -166,7 +168,11 @@ def export(
     tell = progress or (lambda _: None)
     tell("capture")
     with report.phase("capture"):
-        captured = captured_of(model, inputs, kwargs, digests=tag)
+        captured = captured_of(model, inputs, kwargs, digests=False)
+    if tag:
+        tell("digests")
+        with report.phase("digests"):
+            captured = with_parameters(captured, model)
     annotator = _Annotator(dialects, merge, report)
     # Exporters rename what they have made into place, which would put a link's target out of use.
     place = target.resolve() if target.is_symlink() else target
@@ -216,7 +222,7 @@ class _Annotator:
         PassManager([Match(fresh=True), Inherit()]).run_in(ctx)
         graph = hierarchy.graph
         assert graph is not None
-        nodes = [replace(node, tag=ctx.tags.get(op)) for op, node in zip(ctx.ops, graph.nodes, strict=True)]
+        nodes = [node._replace(tag=ctx.tags.get(op)) for op, node in zip(ctx.ops, graph.nodes, strict=True)]
         finished = replace(hierarchy, graph=replace(graph, nodes=nodes))
         digest = digest_of(to_json(finished))
         PassManager([Inject(also=self.also, map_digest=digest), Coverage()]).run_in(ctx)
@@ -224,9 +230,22 @@ class _Annotator:
 
 
 def capture(
-    model: nn.Module, args: Sequence[object] | Tensor = (), *, kwargs: Mapping[str, object] | None = None
+    model: nn.Module,
+    args: Sequence[object] | Tensor = (),
+    *,
+    kwargs: Mapping[str, object] | None = None,
+    report: Report | None = None,
 ) -> HierarchyMap:
     """Run a model once and return its module-usage map, for an ONNX file that others exported.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it was.
+    args, kwargs
+        What its `forward` takes; a tensor alone is the only positional argument.
+    report : Report, optional
+        Takes the phases.
 
     Raises
     ------
@@ -235,10 +254,18 @@ def capture(
     """
     require("torch", "torch", "capture")
     from onnx_tagger.exporters.capture import capture as captured_of
+    from onnx_tagger.exporters.capture import with_parameters
 
-    return captured_of(model, _positional(args), kwargs).hierarchy
+    told = report or Report()
+    with told.phase("capture"):
+        captured = captured_of(model, _positional(args), kwargs, digests=False)
+    with told.phase("digests"):
+        captured = with_parameters(captured, model)
+    told.peak_rss_mb = peak_rss_mb()
+    return captured.hierarchy
 
 
+@collector_paused()
 def retag(
     model: Target,
     hierarchy: MapSource | None,
@@ -346,7 +373,9 @@ def retag(
         if whole is not None:
             proved = write_whole(whole, ir_version, Path(model), Path(target), verify_bytes)
         else:
-            proved = write_spliced(skeleton, target, in_place=in_place, link=link, verify_bytes=verify_bytes)
+            proved = write_spliced(
+                skeleton, target, in_place=in_place, link=link, verify_bytes=verify_bytes, pad_key=metadata.PAD
+            )
         report.weights = proved.as_dict() if proved is not None else None
     report.peak_rss_mb = peak_rss_mb()
     return report
@@ -377,8 +406,15 @@ def _reader(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None
     return read
 
 
+@collector_paused()
 def strip(
-    model: Target, target: Target, *, stack_traces: bool = False, in_place: bool = False, verify_bytes: bool = False
+    model: Target,
+    target: Target,
+    *,
+    stack_traces: bool = False,
+    in_place: bool = False,
+    verify_bytes: bool = False,
+    report: Report | None = None,
 ) -> int:
     """Remove what this package wrote from a file, and nothing else.
 
@@ -391,20 +427,28 @@ def strip(
         Allow `target` to be the input.
     verify_bytes : bool
         Prove by digests, before the result takes its place, that it stores the same tensors.
+    report : Report, optional
+        Takes the phases.
 
     Returns
     -------
     int
         How many nodes changed.
     """
-    skeleton = read_skeleton(model)
-    also = metadata.also_of(skeleton.model)
-    changed = 0
-    for op in walk(skeleton.model).ops:
-        touched = metadata.clear_node(op.node, also)
-        if stack_traces:
-            touched = metadata.remove_key(op.node, metadata.TORCH_STACK) or touched
-        changed += touched
-    metadata.clear_model(skeleton.model)
-    write_spliced(skeleton, target, in_place=in_place, verify_bytes=verify_bytes)
+    told = report or Report()
+    with told.phase("read"):
+        skeleton = read_skeleton(model)
+    with told.phase("strip"):
+        also = metadata.also_of(skeleton.model)
+        changed = 0
+        for op in walk(skeleton.model).ops:
+            touched = metadata.clear_node(op.node, also)
+            if stack_traces:
+                touched = metadata.remove_key(op.node, metadata.TORCH_STACK) or touched
+            changed += touched
+        metadata.clear_model(skeleton.model)
+    with told.phase("write"):
+        proved = write_spliced(skeleton, target, in_place=in_place, verify_bytes=verify_bytes)
+    told.weights = proved.as_dict() if proved is not None else None
+    told.peak_rss_mb = peak_rss_mb()
     return changed

@@ -6,19 +6,26 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from onnx_tagger.metadata import Source
 
 
 @dataclass(frozen=True, slots=True)
 class PassTiming:
-    """One run of one pass: its name, milliseconds, and how many nodes it changed."""
+    """One run of one pass: its name, milliseconds, how many nodes it changed, and of how many."""
 
     name: str
     ms: float
     changed: int
+    nodes: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """The run as plain values; without nodes there are no microseconds per node."""
+        each = round(self.ms * 1e3 / self.nodes, 3) if self.nodes else None
+        return {"name": self.name, "ms": round(self.ms, 3), "changed": self.changed, "us_per_node": each}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class Report:
             "fallbacks": self.fallbacks,
             "verified": self.verified,
             "weights": self.weights,
-            "passes": [{"name": p.name, "ms": round(p.ms, 3), "changed": p.changed} for p in self.passes],
+            "passes": [step.as_dict() for step in self.passes],
             "phases": [
                 {"name": p.name, "seconds": round(p.seconds, 6), "share": round(p.seconds / whole, 4) if whole else 0.0}
                 for p in self.phases
@@ -190,6 +197,11 @@ def shown_share(part: int, whole: int) -> str:
 
 def peak_rss_mb() -> float | None:
     """Peak resident memory of this process in megabytes, or None where the platform does not tell."""
+    # Linux hands the other figure down from the parent process, this one is of the program itself.
+    with suppress(OSError, ValueError, StopIteration):
+        with Path("/proc/self/status").open(encoding="ascii") as stream:
+            peak_kib = next(line for line in stream if line.startswith("VmHWM:")).split()[1]
+        return round(int(peak_kib) * 1024 / 1e6, 1)
     try:
         import resource
     except ImportError:

@@ -23,6 +23,7 @@ from onnx_tagger.wire import Field, Reader, Window, broken, fields, length_prefi
 _METADATA_TAG_OF_NODE = varint(wire.METADATA_OF_NODE << 3 | wire.LENGTH)
 _DOC_STRING_TAG = varint(wire.DOC_STRING_OF_NODE << 3 | wire.LENGTH)
 _ENCODE_ENTRY = onnx.StringStringEntryProto.SerializeToString
+_ENCODE_NODE = onnx.NodeProto.SerializeToString
 _NODE_ENTRY_HEADS = tuple(_METADATA_TAG_OF_NODE + length_prefix(length) for length in range(1024))
 
 Proto = TypeVar("Proto")
@@ -43,18 +44,12 @@ class Layout:
         The same of each initializer of the main graph.
     functions : list of array of int
         The same of the nodes of each function.
-    marks : bytes
-        For each node of the main graph, whether the source holds anything in it that an edit may have to compare.
-    function_marks : list of bytes
-        The same for each function.
     """
 
     top: list[Field] = field(default_factory=list)
     nodes: array[int] = field(default_factory=lambda: array("Q"))
     initializers: array[int] = field(default_factory=lambda: array("Q"))
     functions: list[array[int]] = field(default_factory=list)
-    marks: bytes = b""
-    function_marks: list[bytes] = field(default_factory=list)
 
 
 def parse(decode: Callable[[bytes], Proto], data: bytes, reader: Reader, at: int) -> Proto:
@@ -92,14 +87,6 @@ def has_bodies(node: onnx.NodeProto) -> bool:
     return any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
 
 
-def marks_of(nodes: Iterable[onnx.NodeProto]) -> bytes:
-    """Mark the nodes that hold metadata, a doc_string or bodies: an edit has to look at those in the source."""
-    return bytes(
-        1 if node.metadata_props or node.HasField("doc_string") or (node.attribute and has_bodies(node)) else 0
-        for node in nodes
-    )
-
-
 def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str | None = None) -> list[Segment]:
     """Compare what a model's metadata says now with its source and list what has to change.
 
@@ -132,6 +119,11 @@ def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str
         graph_at = next(found[2] for found in layout.top if found[0] == wire.GRAPH_OF_MODEL)
         return aligned(segments, reader.size, graph_at, planner.pads, pad_key)
     return segments
+
+
+def _begins_and_goes_on(longer: bytes, shorter: bytes) -> bool:
+    """Whether a node's bytes are another's and behind them only metadata, which has the last field number of all."""
+    return longer.startswith(shorter) and longer.startswith(_METADATA_TAG_OF_NODE, len(shorter))
 
 
 def _key(entry: onnx.StringStringEntryProto) -> tuple[Text, Text]:
@@ -185,19 +177,19 @@ class _Planner:
             raise _reshaped(self.reader, "functions")
         held = [f for f in layout.top if f[0] == wire.METADATA_OF_MODEL]
         cut, added = _compare(held, map(self._entry, held), model.metadata_props)
-        functions = iter(zip(layout.functions, model.functions, layout.function_marks, strict=True))
+        functions = iter(zip(layout.functions, model.functions, strict=True))
         for found in layout.top:
             number, _, _, before, value, end = found
             if number == wire.METADATA_OF_MODEL:
                 self._model_entry(found, found in cut)
             elif number == wire.GRAPH_OF_MODEL:
                 entered = self.edits.enter(before, value)
-                self.nodes(layout.nodes, model.graph.node, layout.marks)
+                self.nodes(layout.nodes, model.graph.node)
                 self.edits.leave(entered, end)
             elif number == wire.FUNCTION_OF_MODEL:
-                spans, function, marks = next(functions)
+                spans, function = next(functions)
                 entered = self.edits.enter(before, value)
-                self.nodes(spans, function.node, marks)
+                self.nodes(spans, function.node)
                 self.edits.leave(entered, end)
         if added:
             data = b"".join(METADATA_TAG_OF_MODEL + varint(len(e)) + e for e in (a.SerializeToString() for a in added))
@@ -210,29 +202,26 @@ class _Planner:
             self.pads.append(found)
             self.edits.split()  # so that no segment spans it and it can still be cut
 
-    def nodes(self, spans: Sequence[int], nodes: Sequence[onnx.NodeProto], marks: bytes | None) -> None:
-        """Plan the nodes of one graph or function; without marks, each is compared with the source."""
+    def nodes(self, spans: Sequence[int], nodes: Sequence[onnx.NodeProto]) -> None:
+        """Plan the nodes of one graph or function."""
         if len(spans) != 3 * len(nodes):
             raise _reshaped(self.reader, "nodes")
-        replace = self.edits.replace
-        at = 0
-        for index, node in enumerate(nodes):
-            if marks is None or marks[index]:
-                self._marked(spans[at], spans[at + 1], spans[at + 2], node)
-            else:
-                entries, text = node.metadata_props, node.HasField("doc_string")
-                if entries or text:
-                    added = _node_entries(entries)
-                    if text:
-                        added += _doc_string(node.doc_string)
-                    before, value, end = spans[at], spans[at + 1], spans[at + 2]
-                    length = end - value
-                    replace(before, value, length_prefix(length + len(added), length, value - before))
-                    replace(end, end, added)
-            at += 3
+        read, replace, encode = self.window.read, self.edits.replace, _ENCODE_NODE
+        offsets = iter(spans)
+        for before, value, end, node in zip(offsets, offsets, offsets, nodes, strict=True):
+            # Nodes of up to this size are whole in the skeleton. Protobuf writes metadata last, so most nodes are what
+            # they were with entries more, or fewer, at the end: then no field has to be looked at.
+            if end - value <= wire.SMALL_NODE:
+                old, new = read(value, end), encode(node)
+                if old == new:
+                    continue
+                if _begins_and_goes_on(new, old) or _begins_and_goes_on(old, new):
+                    replace(before, end, length_prefix(len(new), len(old), value - before) + new)
+                    continue
+            self._compared(before, value, end, node)
 
-    def _marked(self, before: int, value: int, end: int, node: onnx.NodeProto) -> None:
-        """Plan a node that may hold something in the source: compare first, and look at its fields only if needed."""
+    def _compared(self, before: int, value: int, end: int, node: onnx.NodeProto) -> None:
+        """Plan a node that differs elsewhere than at its end: compare, and look at its fields only if needed."""
         source = self._source_node(value, end)
         if has_bodies(source) or not self._ended_anew(before, value, end, node, source):
             self._scanned(before, value, end, node, source)
@@ -338,7 +327,7 @@ class _Planner:
             for offset in (one[3], one[4], one[5])
         ]
         entered = self.edits.enter(before, value)
-        self.nodes(spans, graph.node, None)
+        self.nodes(spans, graph.node)
         self.edits.leave(entered, end)
 
     def _messages(self, found: Iterable[Field], number: int) -> list[Field]:

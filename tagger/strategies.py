@@ -143,7 +143,7 @@ def compare(
     tell = progress or (lambda _: None)
     inputs = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     tell("load the exporters")
-    _load_exporters()
+    load_exporters()
     with tempfile.TemporaryDirectory(prefix="onnx-tagger-") as folder:
         trial = _Trial(model, inputs, dict(kwargs or {}), opset, dynamic, Path(folder), tell)
         trial.run_model(truth)
@@ -167,7 +167,7 @@ def without_metadata(source: Target, target: Target) -> None:
 
 
 @cache
-def _load_exporters() -> None:
+def load_exporters() -> None:
     """Export something small, once, so that what an exporter loads on first use is no cost of the model's."""
     from onnx_tagger.exporters.select import ORDER, smallest
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from onnx_tagger.bench import Timing
     from onnx_tagger.compare import Difference
     from onnx_tagger.graph import Op
     from onnx_tagger.passes.base import Context
@@ -300,6 +302,35 @@ def show_comparison(screen: Screen, found: Comparison) -> None:
     for outcome in outcomes:
         for text in outcome.report.fallbacks if outcome.report is not None else ():
             screen.note(f"note: {outcome.strategy}: {text.removeprefix(outcome.strategy + ': ')}")
+
+
+def show_timings(screen: Screen, found: Sequence[Timing]) -> None:
+    """Print the phases of each strategy side by side, with the ratio to the bare export, and why one failed."""
+    headers = ("seconds", *(timing.strategy for timing in found))
+    rows = _side_by_side([_timing_cells(timing) for timing in found])
+    screen.table(headers, rows, numbers=range(1, len(headers)))
+    screen.lines(f"{timing.strategy} failed: {timing.reason}" for timing in found if timing.reason)
+
+
+def _timing_cells(timing: Timing) -> dict[str, str]:
+    if timing.reason:
+        return {}
+    medians = timing.medians
+    whole = sum(medians.values())
+    cells = {f"  {name}": f"{value:.3f} {value / whole:6.1%}" for name, value in medians.items()}
+    return {
+        "tagged export": f"{whole:.3f} {1:6.1%}",
+        **cells,
+        "bare export": f"{statistics.median(timing.bare):.3f}",
+        "tagged ÷ bare": _spread(timing.ratios()),
+        "tagged without digests ÷ bare": _spread(timing.ratios(digests=False)),
+        "nodes": str(timing.nodes),
+    }
+
+
+def _spread(values: Sequence[float]) -> str:
+    """A median with the smallest and the largest value."""
+    return f"{statistics.median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
 
 
 def _side_by_side(columns: Sequence[Mapping[str, str]]) -> list[tuple[str, ...]]:

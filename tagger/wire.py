@@ -209,7 +209,8 @@ class Window:
 
     def load(self, offset: int) -> None:
         """Move the window so that it starts at `offset` and holds at least one header."""
-        sequential = self.base <= offset <= self.base + len(self.buffer)
+        # A walk that steps over what it keeps (a node) is sequential, too; one that steps over a payload jumps farther.
+        sequential = self.base <= offset <= self.base + 2 * len(self.buffer)
         self._span = min(self._span * 4, _LARGEST_WINDOW) if sequential else _FIRST_WINDOW
         data = self.reader.read(offset, self._span)
         self.buffer = data if len(data) == self._span else data + bytes(_HEADER)

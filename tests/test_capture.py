@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import onnx_tagger as ot
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.capture import capture, tensor_digests
 from onnx_tagger.hierarchy import HierarchyMap
@@ -252,3 +253,11 @@ def test_equal_models_give_equal_maps() -> None:
     torch.manual_seed(1)
     model = Reused()
     assert capture(model, (X,)).hierarchy == capture(model, (X,)).hierarchy
+
+
+def test_a_report_takes_the_phases() -> None:
+    report = ot.Report()
+    hierarchy = ot.capture(nn.Linear(2, 3), (torch.zeros(1, 2),), report=report)
+    assert [parameter.name for parameter in hierarchy.parameters] == ["weight", "bias"]
+    assert [phase.name for phase in report.phases] == ["capture", "digests"]
+    assert report.peak_rss_mb is None or report.peak_rss_mb > 10

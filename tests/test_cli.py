@@ -84,7 +84,7 @@ def one_sentence(err: str) -> bool:
 
 def test_help_lists_the_commands_in_the_order_of_use(run: Run) -> None:
     code, out, _ = run("--help")
-    order = ["demo", "export", "capture", "strategies"]
+    order = ["demo", "export", "capture", "strategies", "bench"]
     order += ["retag", "carry", "strip", "check", "tree", "show", "stats", "nodes", "diff", "passes"]
     found = re.findall(r"^[│ ]*([a-z]+) {2,}[A-Z]", out, re.MULTILINE)
     assert (code, found) == (0, order)
@@ -92,7 +92,21 @@ def test_help_lists_the_commands_in_the_order_of_use(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["export", "capture", "strategies", "retag", "carry", "check", "tree", "show", "stats", "nodes", "diff", "strip"],
+    [
+        "export",
+        "capture",
+        "strategies",
+        "bench",
+        "retag",
+        "carry",
+        "check",
+        "tree",
+        "show",
+        "stats",
+        "nodes",
+        "diff",
+        "strip",
+    ],
 )
 def test_each_command_has_help(run: Run, name: str) -> None:
     code, out, err = run(name, "-h")
@@ -145,6 +159,9 @@ def test_without_a_command_there_is_help_and_exit_2(run: Run) -> None:
         ("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "-o", "o.onnx", "--in-place"),
         ("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "-o", "o.onnx", "--report", "o.onnx"),
         ("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "-o", "o.onnx", "--report", "plain.onnx"),
+        ("check", "plain.onnx", "--report", "plain.onnx"),
+        ("strip", "plain.onnx", "-o", "o.onnx", "--report", "o.onnx"),
+        ("strip", "plain.onnx", "--in-place", "--report", "plain.onnx"),
         ("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "-o", "o.onnx", "--also", "latin"),
         ("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "-o", "o.onnx", "--pass", "nobody"),
         ("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "-o", "o.onnx", "--merge", "sideways"),
@@ -444,6 +461,24 @@ def test_retag(run: Run, files: Path) -> None:
     assert report["by_source"]["matched"] == 4
     assert [step["name"] for step in report["passes"]][:3] == ["match", "align", "inherit"]
     assert run("-q", "retag", "tagged.onnx", "-o", "again.onnx")[1:] == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "phases"),
+    [
+        ("check tagged.onnx", ["read", "check"]),
+        ("check plain.onnx --format junit", ["read", "check"]),
+        ("strip tagged.onnx -o out.onnx", ["read", "strip", "write"]),
+        ("retag tagged.onnx -o out.onnx", ["read", "tag", "write"]),
+    ],
+)
+def test_reports_hold_phases_passes_and_memory(run: Run, files: Path, line: str, phases: list[str]) -> None:
+    assert run(*line.split(), "--report", "r.json")[0] == int("plain" in line)
+    report = json.loads((files / "r.json").read_text(encoding="utf-8"))
+    assert [phase["name"] for phase in report["phases"]] == phases
+    assert sum(phase["share"] for phase in report["phases"]) == pytest.approx(1, abs=0.001)
+    assert all(step["us_per_node"] == pytest.approx(step["ms"] * 1e3 / 5, abs=0.2) for step in report["passes"])
+    assert report["peak_rss_mb"] > 10
 
 
 def test_retag_in_place(run: Run, files: Path) -> None:

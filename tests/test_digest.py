@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,10 +66,14 @@ def test_empty_and_scalar() -> None:
     assert value_digests(np.float32(3.0)[()].reshape(())) == value_digests(np.array([3.0], np.float32))
 
 
-def test_chunks_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(1).standard_normal(1000).astype(np.float32)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int8, np.complex64])
+def test_blocks_and_threads_add_up(monkeypatch: pytest.MonkeyPatch, dtype: npt.DTypeLike) -> None:
+    values = (100 * np.random.default_rng(1).standard_normal(1000)).astype(dtype)
     whole = value_digests(values)
-    monkeypatch.setattr(digest, "_CHUNK", 7)
+    monkeypatch.setattr(digest, "_BLOCK", 7)
+    assert value_digests(values) == whole
+    monkeypatch.setattr(digest, "_SHARE", 100)
+    monkeypatch.setattr(digest, "_cores", lambda: 3)
     assert value_digests(values) == whole
 
 

@@ -136,9 +136,16 @@ def by_pieces(copy: Callable[..., int]) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize("path", ["fast", "missing", "zero", "pieces", *map(errno.errorcode.get, [1, 18, 22, 38, 95])])
+@pytest.mark.parametrize("second", ["fast", "missing", "zero", "ENOTSOCK"])
 def test_every_way_of_copying_gives_the_same_file(
-    path: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: str, second: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if second == "missing":
+        monkeypatch.delattr(os, "sendfile", raising=False)
+    elif second == "zero":
+        monkeypatch.setattr(os, "sendfile", nothing)
+    elif second != "fast":
+        monkeypatch.setattr(os, "sendfile", failing(errno.ENOTSOCK))
     if path == "missing":
         monkeypatch.delattr(os, "copy_file_range", raising=False)
     elif path == "zero":

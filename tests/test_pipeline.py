@@ -275,6 +275,22 @@ def test_strip_gives_back_the_file_byte_for_byte(
         assert back.read_bytes() == untagged.read_bytes()
 
 
+def test_weights_keep_their_place_in_the_pages_of_the_file(bare: Path) -> None:
+    """They are copied at full speed then; re-tagging settles, and nothing is left of the padding."""
+    weights = numpy_helper.from_array(np.random.default_rng(0).standard_normal(1 << 19).astype(np.float32), "large")
+    large = change(bare, lambda made: made.graph.initializer.append(weights))
+    once, twice, back = (bare.with_name(f"{name}.onnx") for name in ("once", "twice", "back"))
+    ot.retag(large, map_path(bare), once)
+    ot.retag(once, map_path(bare), twice)
+    ot.strip(twice, back)
+    places = [path.read_bytes().index(weights.raw_data) for path in (large, once)]
+    assert places[0] != places[1]
+    assert (places[1] - places[0]) % 4096 == 0
+    assert metadata.model_value(onnx.load(once), metadata.PAD).isspace()
+    assert twice.read_bytes() == once.read_bytes()
+    assert back.read_bytes() == large.read_bytes()
+
+
 def test_strip_of_an_untagged_file_changes_nothing(bare: Path) -> None:
     copy = bare.with_name("copy.onnx")
     assert ot.strip(bare, copy) == 0

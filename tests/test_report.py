@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -103,13 +105,17 @@ def test_phases_are_timed_also_when_they_fail() -> None:
 
 
 def test_shares_of_phases_sum_to_one() -> None:
-    report = Report(phases=[Phase("a", 1.0), Phase("b", 3.0)], passes=[PassTiming("match", 1.23456, 7)])
+    passes = [PassTiming("match", 1.23456, 7, nodes=10), PassTiming("align", 0.5, 0)]
+    report = Report(phases=[Phase("a", 1.0), Phase("b", 3.0)], passes=passes)
     shape = report.as_dict()
     assert shape["phases"] == [
         {"name": "a", "seconds": 1.0, "share": 0.25},
         {"name": "b", "seconds": 3.0, "share": 0.75},
     ]
-    assert shape["passes"] == [{"name": "match", "ms": 1.235, "changed": 7}]
+    assert shape["passes"] == [
+        {"name": "match", "ms": 1.235, "changed": 7, "us_per_node": 123.456},
+        {"name": "align", "ms": 0.5, "changed": 0, "us_per_node": None},
+    ]
 
 
 def test_split_shows_the_sources() -> None:
@@ -139,3 +145,12 @@ def test_count_tags() -> None:
 def test_peak_memory_is_megabytes() -> None:
     peak = peak_rss_mb()
     assert peak is None or 5 < peak < 100_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the figure of the program itself is Linux's")
+def test_peak_memory_is_not_the_parent_s() -> None:
+    held = bytearray(400_000_000)
+    held[::4096] = b"x" * len(held[::4096])
+    code = "from onnx_tagger.report import peak_rss_mb; print(peak_rss_mb())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 300 < peak_rss_mb()

@@ -128,7 +128,9 @@ def test_a_table_with_a_column_for_each_strategy(run: Run) -> None:
     assert rows["export"][2] == "-"
     assert rows["read"][:2] == ["-", "-"]
     for column in range(3):
-        phases = [rows[name][column] for name in ("capture", "export", "tag", "save", "save map", "read", "write")]
+        phases = [
+            rows[name][column] for name in ("capture", "digests", "export", "tag", "save", "save map", "read", "write")
+        ]
         whole = sum(float(text) for text in phases if text != "-")
         assert float(rows["seconds"][column]) == pytest.approx(whole, abs=0.04)
     assert "right" not in rows

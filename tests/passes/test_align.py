@@ -366,7 +366,7 @@ def test_the_output_s_module_never_has_the_root_s_source(source: Source) -> None
     tree = map_of(model(saved), modules(saved))
     assert tree.graph is not None
     nodes = list(tree.graph.nodes)
-    nodes[0] = replace(nodes[0], tag=TREE.tag("", source))
+    nodes[0] = nodes[0]._replace(tag=TREE.tag("", source))
     tree = replace(tree, graph=replace(tree.graph, nodes=nodes))
     ctx = PassManager([Match(), Align(merge="output")]).run_in(Context(model("f: Fused in w b -> out"), tree))
     tag = ctx.tags[ctx.ops[0]]

@@ -1,0 +1,142 @@
+"""How the cost of re-tagging grows with the graph: microseconds and memory per node, and what align costs beside match.
+
+    python benchmarks/scale.py             1k, 10k and 100k nodes
+    python benchmarks/scale.py --big       1M nodes, too (a few minutes, 4 GB of memory)
+
+Seconds are of the processor, so that what else the machine does counts less; every run has a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import math
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+from measure import ROUNDS, Series, in_process, machine, table
+from onnx import helper, numpy_helper
+from subjects import graph, made
+
+_RETAG = """
+import onnx_tagger as ot
+ot.retag(sys.argv[4], sys.argv[5], sys.argv[3])
+start = time.process_time()
+report = ot.retag(sys.argv[1], sys.argv[2], sys.argv[3])
+told["seconds"] = time.process_time() - start
+told["nodes"] = report.nodes
+told["tagged"] = report.tagged
+for phase in report.phases:
+    told["phase " + phase.name] = phase.seconds
+for step in report.passes:
+    told["pass " + step.name] = step.ms / 1e3
+"""
+
+
+def changed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What an optimiser makes of a model: linear layers fused, shape arithmetic folded away, new names."""
+    nodes = list(model.graph.node)
+    kept = []
+    for start in range(0, len(nodes), 10):
+        up, up_add, _, _, _, reshape, relu, down, down_add, last = nodes[start : start + 10]
+        for product, total in ((up, up_add), (down, down_add)):
+            fused = helper.make_node("Gemm", [*product.input, "b"], total.output, f"{product.name}/MatMulAddFusion")
+            kept.append(fused)
+            if product is up:
+                reshape.input[1] = "shape"
+                reshape.name, reshape.output[0] = f"{reshape.name}_new", f"{reshape.output[0]}_new"
+                relu.input[0] = reshape.output[0]
+                kept += [reshape, relu]
+        kept.append(last)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 4]), "shape"))
+    return model
+
+
+def run(path: Path, map_path: Path, folder: Path, rounds: int) -> dict[str, Series]:
+    """Re-tag a file, each time in a fresh process that has re-tagged a small one before."""
+    small = folder / "graph-100.onnx"
+    arguments = (path, map_path, folder / "out.onnx", small, folder / "graph-100.hierarchy.json")
+    told = [in_process(_RETAG, *arguments) for _ in range(rounds)]
+    return {key: Series(tuple(one[key] for one in told)) for key in told[0]}
+
+
+def sizes(counts: list[int], folder: Path, rounds: int) -> dict[str, dict[int, dict[str, Series]]]:
+    """Both series: a file as it was exported, and one that a tool has changed."""
+    found: dict[str, dict[int, dict[str, Series]]] = {"as exported": {}, "changed by a tool": {}}
+    for count in counts:
+        subject = made(count, folder)
+        packed = len(gzip.compress(subject.map_path.read_bytes()))
+        size = subject.map_path.stat().st_size
+        print(f"{count} nodes: the map takes {size / count:.0f} bytes a node, gzipped {packed / count:.0f}", flush=True)
+        few = rounds if count < 1_000_000 else 3
+        found["as exported"][count] = run(subject.path, subject.map_path, folder, few)
+        other = folder / "changed.onnx"
+        onnx.save(changed(graph(count)), other)
+        found["changed by a tool"][count] = run(other, subject.map_path, folder, few)
+        subject.path.unlink()
+        subject.map_path.unlink()
+    return found
+
+
+def exponent(by_count: dict[int, dict[str, Series]], least: int = 10_000) -> float:
+    """The slope of seconds over nodes, both as logarithms, by least squares."""
+    points = [(math.log(n), math.log(series["seconds"].median)) for n, series in by_count.items() if n >= least]
+    slope: float = statistics.linear_regression(*zip(*points, strict=True)).slope
+    return slope
+
+
+def shown(found: dict[str, dict[int, dict[str, Series]]]) -> None:
+    rows = []
+    for kind, by_count in found.items():
+        for count, told in by_count.items():
+            nodes = told["nodes"].median
+            each = Series(tuple(1e6 * value / nodes for value in told["seconds"].values))
+            passes = ", ".join(
+                f"{key.removeprefix('pass ')} {1e6 * series.median / nodes:.1f}"
+                for key, series in told.items()
+                if key.startswith(("pass ", "phase "))
+            )
+            memory = f"{told['mb'].median:.0f}"
+            rows.append((f"{kind}, {count:,} nodes", f"{nodes:,.0f}", each.shown(".1f"), memory, passes))
+    head = ("file", "nodes in it", "µs per node", "peak MB", "of that (wall time): phases and passes")
+    table("re-tag from a map, whole pipeline", head, rows)
+    for kind, by_count in found.items():
+        if len(by_count) > 1:
+            print(f"\n{kind}: seconds grow with the nodes to the power of {exponent(by_count):.3f}")
+
+
+def aligned(found: dict[str, dict[int, dict[str, Series]]], count: int) -> None:
+    """The row of align, whose nodes are those of the changed file; match has all of the file as it was."""
+    plain, other = found["as exported"][count], found["changed by a tool"][count]
+    match = plain["pass match"].median
+    rows = []
+    for name in ("match", "align", "inherit"):
+        rows.append((name, f"{plain[f'pass {name}'].median:.3f}", f"{other[f'pass {name}'].median:.3f}"))
+    table(f"passes at {count:,} nodes, seconds", ("pass", "as exported", "changed by a tool"), rows)
+    ratio = Series(tuple(value / match for value in other["pass align"].values))
+    print(f"\nalign of the changed graph ÷ match of the plain one: {ratio.shown()}")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--big", action="store_true", help="a million nodes, too")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    chosen = parser.parse_args()
+    print(f"{machine()}\n")
+    counts = [1000, 10_000, 100_000, *([1_000_000] if chosen.big else [])]
+    with tempfile.TemporaryDirectory(prefix="onnx-tagger-") as name:
+        folder = Path(name)
+        made(100, folder)
+        found = sizes(counts, folder, chosen.rounds)
+    shown(found)
+    aligned(found, 100_000)
+
+
+if __name__ == "__main__":
+    main()
