@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import networkx as nx
 import onnx
 
 from onnx_tagger.errors import PassError
@@ -163,6 +162,9 @@ class _Regions:
 
     def regions(self, changed: Sequence[int]) -> Iterable[list[int]]:
         """Some ops, grouped by the tensors that only the new graph has; each group in their order."""
+        # Nothing else here needs it, and it takes longer to import than a small file to tag.
+        import networkx as nx
+
         inside = set(changed)
         links: nx.Graph[int] = nx.Graph()
         links.add_nodes_from(changed)
