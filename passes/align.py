@@ -133,8 +133,9 @@ class _Regions:
             key = self.flow.inputs[index][0]
             maker, named = self.flow.producer.get(key), (self.same.families[key[0]], key[1])
             made = self.tags.get(self.ops[maker]) if maker is not None else None
-            other = maker in converters or self.same.key(*named) != named
-            if made is not None and (other or set(tag.modules) <= set(made.modules)):
+            if made is not None and set(tag.modules) <= set(made.modules):
+                tag = self.tree.tag(tag.module, max(tag.source, made.source), made.modules, tag.call or made.call)
+            elif made is not None and (maker in converters or self.same.key(*named) != named):
                 tag = made
             self.tags[self.ops[index]] = tag.worse(Source.ALIGNED)
 

@@ -137,8 +137,8 @@ class _Deal:
         left = [
             place for place in range(len(self.old)) if self.old[place].kind is Kind.WORK and place not in self.holders
         ]
-        ahead = self._ahead()
-        found = [(place, self._fitting(place, rooms[place], ahead[place])) for place in left]
+        ahead, back = self._nearest()
+        found = [(place, self._fitting(place, rooms[place], ahead[place], back[place])) for place in left]
         for place, holders in found:
             for holder in holders:
                 self.new[holder].does.add(place)
@@ -213,23 +213,28 @@ class _Deal:
         holders = [masks[place] for place in self.holders[known]]
         return reduce(and_, holders) or reduce(or_, holders)
 
-    def _ahead(self) -> list[int]:
-        """For each old node the new ones that do the next known work behind it, as bits."""
-        ahead = [0] * len(self.old)
+    def _nearest(self) -> tuple[list[int], list[int]]:
+        """For each old node the new ones that do the next known work behind it, and before it, as bits."""
+        ahead, back = [0] * len(self.old), [0] * len(self.old)
+        marks = [sum(1 << holder for holder in self.holders.get(place, ())) for place in range(len(self.old))]
         for place in range(len(self.old) - 1, -1, -1):
-            mark = sum(1 << holder for holder in self.holders[place]) if place in self.holders else ahead[place]
             for source in self.old[place].sources:
-                ahead[source] |= mark
-        return ahead
+                ahead[source] |= marks[place] or ahead[place]
+        for place, node in enumerate(self.old):
+            for source in node.sources:
+                back[place] |= marks[source] or back[source]
+        return ahead, back
 
-    def _fitting(self, place: int, room: int, ahead: int) -> list[int]:
+    def _fitting(self, place: int, room: int, ahead: int, back: int) -> list[int]:
         """The new nodes that do the work of an old one which none of them tells to be its own."""
         candidates = [one for one in _bits(room & self.workers) if place in self.new[one].may]
         if self.old[place].operator == "Pad":
             # The next operator pads on the way; where nothing was to be added, tools drop it.
             candidates = [one for one in candidates if self.new[one].pads and ahead >> one & 1]
-        # An operator of the standard does what the standard says; one that a tool brings along may do more.
-        open_ = [one for one in candidates if not self.new[one].does or self._fuses(one)]
+        # An operator of the standard does what the standard says; one that a tool brings along may do more, of what
+        # lies next to it.
+        near = ahead | back
+        open_ = [one for one in candidates if not self.new[one].does or (near >> one & 1 and self._fuses(one))]
         # What multiplies by a weight takes in what comes behind it rather than what comes before.
         behind = [one for one in open_ if not (ahead >> one & 1 and self._linear(one))]
         return behind or open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]

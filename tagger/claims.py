@@ -29,7 +29,7 @@ EXPORT_ROOT = "_export_root"
 MAX_LITERAL = 64 * 1024
 
 # A text is parsed as one literal after another, so that no expression is ever looked at, however it is nested.
-_STRING = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""")
+_STRING = re.compile(r"""'(?:[^'\\\n\r\0]|\\.)*'|"(?:[^"\\\n\r\0]|\\.)*\"""")
 # As Python writes nearly all of them, in which no quote and no escape hides: faster to take apart.
 _PLAIN_LIST = re.compile(r"""\['[^'"\\\n\r\0]*'(?:, '[^'"\\\n\r\0]*')*\]""")
 _FLAT_LIST = re.compile(rf"""\[\s*(?:(?:{_STRING.pattern})\s*(?:,\s*(?=['"\]])|(?=\])))*\]""")
