@@ -176,8 +176,11 @@ class Structure:
             if node is None or not node.inputs or (node.op_type not in LAYOUTS and node.op_type not in SAME_VALUE):
                 break
             name = node.inputs[0]
-        alike = [one for one in chain if self.new.kind(one) == self.saved.kind(known)]
-        unmoved = [one for one in chain if self.new.kind(one).rpartition("::")[2] not in SAME_VALUE]
+        kind, kinds = self.saved.kind(known), {one: self.new.kind(one) for one in chain}
+        alike = [one for one in chain if kinds[one] == kind]
+        # If the saved tensor is no moved one, a move before it was inserted.
+        moves = SAME_VALUE if kind.rpartition("::")[2] in LAYOUTS else SAME_VALUE | LAYOUTS
+        unmoved = [one for one in chain if kinds[one].rpartition("::")[2] not in moves]
         for found in (alike or unmoved or chain)[:1]:
             self._equate(found, known)
 
