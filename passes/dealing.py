@@ -133,6 +133,7 @@ class _Deal:
         """What each new node does."""
         self._by_weights()
         self._by_operator()
+        self._copies()
         rooms = self._rooms()
         left = [
             place for place in range(len(self.old)) if self.old[place].kind is Kind.WORK and place not in self.holders
@@ -186,6 +187,19 @@ class _Deal:
                         if one in self.new[place].may and rooms[one] >> place & 1:
                             self._hold(place, one)
 
+    def _copies(self) -> None:
+        """Of old nodes that do the same of the same, tools keep one."""
+        first: dict[tuple[object, ...], int] = {}
+        same = list(range(len(self.old)))
+        for place, node in enumerate(self.old):
+            key = (node.operator, tuple(same[source] for source in node.sources), node.weights)
+            if node.kind is not Kind.WORK or not node.sources:
+                continue
+            same[place] = first.setdefault(key, place)
+            if same[place] != place and place not in self.holders:
+                for holder in self.holders.get(same[place], ()):
+                    self._hold(holder, place)
+
     def _holds(self, place: int, operator: str) -> bool:
         """Whether a new node is known to do an old one of an operator."""
         return any(self.old[known].operator == operator for known in self.new[place].does)
@@ -235,9 +249,9 @@ class _Deal:
         # lies next to it.
         near = ahead | back
         open_ = [one for one in candidates if not self.new[one].does or (near >> one & 1 and self._fuses(one))]
-        # What multiplies by a weight takes in what comes behind it rather than what comes before.
-        behind = [one for one in open_ if not (ahead >> one & 1 and self._linear(one))]
-        return behind or open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]
+        # What multiplies by a weight takes in what comes behind it; anything else, as a norm, what comes before.
+        likely = [one for one in open_ if not self.new[one].does or (back if self._linear(one) else ahead) >> one & 1]
+        return likely or open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]
 
     def _linear(self, place: int) -> bool:
         return any(self.old[known].operator in LINEAR for known in self.new[place].does)
