@@ -212,7 +212,8 @@ def _addresses(values: Sequence[Any]) -> list[int]:
             found.append(value.untyped_storage().data_ptr())
         elif isinstance(value, (list, tuple)):
             found += [tensor.untyped_storage().data_ptr() for tensor in value if type(tensor) in _PLAIN]
-    return found
+    # All empty tensors lie nowhere.
+    return [address for address in found if address]
 
 
 # Tensors that have memory of their own to look at, as those of a tracer have not.

@@ -21,7 +21,7 @@ from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.cones import Cones
 from onnx_tagger.passes.correspondence import Correspondence
-from onnx_tagger.passes.dealing import Kind, NewNode, OldNode, deal
+from onnx_tagger.passes.dealing import MOST_NODES, Kind, NewNode, OldNode, deal
 from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.operators import CONVERTERS, MOVES
 from onnx_tagger.passes.renames import NODES, TENSORS, called_after
@@ -105,7 +105,7 @@ class _Regions:
     @cached_property
     def saved_idle(self) -> list[bool]:
         """Which saved nodes compute no data."""
-        return saved_idle(self.index.graph)
+        return saved_idle(self.index)
 
     def place_all(self) -> None:
         """Tag region by region, then the converters between them."""
@@ -200,22 +200,32 @@ class _Regions:
 
     def _tag_with(self, op: Op, saved: Iterable[int]) -> bool:
         """Tag an op that does the work of saved nodes, if it is known whose that is."""
-        said = frozenset(tag for place in saved if (tag := self.nodes[place].tag) is not None)
+        self._tag(op, self._tag_of(saved))
+        return op in self.tags
+
+    def _tag_of(self, saved: Iterable[int]) -> Tag | None:
+        """The tag of a node that does the work of saved nodes, one object for all of the same modules."""
+        said = frozenset({tag for place in saved if (tag := self.nodes[place].tag) is not None})
         if said not in self.merged:
             self.merged[said] = self._merged(list(said))
-        self._tag(op, self.merged[said])
-        return op in self.tags
+        return self.merged[said]
 
     def place(self, region: Sequence[int]) -> None:
         """Tag the ops of a region with the saved nodes whose work they do."""
-        reached = self._reached(region)
-        whole = frozenset[FamilyName]().union(*set(reached.values()))
-        works = {outputs: self.cones.work(outputs) for outputs in {reached[index] or whole for index in region}}
-        saved = sorted(frozenset[int]().union(*works.values()))
+        outputs = {index: self.same.known(self.ops[index]) for index in region}
+        whole = self.cones.work_of_all([key for keys in outputs.values() for key in keys])
+        if max(len(region), len(whole)) > MOST_NODES:
+            work = [place for place in whole if _kind(self.nodes[place].op, self.saved_idle[place]) is Kind.WORK]
+            tag = self._tag_of(work or whole)
+            for index in region:
+                self._tag(self.ops[index], tag)
+            return
+        cones = {key: self.cones.work([key]) for keys in outputs.values() for key in keys}
+        saved = sorted(frozenset[int]().union(*cones.values()))
         local = {position: place for place, position in enumerate(saved)}
         members = {index: place for place, index in enumerate(region)}
-        may = {outputs: frozenset(local[position] for position in nodes) for outputs, nodes in works.items()}
-        new = [self._new(index, members, local, may[reached[index] or whole]) for index in region]
+        may = self._may(region, outputs, {key: sum(1 << local[at] for at in cone) for key, cone in cones.items()})
+        new = [self._new(index, members, local, may[index]) for index in region]
         old = [self._old(position, local) for position in saved]
         for index, does in zip(region, deal(new, old), strict=True):
             named = self._named(self.ops[index])
@@ -223,22 +233,23 @@ class _Regions:
             alone = [named] if named is not None and not does else []
             self._tag_with(self.ops[index], [saved[place] for place in does] or alone)
 
-    def _reached(self, region: Sequence[int]) -> dict[int, frozenset[FamilyName]]:
-        """For each op of a region the tensors of the saved graph that its results go into.
-
-        Not the saved nodes behind them: as a region grows, they would take time and memory with its square.
-        """
-        members = set(region)
-        reached: dict[int, frozenset[FamilyName]] = {}
-        same: dict[frozenset[FamilyName], frozenset[FamilyName]] = {}
+    def _may(
+        self, region: Sequence[int], outputs: Mapping[int, Sequence[FamilyName]], cones: Mapping[FamilyName, int]
+    ) -> dict[int, int]:
+        """For each op of a region the saved nodes, as bits, that compute what its results go into; else all of them."""
+        found: dict[int, int] = {}
         for index in reversed(region):
-            own = frozenset(self.same.known(self.ops[index]))
-            further = {reached[reader] for reader in self.flow.graph.succ[index] if reader in members}
-            found = own.union(*further) if own or len(further) != 1 else further.pop()
-            reached[index] = same.setdefault(found, found)
-        return reached
+            found[index] = 0
+            for key in outputs[index]:
+                found[index] |= cones[key]
+            for reader in self.flow.graph.succ[index]:
+                found[index] |= found.get(reader, 0)
+        whole = 0
+        for cone in cones.values():
+            whole |= cone
+        return {index: mask or whole for index, mask in found.items()}
 
-    def _new(self, index: int, members: Mapping[int, int], local: Mapping[int, int], may: frozenset[int]) -> NewNode:
+    def _new(self, index: int, members: Mapping[int, int], local: Mapping[int, int], may: int) -> NewNode:
         """An op of a region as it is dealt to."""
         op = self.ops[index]
         made = frozenset(local[at] for key in self.same.known(op) if (at := self.index.by_output[key]) in local)

@@ -30,6 +30,21 @@ class Cones:
         cones = frozenset(position for key in outputs for position in self._cone(key))
         return frozenset(position for position in cones if self.nodes[position].op not in DROPPABLE) or cones
 
+    def work_of_all(self, outputs: Collection[FamilyName]) -> frozenset[int]:
+        """At least the positions of `work`, in one sweep however many tensors there are."""
+        found: set[int] = set()
+        stack = [start for key in outputs if (start := self.index.by_output.get(key)) is not None]
+        while stack:
+            position = stack.pop()
+            if position not in found:
+                found.add(position)
+                family = family_of(self.nodes[position].scope)
+                reads = self.index.reads(position) if self.nodes[position].op not in _MEASURES else ()
+                keys = ((family, name) for name in reads)
+                makers = (self.index.by_output.get(key) for key in keys if key not in self.alive)
+                stack += [maker for maker in makers if maker is not None]
+        return frozenset(found)
+
     def _cone(self, out: FamilyName) -> tuple[int, ...]:
         """Positions of the nodes from a tensor back to tensors that still exist, the maker of the tensor first."""
         start = self.index.by_output.get(out)
@@ -39,9 +54,9 @@ class Cones:
             family = out[0]
             seen, stack = {start: None}, [start]
             while stack:
-                node = self.nodes[stack.pop()]
+                position = stack.pop()
                 # What a tensor holds is not what its size is made of.
-                for name in node.inputs if node.op not in _MEASURES else ():
+                for name in self.index.reads(position) if self.nodes[position].op not in _MEASURES else ():
                     key = (family, name)
                     maker = None if self._exists(key, out) else self.index.by_output.get(key)
                     if maker is not None and maker not in seen:

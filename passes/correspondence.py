@@ -59,7 +59,8 @@ class Correspondence:
         self.ops, self.tags, self.flow, self.index = ctx.ops, ctx.tags, flow, index
         self.main = ctx.walk.scopes[0]
         self.families = [scope.family for scope in ctx.walk.scopes]
-        self.order = _order(flow)
+        self.owners = {scope.owner for scope in ctx.walk.scopes}
+        self.order = _order(ctx, flow)
         self._tree, self._stored, self._owners = tree, stored, owners
         self._distrusted = frozenset(distrusted)
         # No family is called so: what is distrusted is no tensor of the saved graph.
@@ -100,8 +101,9 @@ class Correspondence:
         found = {name: name for name in self.main.initializer_names}
         for op in map(self.ops.__getitem__, self.order):
             moves = op.node.op_type in LAYOUTS or op.node.op_type in SAME_VALUE
-            if moves and op.scope.name == MAIN and op.node.input and op.node.input[0] in found:
-                found[op.node.output[0]] = found[op.node.input[0]]
+            made = op.node.output[0] if op.node.output else ""
+            if moves and made and op.scope.name == MAIN and op.node.input and op.node.input[0] in found:
+                found[made] = found[op.node.input[0]]
         return found
 
     # --- by name ------------------------------------------------------------------------------------------------------
@@ -129,9 +131,8 @@ class Correspondence:
         """
         nodes = self.index.graph.nodes
         taken = ["Add"] if len(op.node.input) > _most_inputs(op.node) else []
-        activation = next(
-            (attribute.s.decode() for attribute in op.node.attribute if attribute.name == "activation"), ""
-        )
+        named = (attribute.s for attribute in op.node.attribute if attribute.name == "activation")
+        activation = next(named, b"").decode(errors="replace")
         if activation and (taken or nodes[saved].op == op.node.op_type):
             taken.append(activation)
         for kind in taken:
@@ -157,12 +158,31 @@ class Correspondence:
         ops = [op for op in map(self.ops.__getitem__, self.order) if op in among and op.scope.name == MAIN]
         graph = self.index.graph
         done = {self.index.by_output.get(key) for op in self.tags if op.scope.name == MAIN for key in self.known(op)}
-        left = [node for place, node in enumerate(graph.nodes) if node.scope == MAIN and place not in done]
+        places = [place for place, node in enumerate(graph.nodes) if node.scope == MAIN and place not in done]
+        left = [graph.nodes[place] for place in places]
         new = [
-            PartNode(operator(op.node), tuple(op.node.input), tuple(op.node.output), self.weights(op), op.node.name)
+            PartNode(
+                operator(op.node),
+                tuple(op.node.input),
+                tuple(op.node.output),
+                self.weights(op),
+                op.node.name,
+                opaque=op in self.owners,
+            )
             for op in ops
         ]
-        saved = [PartNode(node.op, node.inputs, node.outputs, self.saved_weights(node), node.name) for node in left]
+        saved = [
+            PartNode(
+                node.op,
+                node.inputs,
+                node.outputs,
+                self.saved_weights(node),
+                node.name,
+                opaque=place in self.index.captured,
+                said=node.tag.modules if node.tag is not None else None,
+            )
+            for place, node in zip(places, left, strict=True)
+        ]
         return Structure(
             Part(new, frozenset(self.main.output_names), frozenset(self.main.initializer_names)),
             Part(saved, frozenset(graph.outputs), frozenset(graph.initializers)),
@@ -188,13 +208,20 @@ class Correspondence:
 
 def _slots(op_type: str, names: Sequence[str], keys: Callable[[str], frozenset[Hashable]]) -> Keys:
     sizes = size_inputs(op_type)
-    return {slot: found for slot, name in enumerate(names) if slot not in sizes and (found := keys(name))}
+    return {slot: found for slot, name in enumerate(names) if name and slot not in sizes and (found := keys(name))}
 
 
-def _order(flow: Flow) -> list[int]:
+def _order(ctx: Context, flow: Flow) -> list[int]:
     """Op ids in topological order: that of the file, where the file is sorted; a block's nodes stay together there."""
-    if all(maker < reader for maker, reader in flow.graph.edges if flow.place[maker] == flow.place[reader]):
-        return list(range(len(flow.order)))
+    last = list(range(len(ctx.ops)))
+    for op in reversed(ctx.ops):
+        if op.scope.owner is not None:
+            last[op.scope.owner.id] = max(last[op.scope.owner.id], last[op.id])
+    # An owner comes behind its bodies, whose results it gives back.
+    order = sorted(range(len(last)), key=lambda index: (last[index], -index))
+    rank = {index: place for place, index in enumerate(order)}
+    if all(rank[maker] < rank[reader] for maker, reader in flow.graph.edges):
+        return order
     return flow.order
 
 

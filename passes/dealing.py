@@ -7,7 +7,7 @@ a weight, a name, the tensor that they make, the one operator of its kind. The w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import reduce
@@ -15,7 +15,7 @@ from operator import and_, or_
 
 from onnx_tagger.passes.operators import LINEAR, begins_with, standard
 
-# Which nodes come before which is kept as a number of as many bits: a larger region is not looked into.
+# Which nodes come before which is kept as numbers of as many bits: a larger region is not dealt out.
 MOST_NODES = 2_000
 
 
@@ -56,8 +56,8 @@ class NewNode:
     ----------
     operator, kind, sources, weights
         As of `OldNode`.
-    may : collection of int
-        Places of the old nodes whose work it may do: its results go where theirs went.
+    may : int
+        The places of the old nodes whose work it may do, as bits: its results go where theirs went.
     makes : frozenset of int
         Places of the old nodes that make the same tensors.
     converts : bool
@@ -74,7 +74,7 @@ class NewNode:
     kind: Kind
     sources: Sequence[int]
     weights: frozenset[Hashable]
-    may: Collection[int]
+    may: int
     makes: frozenset[int] = frozenset()
     converts: bool = False
     parts: bool = False
@@ -90,8 +90,6 @@ def deal(new: Sequence[NewNode], old: Sequence[OldNode]) -> list[frozenset[int]]
     new, old : sequence
         Each in topological order.
     """
-    if max(len(new), len(old)) > MOST_NODES:
-        return [telling(node.may, old) for node in new]
     return _Deal(new, old).result()
 
 
@@ -184,7 +182,7 @@ class _Deal:
                 if len(left) == len(open_):
                     pairs = zip(_by_depth(self.new, open_), _by_depth(self.old, left), strict=True)
                     for place, one in pairs:
-                        if one in self.new[place].may and rooms[one] >> place & 1:
+                        if self.new[place].may >> one & rooms[one] >> place & 1:
                             self._hold(place, one)
 
     def _copies(self) -> None:
@@ -241,7 +239,7 @@ class _Deal:
 
     def _fitting(self, place: int, room: int, ahead: int, back: int) -> list[int]:
         """The new nodes that do the work of an old one which none of them tells to be its own."""
-        candidates = [one for one in _bits(room & self.workers) if place in self.new[one].may]
+        candidates = [one for one in _bits(room & self.workers) if self.new[one].may >> place & 1]
         if self.old[place].operator == "Pad":
             # The next operator pads on the way; where nothing was to be added, tools drop it.
             candidates = [one for one in candidates if self.new[one].pads and ahead >> one & 1]
@@ -269,7 +267,7 @@ class _Deal:
             if node.kind is Kind.WORK or node.does:
                 continue
             for one in theirs.get((node.kind, node.operator), ()):
-                if one in node.may and rooms[one] >> place & 1:
+                if node.may >> one & rooms[one] >> place & 1:
                     self._hold(place, one)
                     theirs[node.kind, node.operator].remove(one)
                     break
@@ -291,7 +289,7 @@ class _Deal:
                 (reading, fused), (making, other) = ahead[place], back[place]
                 first_making = making and (node.converts or not reading or (other and not fused))
                 found[place] = making if first_making else reading
-        return [does or telling(node.may, self.old) for does, node in zip(found, self.new, strict=True)]
+        return [does or telling(_bits(node.may), self.old) for does, node in zip(found, self.new, strict=True)]
 
     def _joined(
         self, place: int, found: Sequence[frozenset[int]], beside: Iterable[tuple[frozenset[int], bool]]

@@ -30,6 +30,10 @@ class PartNode:
         Input position to what tells the weight that is read there; see `WeightKeys`.
     name : str
         The node's name, if it has one.
+    opaque : bool
+        Whether it has bodies: what these do is not compared.
+    said : hashable
+        Whose it is, of a saved node.
     """
 
     operator: str
@@ -37,6 +41,8 @@ class PartNode:
     outputs: tuple[str, ...]
     weights: Mapping[int, frozenset[Hashable]]
     name: str = ""
+    opaque: bool = False
+    said: Hashable = None
 
     @property
     def op_type(self) -> str:
@@ -83,7 +89,7 @@ class Part:
         for place, node in enumerate(self.nodes):
             names = [name for name in node.inputs if name]
             made = (name in self.stored or self.maker.get(name) in found for name in names)
-            if node.op_type == "Constant" or (names and all(made)):
+            if node.op_type == "Constant" or (names and not node.opaque and all(made)):
                 found.add(place)
         return found
 
@@ -146,7 +152,7 @@ class Part:
                 read.pop()
             if node.op_type in COMMUTATIVE:
                 read.sort()
-            mine = number((node.operator, *read))
+            mine = number((id(self), place) if node.opaque else (node.operator, *read))
             found.append(mine)
             for slot, name in enumerate(node.outputs):
                 made = number((mine, slot))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onnx_tagger.graph import FUNCTION_PREFIX, MAIN
 from onnx_tagger.hierarchy import SavedGraph
@@ -36,11 +37,18 @@ class SavedIndex:
         (family of scopes, tensor name) to the position of the node that makes it.
     by_name : dict
         (family of scopes, node name) to the position of the one node of that name.
+    captured : dict
+        Position of each node that has bodies to the tensors around it that these read.
     """
 
     graph: SavedGraph
     by_output: dict[FamilyName, int]
     by_name: dict[FamilyName, int]
+    captured: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def reads(self, position: int) -> tuple[str, ...]:
+        """The tensors that a node takes, in its bodies, too."""
+        return (*self.graph.nodes[position].inputs, *self.captured.get(position, ()))
 
 
 class SavedGraphIndex(Analysis["SavedIndex | None"]):
@@ -63,7 +71,31 @@ class SavedGraphIndex(Analysis["SavedIndex | None"]):
         names = (
             ((families[node.scope], node.name), position) for position, node in enumerate(graph.nodes) if node.name
         )
-        return SavedIndex(graph, _unique(outputs), _unique(names))
+        return SavedIndex(graph, _unique(outputs), _unique(names), _captured(graph))
+
+
+# The owner of a body by the body's scope: that of the owner, and its place there.
+_BODY = re.compile(r"(.*)/[^/]*_([0-9]+)\.[^/]*")
+
+
+def _captured(graph: SavedGraph) -> dict[int, tuple[str, ...]]:
+    """Positions of the nodes with bodies to what these read of what is around them."""
+    members: dict[str, list[int]] = {}
+    for position, node in enumerate(graph.nodes):
+        members.setdefault(node.scope, []).append(position)
+    found: dict[int, dict[str, None]] = {}
+    # A body's scope is longer than that of its owner.
+    for scope in sorted(members, key=len, reverse=True):
+        body = _BODY.fullmatch(scope)
+        around = members.get(body[1], ()) if body is not None else ()
+        if body is None or int(body[2]) >= len(around):
+            continue
+        made = {name for position in members[scope] for name in graph.nodes[position].outputs}
+        reads = found.setdefault(around[int(body[2])], {})
+        for position in members[scope]:
+            names = (*graph.nodes[position].inputs, *found.get(position, ()))
+            reads.update(dict.fromkeys(name for name in names if name and name not in made))
+    return {position: tuple(names) for position, names in found.items()}
 
 
 def _unique(pairs: Iterable[tuple[FamilyName, int]]) -> dict[FamilyName, int]:

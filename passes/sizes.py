@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from onnx_tagger.hierarchy import SavedGraph
+from onnx_tagger.graph import Scope
 from onnx_tagger.passes.base import Analysis, Context
-from onnx_tagger.passes.index import DataFlow, TensorKey
+from onnx_tagger.passes.index import DataFlow, Flow, TensorKey
+from onnx_tagger.passes.saved import SavedIndex
 
 # Inputs by which an operator is told sizes, places and axes, and no data.
 _SIZES = {
@@ -43,7 +44,7 @@ class OnlySizes(Analysis[list[bool]]):
         """Go over the ops once, backwards."""
         ops, flow = ctx.ops, ctx.get(DataFlow)
         found = [False] * len(ops)
-        given = {(flow.place[op.id], name) for op in ops for name in op.scope.output_names}
+        given = _given(ctx, flow)
         # Sizes alone are read of a tensor unless one reader takes it by another input.
         data: set[TensorKey] = set()
         for index in reversed(flow.order):
@@ -57,6 +58,20 @@ class OnlySizes(Analysis[list[bool]]):
         return found
 
 
+def _given(ctx: Context, flow: Flow) -> set[TensorKey]:
+    """What graphs and bodies give back, where it is made: a body may give back a tensor from around it."""
+    scopes = ctx.walk.scopes
+    number = {id(scope): place for place, scope in enumerate(scopes)}
+    found: set[TensorKey] = set()
+    for scope in scopes:
+        for name in scope.output_names:
+            around: Scope | None = scope
+            while around is not None and (number[id(around)], name) not in flow.producer:
+                around = around.parent
+            found.add((number[id(around if around is not None else scope)], name))
+    return found
+
+
 class Idle(Analysis[list[bool]]):
     """Which ops compute no data: they make constants of constants, or work out sizes."""
 
@@ -65,36 +80,41 @@ class Idle(Analysis[list[bool]]):
     def compute(self, ctx: Context) -> list[bool]:
         """Go over the ops once, forwards."""
         flow, sizes = ctx.get(DataFlow), ctx.get(OnlySizes)
+        # What bodies read from around them is no input of their owner.
+        owners = {scope.owner for scope in ctx.walk.scopes}
         constant = [False] * len(ctx.ops)
         for index in flow.order:
-            keys = flow.inputs[index]
+            keys, op = flow.inputs[index], ctx.ops[index]
             made = (
                 key in flow.stored or ((maker := flow.producer.get(key)) is not None and constant[maker])
                 for key in keys
             )
-            constant[index] = ctx.ops[index].node.op_type == "Constant" or (bool(keys) and all(made))
+            constant[index] = op.node.op_type == "Constant" or (bool(keys) and op not in owners and all(made))
         return [one or other for one, other in zip(constant, sizes, strict=True)]
 
 
-def saved_idle(graph: SavedGraph) -> list[bool]:
+def saved_idle(index: SavedIndex) -> list[bool]:
     """Which nodes of a saved graph compute no data; as `Idle`, its nodes being in topological order."""
-    found = _saved_constants(graph)
+    graph, found = index.graph, _saved_constants(index)
     data, read = set(graph.outputs), set[str]()
     for place in range(len(graph.nodes) - 1, -1, -1):
         node = graph.nodes[place]
-        only = any(name in read for name in node.outputs) and not any(name in data for name in node.outputs)
+        made = [name for name in node.outputs if name]
+        only = any(name in read for name in made) and not any(name in data for name in made)
         found[place] = found[place] or only
-        read.update(node.inputs)
+        reads = index.reads(place)
+        read.update(filter(None, reads))
         if not only:
             sizes = size_inputs(node.op)
-            data.update(name for slot, name in enumerate(node.inputs) if slot not in sizes)
+            data.update(name for slot, name in enumerate(reads) if name and slot not in sizes)
     return found
 
 
-def _saved_constants(graph: SavedGraph) -> list[bool]:
-    made, found = set(graph.initializers), []
-    for node in graph.nodes:
+def _saved_constants(index: SavedIndex) -> list[bool]:
+    made, found = set(index.graph.initializers), []
+    for place, node in enumerate(index.graph.nodes):
         read = [name for name in node.inputs if name]
-        found.append(node.op == "Constant" or (bool(read) and all(name in made for name in read)))
+        of_constants = bool(read) and place not in index.captured and all(name in made for name in read)
+        found.append(node.op == "Constant" or of_constants)
         made.update(name for name in node.outputs if name and found[-1])
     return found

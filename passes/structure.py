@@ -89,7 +89,9 @@ class Structure:
             return
         plain = [place for place in found if not self.new.nodes[place].weights]
         known = [place for place in others if not self.saved.nodes[place].weights]
-        if self.by_order and (len(plain) == len(known) or len(plain) == 1):
+        # One may stand for several only if all of them are the same module's.
+        merged = len(plain) == 1 and len({self.saved.nodes[place].said for place in known}) == 1
+        if self.by_order and (len(plain) == len(known) or merged):
             yield from zip(plain, known, strict=False)
         by_key: dict[Hashable, set[int]] = defaultdict(set)
         for place in others:
@@ -156,7 +158,8 @@ class Structure:
             if slot in theirs:
                 self._equate_read(node.inputs[slot], known.inputs[slot])
         open_ = place not in self.paired and other not in self.taken
-        if open_ and node.operator == known.operator and self._read_alike(node.outputs[0], known.outputs[0]):
+        both = open_ and node.operator == known.operator and node.outputs and known.outputs
+        if both and self._read_alike(node.outputs[0], known.outputs[0]):
             self._pair(place, other)
 
     def _read_alike(self, name: str, known: str) -> bool:

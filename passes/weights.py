@@ -104,6 +104,7 @@ class Parameters:
     def __init__(self, tree: HierarchyMap) -> None:
         self.alike: dict[tuple[int, str], set[str]] = {}
         self.rounded: dict[tuple[int, str], set[str]] = {}
+        self.frozen: dict[tuple[int, str], frozenset[str]] = {}
         self.named = {parameter.name: parameter for parameter in tree.parameters}
         for parameter in tree.parameters:
             size = prod(parameter.shape)
@@ -115,7 +116,13 @@ class Parameters:
         parameter = self.named.get(name)
         if parameter is None or (dims is not None and sorted(parameter.shape) != sorted(dims)):
             return frozenset()
-        return frozenset(self.alike[prod(parameter.shape), parameter.digests[0]])
+        return self._shared(prod(parameter.shape), parameter.digests[0])
+
+    def _shared(self, size: int, digest: str) -> frozenset[str]:
+        """The parameters of equal values, as one object for all of them."""
+        if (size, digest) not in self.frozen:
+            self.frozen[size, digest] = frozenset(self.alike[size, digest])
+        return self.frozen[size, digest]
 
     def by_values(self, values: Values) -> frozenset[str]:
         """The parameters that hold these values in any order."""

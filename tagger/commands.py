@@ -369,4 +369,5 @@ def _strip(
             model, target, stack_traces=stack_traces, in_place=in_place, verify_bytes=verify_bytes, report=told
         )
     finish(screen, told, report)
+    tell_weights(screen, told)
     screen.summary(f"{target}: {counted(changed, 'node')} stripped")

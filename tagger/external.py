@@ -47,8 +47,11 @@ def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 def _tensors_of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
     for attribute in attributes:
-        yield from (attribute.t, *attribute.tensors)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        single = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+        for sparse in (*single, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
         if attribute.HasField("g"):
             yield from _tensors_of_graph(attribute.g)

@@ -147,9 +147,13 @@ def replacing(target: Path) -> Iterator[Output]:
                 if mode is not None and hasattr(os, "fchmod"):
                     os.fchmod(descriptor, mode)
                 os.fsync(descriptor)
+                if os.name == "posix":
+                    # While the lock is held: other runs take what is not locked for litter.
+                    temporary.replace(target)
             finally:
                 os.close(descriptor)
-            temporary.replace(target)
+            if os.name != "posix":
+                temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -68,6 +68,7 @@ def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:
     _insist_on_few(known)
     root = "/" + next(iter(known.values())).split("/")[1]
     tree: dict[str, str | None] = {"": root, **dict.fromkeys(sorted(origins - {""})), **known}
+    _insist_on_few(tree)
     return HierarchyMap(_linked(tree))
 
 

@@ -189,8 +189,8 @@ def _distrusted(graph: onnx.GraphProto, differing: Sequence[str], errors: Mappin
     own, passed_on = set[str](), set[str]()
     stored = {tensor.name for tensor in graph.initializer}
     for node in graph.node:
-        tainted = any(name in wrong if name in errors else name in passed_on for name in _reads(node))
-        for name in node.output:
+        tainted = any(name in wrong if name in errors else name in passed_on for name in _reads(node) if name)
+        for name in filter(None, node.output):
             if name not in errors:
                 passed_on.update({name} if tainted else ())
             elif name in wrong and not tainted:
