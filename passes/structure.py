@@ -19,6 +19,9 @@ from onnx_tagger.passes.sizes import size_inputs
 # What is found in one round leads on in the next; a few are enough.
 _ROUNDS = 8
 
+# A weight that as many nodes read does not tell which of them one is.
+_MOST_ALIKE = 64
+
 # So many moves in a row are looked behind.
 _MOST_MOVES = 8
 
@@ -100,7 +103,10 @@ class Structure:
                     by_key[key].add(place)
         for place in found:
             slots = self.new.nodes[place].weights.values()
-            fitting = [set().union(*(by_key.get(key, ()) for key in keys)) for keys in slots]
+            # What very many share tells nothing.
+            readers = [[by_key.get(key, set()) for key in keys] for keys in slots]
+            telling = [[group for group in groups if 0 < len(group) < _MOST_ALIKE] for groups in readers]
+            fitting = [set().union(*groups) for groups in telling if groups]
             left = sorted(set.intersection(*fitting) - self.taken) if fitting else []
             if left:
                 yield place, left[0]

@@ -91,11 +91,12 @@ class WeightOwners(Analysis[Mapping[str, frozenset[str]]]):
         def running(path: str) -> str | None:
             return next((one for one in reversed(tree.chain(path)) if not ran or one in ran), None)
 
-        def find(name: str) -> frozenset[str]:
-            modules = (running(owner[parameter]) for parameter in stored.get(name, ()))
+        @cache
+        def owners(parameters: frozenset[str]) -> frozenset[str]:
+            modules = (running(owner[parameter]) for parameter in parameters)
             return frozenset(path for path in modules if path is not None)
 
-        return _Lookup(stored, find)
+        return _Lookup(stored, lambda name: owners(stored.get(name, frozenset())))
 
 
 class Parameters:
