@@ -15,6 +15,7 @@ import onnx
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.filecopy import CHUNK, replacing
+from onnx_tagger.scratch import listing_once
 from onnx_tagger.wire import FileReader, open_file
 
 
@@ -162,7 +163,7 @@ def placed(locations: Iterable[str | bytes], source: Path, target: Path, *, link
     TaggerError
         If a data file is missing, leaves its folder, or a different file has its name in the target folder.
     """
-    with ExitStack() as undo:
+    with ExitStack() as undo, listing_once():
         for location in locations:
             # A file that was linked there before lies in both folders, and nowhere else.
             both = same_file(source / os.fsdecode(location), target / os.fsdecode(location))

@@ -93,11 +93,39 @@ def sweep(target: Path) -> None:
     """Remove what runs that were killed have left beside a target; what cannot be removed stays."""
     if fcntl is None:
         return
-    pattern = re.compile(re.escape(_stem(target)) + r"[0-9a-f]{12}\.tmp")
+    for path in _litter(target.parent).pop(_stem(target), ()):
+        _remove_left(path)
+
+
+# The scratch files and folders that were found beside targets, by folder and by what their names begin with.
+_listed: dict[Path, dict[str, list[Path]]] | None = None
+
+_SCRATCH = re.compile(r"(\..*\.)[0-9a-f]{12}\.tmp", re.DOTALL)
+
+
+@contextmanager
+def listing_once() -> Iterator[None]:
+    """List each folder once in the block, however many files are written there: for many data files of one model."""
+    global _listed
+    outer, _listed = _listed, {}
+    try:
+        yield
+    finally:
+        _listed = outer
+
+
+def _litter(folder: Path) -> dict[str, list[Path]]:
+    """What lies in a folder that is called as scratch files are, by what the names begin with."""
+    if _listed is not None and folder in _listed:
+        return _listed[folder]
+    found: dict[str, list[Path]] = {}
     with suppress(OSError):  # a folder that cannot be listed, or an entry that another run has just removed
-        for entry in list(os.scandir(target.parent)):
-            if pattern.fullmatch(entry.name):
-                _remove_left(Path(entry.path))
+        for entry in list(os.scandir(folder)):
+            if (name := _SCRATCH.fullmatch(entry.name)) is not None:
+                found.setdefault(name[1], []).append(Path(entry.path))
+    if _listed is not None:
+        _listed[folder] = found
+    return found
 
 
 def _remove_left(path: Path) -> None:

@@ -20,7 +20,7 @@ from onnx_tagger.carrying import Command, carry
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files import replace_file
 from onnx_tagger.onnxfile import read_skeleton, write_spliced
-from onnx_tagger.scratch import open_scratch, scratch_folder, scratch_path, sweep
+from onnx_tagger.scratch import listing_once, open_scratch, scratch_folder, scratch_path, sweep
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs fork, signals and file locks")
 
@@ -264,3 +264,20 @@ def test_a_tool_that_leaves_a_process_behind_is_not_waited_for(tmp_path: Path) -
         os.dup2(saved, 0)
         for descriptor in (saved, reading, writing):
             os.close(descriptor)
+
+
+def test_a_folder_is_listed_once_for_all_files_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [scratch_path(tmp_path / name) for name in ("one.bin", "two.bin", "two.bin")]
+    for path in left:
+        path.write_bytes(b"left by a run that was killed")
+    listed: list[object] = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(folder) or scan(folder))
+    with listing_once():
+        sweep(tmp_path / "one.bin")
+        assert [path.exists() for path in left] == [False, True, True]
+        sweep(tmp_path / "two.bin")
+    assert listed == [tmp_path]
+    assert not any(path.exists() for path in left)
+    sweep(tmp_path / "one.bin")
+    assert len(listed) == 2
