@@ -55,7 +55,7 @@ class InputLimits:
     tensor_bytes: int = 1 << 32
     keys: int = 4096
     map_bytes: int = 1 << 29
-    map_values: int = 30_000_000
+    map_values: int = 64_000_000
 
     def with_text(self, text: str, where: str) -> InputLimits:
         """These limits with some of them changed.
