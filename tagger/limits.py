@@ -49,7 +49,7 @@ class InputLimits:
 
     skeleton_bytes: int = 1 << 30
     nodes: int = 2_000_000
-    modules: int = 200_000
+    modules: int = 1_000_000
     depth: int = MAX_DEPTH
     string_bytes: int = 1 << 20
     tensor_bytes: int = 1 << 32
