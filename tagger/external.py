@@ -27,26 +27,25 @@ def locations(model: onnx.ModelProto) -> Iterator[str | bytes]:
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Yield every tensor that a model stores; an attribute without one yields an empty one."""
-    yield from _tensors_of_graph(model.graph)
+    """Yield every tensor that a model stores, in bodies and functions, too."""
+    training = (graph for info in model.training_info for graph in (info.initialization, info.algorithm))
+    pending = [*training, model.graph]
     for function in model.functions:
-        yield from _tensors_of_attributes(function.attribute_proto)
-        for node in function.node:
-            yield from _tensors_of_attributes(node.attribute)
-    for training in model.training_info:
-        yield from _tensors_of_graph(training.initialization)
-        yield from _tensors_of_graph(training.algorithm)
+        for attributes in (function.attribute_proto, *(node.attribute for node in function.node)):
+            yield from _tensors_of_attributes(attributes, pending)
+    while pending:
+        graph = pending.pop()
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+        for node in graph.node:
+            yield from _tensors_of_attributes(node.attribute, pending)
 
 
-def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        yield from _tensors_of_attributes(node.attribute)
-
-
-def _tensors_of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
+def _tensors_of_attributes(
+    attributes: Iterable[onnx.AttributeProto], pending: list[onnx.GraphProto]
+) -> Iterator[onnx.TensorProto]:
+    """Yield the tensors of attributes, and note the graphs among them to be looked at later."""
     for attribute in attributes:
         if attribute.HasField("t"):
             yield attribute.t
@@ -54,10 +53,8 @@ def _tensors_of_attributes(attributes: Iterable[onnx.AttributeProto]) -> Iterato
         single = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
         for sparse in (*single, *attribute.sparse_tensors):
             yield from (sparse.values, sparse.indices)
-        if attribute.HasField("g"):
-            yield from _tensors_of_graph(attribute.g)
-        for graph in attribute.graphs:
-            yield from _tensors_of_graph(graph)
+        pending += [attribute.g] if attribute.HasField("g") else []
+        pending += attribute.graphs
 
 
 # Hard links that this process has made of data files, by device and inode: those lead nowhere that it does not know.
