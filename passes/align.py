@@ -345,7 +345,11 @@ def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
 def _known_share(ctx: Context, index: SavedIndex) -> float:
     """The share of the nodes that make a tensor of the saved graph; constants and converters count only if they do."""
     known = total = 0
+    enough = LEAST_SHARE * len(ctx.ops)
     for op in ctx.ops:
+        if known >= enough:
+            # Whatever the others are, the file is no foreign one.
+            return known / len(ctx.ops)
         found = any((op.scope.family, name) in index.by_output for name in _names_of(op))
         known += found
         total += found or (op.node.op_type != "Constant" and op.node.op_type not in CONVERTERS)

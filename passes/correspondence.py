@@ -111,15 +111,16 @@ class Correspondence:
     def _by_name(self) -> dict[FamilyName, FamilyName]:
         """Tensors that, or whose makers, bear the name of a saved tensor with what a tool put behind it."""
         found: dict[FamilyName, FamilyName] = {}
+        nodes, tensors = (tuple(suffix.text for suffix in table) for table in (NODES, TENSORS))
         for op in self.ops:
-            for name in called_after(op.node.name, NODES):
+            for name in called_after(op.node.name, NODES) if op.node.name.endswith(nodes) else ():
                 known = (op.scope.family, name)
                 saved = self.index.by_output.get(known)
                 made = self._made(op, saved, known) if saved is not None and op.node.output else None
                 if made is not None:
                     found[op.scope.family, op.node.output[0]] = made
             for output in op.node.output if op.node.op_type not in CONVERTERS else ():
-                for name in called_after(output, TENSORS):
+                for name in called_after(output, TENSORS) if output.endswith(tensors) else ():
                     if (op.scope.family, name) in self.index.by_output:
                         found[op.scope.family, output] = (op.scope.family, name)
         return found
