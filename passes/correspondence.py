@@ -60,12 +60,14 @@ class Correspondence:
         self.main = ctx.walk.scopes[0]
         self.families = [scope.family for scope in ctx.walk.scopes]
         self.owners = {scope.owner for scope in ctx.walk.scopes}
-        self.order = _order(ctx, flow)
+        self.order = flow.order
         self._tree, self._stored, self._owners = tree, stored, owners
         self._distrusted = frozenset(distrusted)
         # No family is called so: what is distrusted is no tensor of the saved graph.
         self._renamed = self._by_name() | {(MAIN, name): ("", name) for name in distrusted}
-        self.alive = {self.key(family, name) for family, name in _names(ctx)}
+        names = set(_names(ctx, flow))
+        self.alive = names - self._renamed.keys()
+        self.alive.update(known for name, known in self._renamed.items() if name in names)
 
     def compare(self, ops: Collection[Op]) -> None:
         """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
@@ -80,15 +82,25 @@ class Correspondence:
 
     def known(self, op: Op) -> list[FamilyName]:
         """The saved tensors that an op makes."""
-        keys = (self.key(op.scope.family, name) for name in op.node.output)
-        return [key for key in keys if key in self.index.by_output]
+        renamed, family, found = self._renamed, op.scope.family, []
+        for _, name in self.flow.outputs[op.id]:
+            key = (family, name)
+            key = renamed.get(key, key)
+            if key in self.index.by_output:
+                found.append(key)
+        return found
 
     def weights(self, op: Op) -> Keys:
         """Input position to what tells the weight that an op reads there, be it moved or converted before."""
-        return _slots(op.node.op_type, op.node.input, lambda name: self._keys.new(self._roots.get(name, name)))
+        names = op.node.input
+        if self._roots.keys().isdisjoint(names) and self._keys.known.keys().isdisjoint(names):
+            return {}
+        return _slots(op.node.op_type, names, lambda name: self._keys.new(self._roots.get(name, name)))
 
     def saved_weights(self, node: SavedNode) -> Keys:
         """Input position to what tells the weight that a saved node reads there."""
+        if self._keys.known.keys().isdisjoint(node.inputs):
+            return {}
         return _slots(node.op, node.inputs, self._keys.saved)
 
     @cached_property
@@ -212,29 +224,17 @@ def _slots(op_type: str, names: Sequence[str], keys: Callable[[str], frozenset[H
     return {slot: found for slot, name in enumerate(names) if name and slot not in sizes and (found := keys(name))}
 
 
-def _order(ctx: Context, flow: Flow) -> list[int]:
-    """Op ids in topological order: that of the file, where the file is sorted; a block's nodes stay together there."""
-    last = list(range(len(ctx.ops)))
-    for op in reversed(ctx.ops):
-        if op.scope.owner is not None:
-            last[op.scope.owner.id] = max(last[op.scope.owner.id], last[op.id])
-    # An owner comes behind its bodies, whose results it gives back.
-    order = sorted(range(len(last)), key=lambda index: (last[index], -index))
-    rank = {index: place for place, index in enumerate(order)}
-    if all(rank[maker] < rank[reader] for maker, reader in flow.graph.edges):
-        return order
-    return flow.order
-
-
 def _most_inputs(node: onnx.NodeProto) -> float:
     """How many inputs the standard's operator of a node's name takes at most."""
     return onnx.defs.get_schema(node.op_type).max_input if onnx.defs.has(node.op_type) else inf
 
 
-def _names(ctx: Context) -> Iterator[FamilyName]:
+def _names(ctx: Context, flow: Flow) -> Iterator[FamilyName]:
     """Every tensor name of the new graph with its family."""
-    for scope in ctx.walk.scopes:
-        family = scope.family
-        for names in (scope.input_names, scope.initializer_names, *(op.node.output for op in scope.ops)):
-            for name in names:
-                yield family, name
+    scopes = ctx.walk.scopes
+    for scope in scopes:
+        for name in (*scope.input_names, *scope.initializer_names):
+            yield scope.family, name
+    for keys in flow.outputs:
+        for place, name in keys:
+            yield scopes[place].family, name

@@ -48,7 +48,8 @@ class SavedIndex:
 
     def reads(self, position: int) -> tuple[str, ...]:
         """The tensors that a node takes, in its bodies, too."""
-        return (*self.graph.nodes[position].inputs, *self.captured.get(position, ()))
+        inputs = self.graph.nodes[position].inputs
+        return (*inputs, *self.captured[position]) if position in self.captured else inputs
 
 
 class SavedGraphIndex(Analysis["SavedIndex | None"]):
