@@ -94,8 +94,11 @@ class _Regions:
         self.same, self.flow, self.index = same, same.flow, same.index
         self.nodes = self.index.graph.nodes
         self.ctx, self.cones = ctx, Cones(self.index, same.alive)
-        # Nodes of the same modules share their tag.
-        self.merged: dict[frozenset[Tag], Tag | None] = {}
+        # The saved tags, numbered; nodes that do the work of the same ones share their own.
+        self.said: list[Tag] = []
+        self.alike: dict[Tag, int] = {}
+        self.numbers: dict[int, int] = {}
+        self.merged: dict[frozenset[int], Tag | None] = {}
 
     @cached_property
     def idle(self) -> list[bool]:
@@ -118,7 +121,7 @@ class _Regions:
         if left:
             # Names tell no more of these.
             self.same.compare({self.ops[index] for index in (*left, *converters)})
-            self.cones = Cones(self.index, self.same.alive)
+            self.cones.renew()
             converters = self.converters()
             among = set(left)
             for region in self.regions([i for i in self.same.order if i in among and i not in converters]):
@@ -163,40 +166,54 @@ class _Regions:
 
     def regions(self, changed: Sequence[int]) -> Iterable[list[int]]:
         """Some ops, grouped by the tensors that only the new graph has; each group in their order."""
+        position = {index: place for place, index in enumerate(changed)}
+        groups = self._groups(self._links(position))
+        for index in changed:
+            group = groups.get(index)
+            if group is None:
+                yield [index]
+            elif group:
+                yield sorted(group, key=position.__getitem__)
+                group.clear()
+
+    def _links(self, changed: Mapping[int, object]) -> list[tuple[int, int]]:
+        """The pairs of some ops between which a tensor runs that only the new graph has."""
+        producer, found = self.flow.producer, []
+        for index in changed:
+            for key in self.flow.inputs[index]:
+                maker = producer.get(key)
+                if maker in changed and self.same.key(self.same.families[key[0]], key[1]) not in self.index.by_output:
+                    found.append((maker, index))
+        return found
+
+    @staticmethod
+    def _groups(links: Sequence[tuple[int, int]]) -> dict[int, set[int]]:
+        """Each linked op with all to which links lead from it."""
+        if not links:
+            return {}
         # Nothing else here needs it, and it takes longer to import than a small file to tag.
         import networkx as nx
 
-        inside = set(changed)
-        links: nx.Graph[int] = nx.Graph()
-        links.add_nodes_from(changed)
-        for index in changed:
-            for key in self.flow.inputs[index]:
-                maker = self.flow.producer.get(key)
-                if maker in inside and self.same.key(self.same.families[key[0]], key[1]) not in self.index.by_output:
-                    links.add_edge(maker, index)
-        position = {index: place for place, index in enumerate(changed)}
-        for group in nx.connected_components(links):
-            yield sorted(group, key=position.__getitem__)
+        return {index: group for group in nx.connected_components(nx.Graph(links)) for index in group}
 
     def place_alone(self, index: int) -> bool:
         """Tag an op that makes saved tensors of saved tensors; False if names do not tell, or contradict each other."""
         op = self.ops[index]
         outputs = self.same.known(op)
-        saved = self.cones.work(outputs)
-        if len(saved) > 1 and not self.idle[index]:
-            saved = frozenset(place for place in saved if not self.saved_idle[place]) or saved
-        if not outputs or len(saved) == 1:
-            does = saved
-        elif _kind(op.node.op_type, False) is not Kind.WORK or self.idle[index]:
-            # A move that makes the same as before by itself does not do what came before that.
+        if not outputs:
             return False
-        else:
-            work = [place for place in saved if _kind(self.nodes[place].op, False) is Kind.WORK]
-            same = [place for place in work if self.nodes[place].op == operator(op.node)]
-            if "Pad" in {self.nodes[place].op for place in work} or (same and len(work) > 1) or not work:
+        saved: Collection[int] = self.cones.work(outputs)
+        if len(saved) > 1 and not self.idle[index]:
+            saved = [place for place in saved if not self.saved_idle[place]] or saved
+        if len(saved) > 1:
+            if _kind(op.node.op_type, False) is not Kind.WORK or self.idle[index]:
+                # A move that makes the same as before by itself does not do what came before that.
                 return False
-            does = frozenset(work)
-        return bool(outputs) and self._tag_with(op, does)
+            saved = [place for place in saved if _kind(self.nodes[place].op, False) is Kind.WORK]
+            same = [place for place in saved if self.nodes[place].op == operator(op.node)]
+            if not saved or (same and len(saved) > 1) or "Pad" in {self.nodes[place].op for place in saved}:
+                return False
+        return self._tag_with(op, saved)
 
     def _tag_with(self, op: Op, saved: Iterable[int]) -> bool:
         """Tag an op that does the work of saved nodes, if it is known whose that is."""
@@ -205,10 +222,22 @@ class _Regions:
 
     def _tag_of(self, saved: Iterable[int]) -> Tag | None:
         """The tag of a node that does the work of saved nodes, one object for all of the same modules."""
-        said = frozenset({tag for place in saved if (tag := self.nodes[place].tag) is not None})
+        said = frozenset([number for place in saved if (number := self._number(self.nodes[place].tag)) is not None])
         if said not in self.merged:
-            self.merged[said] = self._merged(list(said))
+            self.merged[said] = self._merged([self.said[number] for number in said])
         return self.merged[said]
+
+    def _number(self, tag: Tag | None) -> int | None:
+        """A number for a tag, equal for equal ones; None for none."""
+        if tag is None:
+            return None
+        # Most equal tags are one object, which is asked for faster than what it holds.
+        number = self.numbers.get(id(tag))
+        if number is None:
+            number = self.numbers[id(tag)] = self.alike.setdefault(tag, len(self.said))
+            if number == len(self.said):
+                self.said.append(tag)
+        return number
 
     def place(self, region: Sequence[int]) -> None:
         """Tag the ops of a region with the saved nodes whose work they do."""
@@ -237,13 +266,13 @@ class _Regions:
         self, region: Sequence[int], outputs: Mapping[int, Sequence[FamilyName]], cones: Mapping[FamilyName, int]
     ) -> dict[int, int]:
         """For each op of a region the saved nodes, as bits, that compute what its results go into; else all of them."""
-        found: dict[int, int] = {}
+        found = dict.fromkeys(region, 0)
         for index in reversed(region):
-            found[index] = 0
             for key in outputs[index]:
                 found[index] |= cones[key]
-            for reader in self.flow.graph.succ[index]:
-                found[index] |= found.get(reader, 0)
+            for maker in self.flow.producers(index):
+                if maker in found:
+                    found[maker] |= found[index]
         whole = 0
         for cone in cones.values():
             whole |= cone
@@ -256,7 +285,7 @@ class _Regions:
         node = NewNode(
             operator(op.node),
             _kind(op.node.op_type, self.idle[index]),
-            [members[source] for source in self.flow.graph.pred[index] if source in members],
+            [members[source] for source in self.flow.producers(index) if source in members],
             frozenset().union(*self.same.weights(op).values()),
             may,
             made,

@@ -125,16 +125,17 @@ class Correspondence:
         found: dict[FamilyName, FamilyName] = {}
         nodes, tensors = (tuple(suffix.text for suffix in table) for table in (NODES, TENSORS))
         for op in self.ops:
-            for name in called_after(op.node.name, NODES) if op.node.name.endswith(nodes) else ():
-                known = (op.scope.family, name)
-                saved = self.index.by_output.get(known)
-                made = self._made(op, saved, known) if saved is not None and op.node.output else None
+            called, family = op.node.name, op.scope.family
+            for name in called_after(called, NODES) if called.endswith(nodes) else ():
+                saved = self.index.by_output.get((family, name))
+                made = self._made(op, saved, (family, name)) if saved is not None and op.node.output else None
                 if made is not None:
-                    found[op.scope.family, op.node.output[0]] = made
-            for output in op.node.output if op.node.op_type not in CONVERTERS else ():
-                for name in called_after(output, TENSORS) if output.endswith(tensors) else ():
-                    if (op.scope.family, name) in self.index.by_output:
-                        found[op.scope.family, output] = (op.scope.family, name)
+                    found[family, op.node.output[0]] = made
+            for _, output in self.flow.outputs[op.id]:
+                if output.endswith(tensors) and op.node.op_type not in CONVERTERS:
+                    for name in called_after(output, TENSORS):
+                        if (family, name) in self.index.by_output:
+                            found[family, output] = (family, name)
         return found
 
     def _made(self, op: Op, saved: int, known: FamilyName) -> FamilyName | None:
@@ -169,53 +170,52 @@ class Correspondence:
     def _by_structure(self, among: Collection[Op]) -> dict[str, str]:
         """Tensors of the main graph that are saved ones though no name says so."""
         ops = [op for op in map(self.ops.__getitem__, self.order) if op in among and op.scope.name == MAIN]
-        graph = self.index.graph
-        done = {self.index.by_output.get(key) for op in self.tags if op.scope.name == MAIN for key in self.known(op)}
-        places = [place for place, node in enumerate(graph.nodes) if node.scope == MAIN and place not in done]
-        left = [graph.nodes[place] for place in places]
-        new = [
-            PartNode(
-                operator(op.node),
-                tuple(op.node.input),
-                tuple(op.node.output),
-                self.weights(op),
-                op.node.name,
-                opaque=op in self.owners,
-            )
-            for op in ops
-        ]
-        saved = [
-            PartNode(
-                node.op,
-                node.inputs,
-                node.outputs,
-                self.saved_weights(node),
-                node.name,
-                opaque=place in self.index.captured,
-                said=node.tag.modules if node.tag is not None else None,
-            )
-            for place, node in zip(places, left, strict=True)
-        ]
+        graph, done = self.index.graph, self._done()
+        places = [place for place, node in enumerate(graph.nodes) if place not in done and node.scope == MAIN]
+        new = [self._part(op) for op in ops]
+        saved = [self._saved_part(place) for place in places]
         return Structure(
             Part(new, frozenset(self.main.output_names), frozenset(self.main.initializer_names)),
             Part(saved, frozenset(graph.outputs), frozenset(graph.initializers)),
-            self._same(ops, left),
+            self._same(new, saved),
             self._distrusted,
         ).tensors()
 
-    def _same(self, ops: Sequence[Op], left: Sequence[SavedNode]) -> dict[str, str]:
-        """What ops and saved nodes read and make that both graphs have, as far as names tell."""
-        graph, inputs = self.index.graph, set(self.index.graph.inputs)
+    def _done(self) -> set[int]:
+        """Positions of the saved nodes whose results known ops of the main graph make."""
+        found: set[int] = set()
+        for op in self.tags:
+            if op.scope.name == MAIN:
+                found.update([self.index.by_output[key] for key in self.known(op)])
+        return found
+
+    def _part(self, op: Op) -> PartNode:
+        """An op as it is compared."""
+        node = op.node
+        inputs, outputs = tuple(node.input), tuple(node.output)
+        return PartNode(operator(node), inputs, outputs, self.weights(op), node.name, op in self.owners)
+
+    def _saved_part(self, place: int) -> PartNode:
+        """A saved node as it is compared."""
+        node = self.index.graph.nodes[place]
+        said = node.tag.modules if node.tag is not None else None
+        opaque = place in self.index.captured
+        return PartNode(node.op, node.inputs, node.outputs, self.saved_weights(node), node.name, opaque, said)
+
+    def _same(self, new: Sequence[PartNode], saved: Sequence[PartNode]) -> dict[str, str]:
+        """What nodes of both graphs read and make that both have, as far as names tell."""
+        graph, inputs, renamed = self.index.graph, set(self.index.graph.inputs), self._renamed
         found: dict[str, str] = {}
-        for op in ops:
-            for name in (*op.node.input, *op.node.output):
-                known = self.key(MAIN, name)
-                if known in self.index.by_output or (known[0] and known[1] in inputs):
+        for node in new:
+            for name in node.inputs + node.outputs:
+                key = (MAIN, name)
+                known = renamed.get(key, key)
+                if known in self.index.by_output or (known[1] in inputs and known[0]):
                     found[name] = known[1]
-        for node in left:
-            for name in (*node.inputs, *node.outputs):
-                if (MAIN, name) in self.alive and name not in graph.initializers:
-                    found.setdefault(name, name)
+        for node in saved:
+            for name in node.inputs + node.outputs:
+                if name not in found and (MAIN, name) in self.alive and name not in graph.initializers:
+                    found[name] = name
         return found
 
 

@@ -206,6 +206,8 @@ class Structure:
             if other is None or self.saved.nodes[other].operator != node.operator:
                 continue
             known = self.saved.nodes[other]
+            if all(self.same.get(name) == there for name, there in zip(node.inputs, known.inputs, strict=False)):
+                continue
             pairs = [(slot, slot) for slot in set(self.new.data(node)) & set(self.saved.data(known))]
             if node.op_type in COMMUTATIVE:
                 pairs = self._commuted(node, known)
