@@ -8,9 +8,11 @@ are `match`'s.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import onnx
 
@@ -22,7 +24,7 @@ from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.cones import Cones
 from onnx_tagger.passes.correspondence import Correspondence
 from onnx_tagger.passes.dealing import MOST_NODES, Kind, NewNode, OldNode, deal
-from onnx_tagger.passes.index import DataFlow, Flow
+from onnx_tagger.passes.index import DataFlow, Flow, TensorKey
 from onnx_tagger.passes.operators import CONVERTERS, MOVES
 from onnx_tagger.passes.renames import NODES, TENSORS, called_after
 from onnx_tagger.passes.replay import CapturedRun, place_by_run
@@ -94,6 +96,8 @@ class _Regions:
         self.same, self.flow, self.index = same, same.flow, same.index
         self.nodes = self.index.graph.nodes
         self.ctx, self.cones = ctx, Cones(self.index, same.alive)
+        # The ops that do, each by itself, the work of several saved nodes.
+        self.several: list[int] = []
         # The saved tags, numbered; nodes that do the work of the same ones share their own.
         self.said: list[Tag] = []
         self.alike: dict[Tag, int] = {}
@@ -120,7 +124,7 @@ class _Regions:
                 left += region
         if left:
             # Names tell no more of these.
-            self.same.compare({self.ops[index] for index in (*left, *converters)})
+            self.same.compare({self.ops[index] for index in (*left, *converters)}, self._taken_in())
             self.cones.renew()
             converters = self.converters()
             among = set(left)
@@ -203,7 +207,8 @@ class _Regions:
         if not outputs:
             return False
         saved: Collection[int] = self.cones.work(outputs)
-        if len(saved) > 1 and not self.idle[index]:
+        several = len(saved) > 1
+        if several and not self.idle[index]:
             saved = [place for place in saved if not self.saved_idle[place]] or saved
         if len(saved) > 1:
             if _kind(op.node.op_type, False) is not Kind.WORK or self.idle[index]:
@@ -213,7 +218,32 @@ class _Regions:
             same = [place for place in saved if self.nodes[place].op == operator(op.node)]
             if not saved or (same and len(saved) > 1) or "Pad" in {self.nodes[place].op for place in saved}:
                 return False
-        return self._tag_with(op, saved)
+        if not self._tag_with(op, saved):
+            return False
+        if several:
+            self.several.append(index)
+        return True
+
+    def _taken_in(self) -> set[int]:
+        """Positions of the saved nodes that an op has taken in with all that read them: no other op is one of them."""
+        nodes, found = self.nodes, set[int]()
+        reads = Counter(chain.from_iterable(node.inputs for node in nodes))
+        reads.update(chain(*self.index.captured.values(), self.index.graph.outputs))
+        for index in self.several:
+            op = self.ops[index]
+            # What reads tensors that only the new graph has may do less than lies behind what it makes.
+            if all(self._plain(key) for key in self.flow.inputs[index]):
+                cone = {place for key in self.same.known(op) for place in self.cones.cone(key)}
+                inside = Counter(chain.from_iterable(self.index.reads(place) for place in cone))
+                for place in cone:
+                    if all(reads[name] == inside[name] for name in nodes[place].outputs):
+                        found.add(place)
+        return found
+
+    def _plain(self, key: TensorKey) -> bool:
+        """Whether a tensor is given, or a saved one."""
+        known = self.same.key(self.same.families[key[0]], key[1])
+        return known in self.index.by_output or key not in self.flow.producer
 
     def _tag_with(self, op: Op, saved: Iterable[int]) -> bool:
         """Tag an op that does the work of saved nodes, if it is known whose that is."""

@@ -32,7 +32,7 @@ class Cones:
 
     def work(self, outputs: Iterable[FamilyName]) -> frozenset[int]:
         """Positions of the nodes that compute some tensors; those that do nothing only if there are no others."""
-        cones = [position for key in outputs for position in self._cone(key)]
+        cones = [position for key in outputs for position in self.cone(key)]
         return frozenset([position for position in cones if self.nodes[position].op not in DROPPABLE] or cones)
 
     def work_of_all(self, outputs: Collection[FamilyName]) -> frozenset[int]:
@@ -50,7 +50,7 @@ class Cones:
                 stack += [maker for maker in makers if maker is not None]
         return frozenset(found)
 
-    def _cone(self, out: FamilyName) -> tuple[int, ...]:
+    def cone(self, out: FamilyName) -> tuple[int, ...]:
         """Positions of the nodes from a tensor back to tensors that still exist, the maker of the tensor first."""
         start = self.index.by_output.get(out)
         if start is None:

@@ -69,9 +69,16 @@ class Correspondence:
         self.alive = names - self._renamed.keys()
         self.alive.update(known for name, known in self._renamed.items() if name in names)
 
-    def compare(self, ops: Collection[Op]) -> None:
-        """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
-        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure(ops).items()}
+    def compare(self, ops: Collection[Op], done: Collection[int] = ()) -> None:
+        """Look for tensors that some ops of the main graph make or read and that are saved ones by structure.
+
+        Parameters
+        ----------
+        ops : collection of Op
+        done : collection of int
+            Positions of saved nodes that are none of these for sure.
+        """
+        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure(ops, done).items()}
         self.alive.difference_update(self.key(*key) for key in found)
         self._renamed |= found
         self.alive.update(found.values())
@@ -111,11 +118,14 @@ class Correspondence:
     def _roots(self) -> dict[str, str]:
         """What is a stored tensor of the main graph or only a moved or converted copy of one, and of which."""
         found = {name: name for name in self.main.initializer_names}
-        for op in map(self.ops.__getitem__, self.order):
-            moves = op.node.op_type in LAYOUTS or op.node.op_type in SAME_VALUE
-            made = op.node.output[0] if op.node.output else ""
-            if moves and made and op.scope.name == MAIN and op.node.input and op.node.input[0] in found:
-                found[made] = found[op.node.input[0]]
+        for index in self.order:
+            keys = self.flow.inputs[index]
+            if keys and keys[0][1] in found:
+                op = self.ops[index]
+                kind, inputs, outputs = op.node.op_type, op.node.input, op.node.output
+                moves = kind in LAYOUTS or kind in SAME_VALUE
+                if moves and op.scope.name == MAIN and inputs[0] in found and outputs and outputs[0]:
+                    found[outputs[0]] = found[inputs[0]]
         return found
 
     # --- by name ------------------------------------------------------------------------------------------------------
@@ -167,10 +177,10 @@ class Correspondence:
 
     # --- by structure -------------------------------------------------------------------------------------------------
 
-    def _by_structure(self, among: Collection[Op]) -> dict[str, str]:
+    def _by_structure(self, among: Collection[Op], others: Collection[int]) -> dict[str, str]:
         """Tensors of the main graph that are saved ones though no name says so."""
         ops = [op for op in map(self.ops.__getitem__, self.order) if op in among and op.scope.name == MAIN]
-        graph, done = self.index.graph, self._done()
+        graph, done = self.index.graph, self._done().union(others)
         places = [place for place, node in enumerate(graph.nodes) if place not in done and node.scope == MAIN]
         new = [self._part(op) for op in ops]
         saved = [self._saved_part(place) for place in places]

@@ -157,22 +157,21 @@ class _Names:
     def __init__(self, walk: Walk) -> None:
         self.number = {id(scope): index for index, scope in enumerate(walk.scopes)}
         self.parents = [self.number[id(scope.parent)] if scope.parent is not None else -1 for scope in walk.scopes]
-        self.defined = [{*scope.input_names, *scope.initializer_names} for scope in walk.scopes]
+        self.given = [{*scope.input_names, *scope.initializer_names} for scope in walk.scopes]
         self.producer: dict[TensorKey, int] = {}
-        self.outputs: list[list[TensorKey]] = []
-        self.places: list[int] = []
-        for op in walk.ops:
-            place = self.number[id(op.scope)]
-            self.places.append(place)
-            made = [(place, name) for name in op.node.output if name]
-            self.outputs.append(made)
-            for key in made:
-                if isinstance(key[1], bytes):
-                    raise FileFormatError(
-                        f"{op.label}: the name of an output is no valid UTF-8; export the model again"
-                    )
-                self.producer.setdefault(key, op.id)
-                self.defined[place].add(key[1])
+        self.outputs: list[list[TensorKey]] = [[] for _ in walk.ops]
+        self.places = [0] * len(walk.ops)
+        for place, scope in enumerate(walk.scopes):
+            for op in scope.ops:
+                self.places[op.id] = place
+                self._makes(op, [(place, name) for name in op.node.output if name])
+
+    def _makes(self, op: Op, made: list[TensorKey]) -> None:
+        self.outputs[op.id] = made
+        for key in made:
+            if isinstance(key[1], bytes):
+                raise FileFormatError(f"{op.label}: the name of an output is no valid UTF-8; export the model again")
+            self.producer.setdefault(key, op.id)
 
     def read(self, op: Op, readers: dict[TensorKey, list[int]]) -> list[TensorKey]:
         """What an op reads; it is added to the readers of what no op makes."""
@@ -191,7 +190,7 @@ class _Names:
     def resolve(self, place: int, name: str) -> TensorKey:
         """The tensor that `name` means in a scope: its own, or that of the nearest scope around it."""
         found = place
-        while found >= 0 and name not in self.defined[found]:
+        while found >= 0 and name not in self.given[found] and (found, name) not in self.producer:
             found = self.parents[found]
         return (place if found < 0 else found, name)
 

@@ -329,6 +329,8 @@ class HierarchyMap:
         best : Source
             The best that the source may be; it is the worst of the operations' otherwise.
         """
+        if len(tags) == 1 and not tags[0].origins and len(tags[0].call) < 2 and tags[0].source is not Source.INHERITED:
+            return tags[0].worse(best)
         origins = {path for tag in tags for path in tag.modules}
         module = tags[-1].module if merge == "output" else self.enclosing(origins)
         calls = tuple(sorted({call for tag in tags for call in tag.call}))
