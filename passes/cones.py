@@ -63,10 +63,10 @@ class Cones:
                 # What a tensor holds is not what its size is made of.
                 for name in self.index.reads(position) if self.nodes[position].op not in _MEASURES else ():
                     key = (family, name)
-                    if key not in alive and (maker := by_output.get(key)) is not None and maker not in seen:
-                        if not self._moved(key, out):
-                            seen[maker] = None
-                            stack.append(maker)
+                    maker = None if key in alive else by_output.get(key)
+                    if maker is not None and maker not in seen and not self._moved(key, out):
+                        seen[maker] = None
+                        stack.append(maker)
             self.found[out] = tuple(seen)
         return self.found[out]
 

@@ -99,10 +99,12 @@ class Correspondence:
 
     def weights(self, op: Op) -> Keys:
         """Input position to what tells the weight that an op reads there, be it moved or converted before."""
-        names = op.node.input
+        return self._weights(op.node.op_type, tuple(op.node.input))
+
+    def _weights(self, op_type: str, names: tuple[str, ...]) -> Keys:
         if self._roots.keys().isdisjoint(names) and self._keys.known.keys().isdisjoint(names):
             return {}
-        return _slots(op.node.op_type, names, lambda name: self._keys.new(self._roots.get(name, name)))
+        return _slots(op_type, names, lambda name: self._keys.new(self._roots.get(name, name)))
 
     def saved_weights(self, node: SavedNode) -> Keys:
         """Input position to what tells the weight that a saved node reads there."""
@@ -194,16 +196,22 @@ class Correspondence:
     def _done(self) -> set[int]:
         """Positions of the saved nodes whose results known ops of the main graph make."""
         found: set[int] = set()
+        renamed, by_output = self._renamed, self.index.by_output
         for op in self.tags:
             if op.scope.name == MAIN:
-                found.update([self.index.by_output[key] for key in self.known(op)])
+                for _, name in self.flow.outputs[op.id]:
+                    key = (MAIN, name)
+                    place = by_output.get(renamed.get(key, key))
+                    if place is not None:
+                        found.add(place)
         return found
 
     def _part(self, op: Op) -> PartNode:
         """An op as it is compared."""
         node = op.node
-        inputs, outputs = tuple(node.input), tuple(node.output)
-        return PartNode(operator(node), inputs, outputs, self.weights(op), node.name, op in self.owners)
+        inputs = tuple(node.input)
+        weights = self._weights(node.op_type, inputs)
+        return PartNode(operator(node), inputs, tuple(node.output), weights, node.name, op in self.owners)
 
     def _saved_part(self, place: int) -> PartNode:
         """A saved node as it is compared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -112,9 +112,7 @@ def _graph(
         for key in keys
         if key in producer
     )
-    graph.add_edges_from(
-        (maker, owner, {"tensor": name}) for owner, makers in given.items() for maker, name in makers
-    )
+    graph.add_edges_from((maker, owner, {"tensor": name}) for owner, makers in given.items() for maker, name in makers)
     return graph
 
 

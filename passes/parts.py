@@ -138,7 +138,6 @@ class Part:
         given : dict
             The numbers of both parts, which grow.
         """
-
         # Each key has the next number when it is asked for the first time.
         number = given.setdefault
         constant, missing = number("constant", len(given)), number("missing", len(given))
@@ -149,9 +148,7 @@ class Part:
         constants, found = self.constants, []
         for place, node in enumerate(self.nodes):
             op_type = _op_type(node.operator)
-            read = [
-                tensors[name] if name in tensors else number((id(self), name), len(given)) for name in node.inputs
-            ]
+            read = [tensors[name] if name in tensors else number((id(self), name), len(given)) for name in node.inputs]
             sizes = size_inputs(op_type)
             for slot in sizes:
                 if slot < len(read):
@@ -163,7 +160,7 @@ class Part:
             mine = number((id(self), place) if node.opaque else (node.operator, *read), len(given))
             found.append(mine)
             for slot, name in enumerate(node.outputs):
-                made = number((mine, slot), len(given))
+                made = number((mine, slot), len(given)) if slot else mine
                 if name in known:
                     # A copy of what is known is what is known.
                     copies[made] = tensors[name]
@@ -174,4 +171,3 @@ class Part:
                 elif name:
                     tensors[name] = copies.get(made, made)
         return found
-

@@ -152,9 +152,9 @@ class WeightKeys:
         parameters, graph = Parameters(tree), tree.graph
         self.known: dict[str, frozenset[Hashable]] = {}
         readers: dict[str, list[Tag | None]] = defaultdict(list)
-        initializers = graph.initializers.keys() if graph is not None else set()
+        initializers = graph.initializers.keys() if graph is not None else set[str]()
         for node in graph.nodes if graph is not None else ():
-            for name in initializers & node.inputs if not initializers.isdisjoint(node.inputs) else ():
+            for name in initializers & set(node.inputs) if not initializers.isdisjoint(node.inputs) else ():
                 readers[name].append(node.tag)
         for name, tags in readers.items():
             alike = parameters.by_name(name)
