@@ -6,6 +6,7 @@ ships with the package. Nothing in a file is ever evaluated.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -13,10 +14,11 @@ import json
 import os
 import re
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+import msgspec
 
 from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import MapError
@@ -34,29 +36,36 @@ from onnx_tagger.hierarchy import (
 from onnx_tagger.hierarchy_records import GraphRecord, MapRecord, TraceColumns
 from onnx_tagger.limits import advice, input_limits
 from onnx_tagger.metadata import SOURCES, Tag, fits
+from onnx_tagger.validation import MOST_SHOWN, place_and_fault
 
 # How many times its size a gzipped map may hold, beyond some that are always free. Columns of equal numbers pack well.
 _MOST_UNPACKED = 200
 _FREE_UNPACKED = 1 << 26
 
+# Bytes that are looked at together.
+_CHUNK = 1 << 20
+
 # The number of a call behind a part of a module path.
 _NUMBER = re.compile(r"@[0-9]+(?=\.|$)")
 
 
-class _Header(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    format: object = None
-    version: object = None
+# Invalid JSON, wrong values, text that is no UTF-8 and nesting beyond the stack, as reading reports them.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Header(msgspec.Struct):
+    format: msgspec.Raw = msgspec.Raw(b"null")
+    version: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @cache
-def _adapter() -> TypeAdapter[MapRecord]:
-    return TypeAdapter(MapRecord)
+def _decoder() -> msgspec.json.Decoder[MapRecord]:
+    return msgspec.json.Decoder(MapRecord)
 
 
 def json_schema() -> str:
     """The JSON schema of the file, as it ships in ``hierarchy-map.schema.json``."""
-    return json.dumps(MapRecord.model_json_schema(by_alias=True), indent=1, sort_keys=True) + "\n"
+    return json.dumps(msgspec.json.schema(MapRecord), indent=1, sort_keys=True) + "\n"
 
 
 class _Strings:
@@ -240,8 +249,9 @@ def parse_map(data: bytes, where: str) -> HierarchyMap:
         raise MapError(f"{where}: holds more than {most} values; {advice('map_values')}")
     with collector_paused():
         try:
-            record = _adapter().validate_json(data)
-        except ValidationError as error:
+            _insist_on_utf8(data)
+            record = _decoder().decode(data)
+        except _UNREADABLE as error:
             raise MapError(_explain(data, where, error)) from None
         try:
             return _from_record(record, digest_of(data))
@@ -249,23 +259,40 @@ def parse_map(data: bytes, where: str) -> HierarchyMap:
             raise MapError(f"{where}: {error}") from None
 
 
-def _explain(data: bytes, where: str, error: ValidationError) -> str:
+def _insist_on_utf8(data: bytes) -> None:
+    """Raise if a text is no UTF-8, also where nobody reads it."""
+    if not data.isascii():
+        decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(data)
+        for start in range(0, len(data), _CHUNK):
+            decoder.decode(view[start : start + _CHUNK])
+        decoder.decode(b"", final=True)
+
+
+def _explain(data: bytes, where: str, error: Exception) -> str:
     """One sentence for what is wrong with a map file."""
     try:
-        header = _Header.model_validate_json(data)
-    except ValidationError:
+        _insist_on_utf8(data)
+        header = msgspec.json.decode(data, type=_Header)
+        form, version = _beginning(header.format), _beginning(header.version)
+    except _UNREADABLE:
         return f"{where}: is no JSON object; give a map made by 'onnx-tagger export' or 'capture'"
-    if header.format != FORMAT:
-        found = "no format" if header.format is None else f"the format {str(header.format)[:60]!r}"
+    if form != FORMAT:
+        found = "no format" if form is None else f"the format {str(form)[:60]!r}"
         return f"{where}: has {found}, not {FORMAT!r}; give a map made by 'onnx-tagger export' or 'capture'"
-    if type(header.version) is not int or header.version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         return (
-            f"{where}: has map version {str(header.version)[:20]}, this onnx-tagger reads version {FORMAT_VERSION}: "
+            f"{where}: has map version {str(version)[:20]}, this onnx-tagger reads version {FORMAT_VERSION}: "
             "make the map again or use a fitting onnx-tagger"
         )
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {place or 'the map'}: {first['msg']}; the map is damaged, make it again"
+    place, fault = place_and_fault(error)
+    return f"{where}: {place or 'the map'}: {fault}; the map is damaged, make it again"
+
+
+def _beginning(value: msgspec.Raw) -> object:
+    """A JSON value; of a long one the beginning of its text."""
+    if len(memoryview(value)) <= MOST_SHOWN:
+        return msgspec.json.decode(value)
+    return bytes(memoryview(value)[:MOST_SHOWN]).decode("utf-8", "replace")
 
 
 def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
@@ -273,7 +300,7 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
     modules = tuple(
         Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
     )
-    parameters = tuple(Parameter(p.name, p.owner, tuple(p.shape), p.dtype, p.digests) for p in record.parameters)
+    parameters = tuple(Parameter(p.name, p.owner, p.shape, p.dtype, p.digests) for p in record.parameters)
     trace = _trace_from(record.trace, modules, parameters) if record.trace is not None else ()
     bare = HierarchyMap(modules, parameters, None, record.created_by, digest, trace)
     odd = next((m for m in modules if m.tag is not None and not fits(m.tag, m.path)), None)
@@ -319,7 +346,7 @@ def _trace_from(
                 index in views,
                 tuple(parameters[weight].name for weight in record.weights.get(str(index), ())),
                 () if call < 0 else (record.calls[call],),
-                tuple(reads),
+                reads,
             )
             for index, (module, operator, call, reads) in enumerate(
                 zip(record.module, record.operator, record.call, record.reads, strict=True)
@@ -347,13 +374,13 @@ def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
 
     string = strings.__getitem__
 
-    def texts(indices: list[int]) -> tuple[str, ...]:
+    def texts(indices: Sequence[int]) -> tuple[str, ...]:
         return tuple(map(string, indices)) if indices else ()
 
     # Nodes of one module share their tag.
     known: dict[tuple[int, str, tuple[str, ...], tuple[str, ...]], Tag | None] = {}
 
-    def tag(module: int, source: str, origins: list[int], call: list[int]) -> Tag | None:
+    def tag(module: int, source: str, origins: tuple[int, ...], call: tuple[int, ...]) -> Tag | None:
         key = (module, source, texts(origins), texts(call))
         if key not in known:
             known[key] = _tag_from(tree, "" if module < 0 else strings[module], *key)

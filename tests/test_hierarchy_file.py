@@ -159,6 +159,9 @@ def test_the_schema_accepts_a_saved_map_and_refuses_a_wrong_one() -> None:
         (b'{"format": ["x"]}', "has the format"),
         (b"[" * 100_000, "is no JSON object"),
         (b'{"format": "onnx-tagger/hierarchy-map", "x": ' + b"[" * 100_000, "is no JSON object"),
+        (b'{"format": "' + b"x" * 1_000_000 + b'"}', "has the format"),
+        (b'{"format": ' + b"[" * 150 + b"]" * 150 + b"}", "has the format"),
+        (b'{"format": ' + b"[" * 100_000, "is no JSON object"),
     ],
 )
 def test_what_is_no_map(data: bytes, phrase: str) -> None:
@@ -211,7 +214,52 @@ def test_damaged_maps_say_where(place: tuple[str | int, ...], value: object, phr
 
 def test_an_integer_of_many_digits_is_refused() -> None:
     data = to_json(make_map()).replace(b'"calls":2', b'"calls":' + b"9" * 10_000)
-    assert "is no JSON object" in refused(data)
+    assert "modules.2.calls: " in refused(data)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "01", "1.", "0x1", "+1", "1.0", "1e2", "true", '"2"', "null"])
+def test_what_is_no_integer_is_refused(number: str) -> None:
+    refused(to_json(make_map()).replace(b'"calls":2', f'"calls":{number}'.encode()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\\ud800", b"\\udc00x", b"\\q", b"\n", b"\0"],
+    ids=["no UTF-8", "surrogate", "half", "escaped surrogate", "other half", "escape", "line break", "nought"],
+)
+@pytest.mark.parametrize("key", [b"created_by", b"later"])
+def test_what_is_no_text_is_refused(text: bytes, key: bytes) -> None:
+    """Whether somebody reads it or not."""
+    head, _, rest = to_json(make_map()).partition(b'"created_by":')
+    for value in (text, b"x" * 2_000_000 + text):
+        data = head + b'"' + key + b'":"' + value + b'",' + b'"created_by":' + rest
+        assert "is no JSON object" in refused(data)
+
+
+def test_text_that_is_parted_between_two_chunks_is_read() -> None:
+    for length in range((1 << 20) - 4, 1 << 20):
+        assert parse_map(b'{"later":"' + b"x" * length + "ßñ😀".encode() + b'",' + to_json(make_map())[1:], "m")
+
+
+def test_a_mark_of_the_byte_order_or_more_behind_the_end_is_refused() -> None:
+    data = to_json(make_map())
+    for wrong in (b"\xef\xbb\xbf" + data, data + b"x", data + b"\0", data.decode().encode("utf-16")):
+        assert "is no JSON object" in refused(wrong)
+
+
+def test_of_equal_keys_the_last_counts_and_each_is_validated() -> None:
+    data = to_json(make_map())
+    again = data.replace(b'"calls":2', b'"calls":7,"calls":2')
+    assert parse_map(again, "m") == make_map()
+    assert "modules.2.calls" in refused(data.replace(b'"calls":2', b'"calls":"x","calls":2'))
+
+
+def test_a_sentence_tells_the_beginning_of_a_wrong_value() -> None:
+    made = document()
+    made["graph"]["nodes"]["source"][1] = "\N{RIGHT-TO-LEFT OVERRIDE}" + "x" * 1_000_000
+    text = refused_json(made)
+    assert "graph.nodes.source.1: " in text
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
 
 
 def test_a_node_of_an_unknown_module_or_origin() -> None:
@@ -413,7 +461,9 @@ def test_one_error_is_made_of_many(column: str, item: str) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("entry", ['"1":1', '"x":[]', '"1":[-1]', '"1":[1.5]', '"1":[true]', '"12345678901":[]'])
+@pytest.mark.parametrize(
+    "entry", ['"1":1', '"x":[]', '"1":[-1]', '"1":[1.5]', '"1":[true]', '"12345678901":[]', '"1\\\\n":[]']
+)
 def test_wrong_weights_of_a_trace(entry: str) -> None:
     columns = {
         "operators": ["mm"],
@@ -425,5 +475,5 @@ def test_wrong_weights_of_a_trace(entry: str) -> None:
         "reads": [[]],
     }
     text = json.dumps(document() | {"trace": columns | {"weights": "@"}}).replace('"@"', f"{{{entry}}}")
-    with pytest.raises(MapError, match=r"trace\.weights: .*each (key|entry) should be"):
+    with pytest.raises(MapError, match=r"here: (a key of )?trace\.weights[.0]*: Expected"):
         parse_map(text.encode(), "here")
