@@ -7,6 +7,7 @@ JSON file is `hierarchy_file`'s; how modules are named is `naming`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -226,6 +227,12 @@ class HierarchyMap:
         from onnx_tagger.hierarchy_file import write_map
 
         return write_map(self, path)
+
+    def with_graph(self, graph: SavedGraph) -> HierarchyMap:
+        """The same map with a graph; its modules are not looked at again."""
+        made = copy(self)
+        object.__setattr__(made, "graph", graph)
+        return made
 
     @cached_property
     def by_path(self) -> dict[str, Module]:

@@ -14,8 +14,8 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -35,7 +35,7 @@ from onnx_tagger.hierarchy import (
 )
 from onnx_tagger.hierarchy_records import GraphRecord, MapRecord, TraceColumns
 from onnx_tagger.limits import advice, input_limits
-from onnx_tagger.metadata import SOURCES, Tag, fits
+from onnx_tagger.metadata import MAX_PARTS, SOURCES, Tag, fits
 from onnx_tagger.validation import MOST_SHOWN, place_and_fault
 
 # How many times its size a gzipped map may hold, beyond some that are always free. Columns of equal numbers pack well.
@@ -303,7 +303,7 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
     parameters = tuple(Parameter(p.name, p.owner, p.shape, p.dtype, p.digests) for p in record.parameters)
     trace = _trace_from(record.trace, modules, parameters) if record.trace is not None else ()
     bare = HierarchyMap(modules, parameters, None, record.created_by, digest, trace)
-    odd = next((m for m in modules if m.tag is not None and not fits(m.tag, m.path)), None)
+    odd = _unfitting(bare)
     if odd is not None:
         raise MapError(f"the tag {odd.tag!r} does not fit the module {odd.path!r}; the map is damaged, make it again")
     lost = next((p for p in parameters if p.owner not in bare.by_path), None)
@@ -312,10 +312,36 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
     if record.graph is None:
         return bare
     try:
-        graph = _graph_from(record.graph, bare)
+        return bare.with_graph(_graph_from(record.graph, bare))
     except IndexError:
         raise MapError("a node refers to a string that the table does not hold; the map is damaged") from None
-    return HierarchyMap(modules, parameters, graph, record.created_by, digest, trace)
+
+
+def _unfitting(tree: HierarchyMap) -> Module | None:
+    """A module whose tag cannot belong to its path, or None."""
+    # The innermost tagged module around what lies in a module.
+    around: dict[str, Module] = {}
+    for module in tree.modules:
+        above = around.get(module.parent) if module.parent is not None else None
+        if module.tag is None:
+            around.update({} if above is None else {module.path: above})
+            continue
+        if (above is None or not _continues(above, module)) and not fits(module.tag, module.path):
+            return module
+        around[module.path] = module
+    return None
+
+
+def _continues(above: Module, module: Module) -> bool:
+    """Whether a tag is plainly that of a module around it and one segment more, which then fits if that one does."""
+    tag, path, start = module.tag or "", module.path, f"{above.tag}/"
+    if not tag.startswith(start) or tag.count("/") + tag.count(".") > MAX_PARTS or path.count(".") >= MAX_PARTS:
+        return False
+    name, dot, keys = tag[len(start) :].partition(".")
+    rest = path[len(above.path) + 1 :] if above.path else path
+    if not name or "/" in name or "/" in keys or "/" in rest or "%" in rest:
+        return False
+    return not dot or (bool(keys) and f".{rest}".endswith(f".{keys}"))
 
 
 def _trace_from(
@@ -369,31 +395,51 @@ def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
     if any(len(column) != len(nodes.source) for column in columns):
         raise MapError("the columns of its nodes differ in length; the map is damaged")
     _insist_on_few(len(nodes.source), "nodes")
-    if len(record.initializers.name) != len(record.initializers.owners):
+    stored = record.initializers
+    if len(stored.name) != len(stored.owners):
         raise MapError("the columns of its initializers differ in length; the map is damaged")
 
+    tags = _Tags(tree, strings)
+    found = map(tags.__getitem__, zip(nodes.module, nodes.source, nodes.origins, nodes.call, strict=True))
+    rows = zip(
+        *(map(strings.__getitem__, column) for column in (nodes.scope, nodes.name, nodes.op)),
+        _texts(strings, nodes.inputs),
+        _texts(strings, nodes.outputs),
+        found,
+        strict=True,
+    )
+    # Twice as fast as the class itself.
+    saved = list(map(partial(tuple.__new__, SavedNode), rows))
+    owners = dict(zip(_texts(strings, [stored.name])[0], _texts(strings, stored.owners), strict=True))
+    inputs, outputs = _texts(strings, [record.inputs, record.outputs])
+    return SavedGraph(saved, inputs, outputs, owners)
+
+
+def _texts(strings: list[str], column: Iterable[Sequence[int]]) -> list[tuple[str, ...]]:
+    """The strings of each row of a column; most rows have one or two, which need no loop of their own."""
     string = strings.__getitem__
-
-    def texts(indices: Sequence[int]) -> tuple[str, ...]:
-        return tuple(map(string, indices)) if indices else ()
-
-    # Nodes of one module share their tag.
-    known: dict[tuple[int, str, tuple[str, ...], tuple[str, ...]], Tag | None] = {}
-
-    def tag(module: int, source: str, origins: tuple[int, ...], call: tuple[int, ...]) -> Tag | None:
-        key = (module, source, texts(origins), texts(call))
-        if key not in known:
-            known[key] = _tag_from(tree, "" if module < 0 else strings[module], *key)
-        return known[key]
-
-    tags = map(tag, nodes.module, nodes.source, nodes.origins, nodes.call)
-    saved = [
-        SavedNode(strings[scope], strings[name], strings[op], texts(inputs), texts(outputs), found)
-        for scope, name, op, inputs, outputs, found in zip(*columns[:5], tags, strict=True)
+    return [
+        (strings[row[0]],)
+        if len(row) == 1
+        else (strings[row[0]], strings[row[1]])
+        if len(row) == 2
+        else tuple(map(string, row))
+        for row in column
     ]
-    stored = record.initializers
-    owners = {strings[name]: texts(paths) for name, paths in zip(stored.name, stored.owners, strict=True)}
-    return SavedGraph(saved, texts(record.inputs), texts(record.outputs), owners)
+
+
+class _Tags(dict[tuple[int, str, tuple[int, ...], tuple[int, ...]], "Tag | None"]):
+    """The tag of a node by its columns (module, source, origins, call): nodes of one module share it."""
+
+    def __init__(self, tree: HierarchyMap, strings: list[str]) -> None:
+        self.tree, self.strings = tree, strings
+
+    def __missing__(self, key: tuple[int, str, tuple[int, ...], tuple[int, ...]]) -> Tag | None:
+        module, source, origins, call = key
+        names, calls = _texts(self.strings, [origins, call])
+        path = "" if module < 0 else self.strings[module]
+        self[key] = found = _tag_from(self.tree, path, module, source, names, calls)
+        return found
 
 
 def _tag_from(

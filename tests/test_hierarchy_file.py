@@ -6,12 +6,13 @@ import copy
 import gzip
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import onnx_tagger
@@ -19,7 +20,8 @@ from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter, SavedGraph, SavedNode
 from onnx_tagger.hierarchy_file import digest_of, json_schema, parse_map, read_map, to_json
 from onnx_tagger.limits import InputLimits, limited
-from onnx_tagger.metadata import Source
+from onnx_tagger.metadata import MAX_PARTS, Source, fits
+from onnx_tagger.naming import ModuleRow
 
 SCHEMA = Path(onnx_tagger.__file__).parent / "hierarchy-map.schema.json"
 
@@ -260,6 +262,43 @@ def test_a_sentence_tells_the_beginning_of_a_wrong_value() -> None:
     text = refused_json(made)
     assert "graph.nodes.source.1: " in text
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_tags_are_held_to_their_paths_one_by_one_or_as_they_continue_each_other(data: st.DataObject) -> None:
+    """A tag that is another's and a segment more is not compared from the root on; the answer is the same."""
+    paths = ["", "a", "a.b", "a.b.0", "a.b.0.c", "a.%", "a.b.0.%.d", "b", "b.0", "b.0.a/b", "b..x"]
+    rows = [ModuleRow(path, "M", tagged=not path or data.draw(st.booleans()), keyed=path == "b") for path in paths]
+    made = HierarchyMap.from_rows(rows)
+    segment = st.sampled_from(
+        ["M", "M.b", "M.0", "M.b.0", "M.", "M..", "M/M", ".b", "M.%25", "M.%", "M.a%2Fb", "M..x", ""]
+    )
+    above = st.sampled_from([module.tag for module in made.modules if module.tag])
+    changed = data.draw(st.dictionaries(st.sampled_from(paths), st.tuples(above, segment), max_size=3))
+    modules = [
+        replace(module, tag="/".join(changed[module.path])) if module.path in changed else module
+        for module in data.draw(st.permutations(made.modules))
+    ]
+    tags = [module.tag for module in modules if module.tag is not None]
+    fit = all(fits(module.tag, module.path) for module in modules if module.tag is not None)
+    assume(len(set(tags)) == len(tags))
+    if fit:
+        assert parse_map(to_json(HierarchyMap(tuple(modules))), "m").modules == tuple(modules)
+    else:
+        assert "does not fit the module" in refused(to_json(HierarchyMap(tuple(modules))))
+
+
+def test_a_tag_of_more_parts_than_are_compared_is_refused() -> None:
+    depth = MAX_PARTS + 3
+    paths = [".".join(["a"] * length) for length in range(depth)]
+    modules = [
+        Module(path, "M", "/M" * (length + 1), paths[length - 1] if length else None)
+        for length, path in enumerate(paths)
+    ]
+    assert parse_map(to_json(HierarchyMap(tuple(modules[:MAX_PARTS]))), "m")
+    with pytest.raises(MapError, match="does not fit the module"):
+        parse_map(to_json(HierarchyMap(tuple(modules))), "m")
 
 
 def test_a_node_of_an_unknown_module_or_origin() -> None:
