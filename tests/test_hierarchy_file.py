@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import gzip
+import hashlib
 import json
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +92,16 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
     assert read == made
     assert read.digest == digest == digest_of(to_json(made))
     assert path.read_bytes()[:2] == (b"\x1f\x8b" if name.endswith(".gz") else b'{"')
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_digest_is_the_beginning_of_the_sha_256(loaded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whatever code it is made."""
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "hashlib")
+    for length in (0, 1, 63, 64, 1 << 20, (1 << 20) + 1):
+        data = b"x" * length
+        assert digest_of(data) == hashlib.sha256(data).hexdigest()[:32]
 
 
 def test_round_trip_without_graph(tmp_path: Path) -> None:
