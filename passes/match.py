@@ -5,17 +5,17 @@ Nothing is inferred here. Where several carriers speak, the order above decides,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from onnx_tagger.claims import READABLE, Claim, claim_of_modules, claims
 from onnx_tagger.errors import MapError
 from onnx_tagger.graph import MAIN, Op, operator
-from onnx_tagger.hierarchy import HierarchyMap, SavedNode
+from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.notes import NOTHING, OWN, SILENT, NodeNotes, Notes
-from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
+from onnx_tagger.passes.notes import OWN, SILENT, NodeNotes, Notes
+from onnx_tagger.passes.saved import SameNodes, SavedGraphIndex, SavedIndex
 
 # How believable a foreign carrier's word is: torch's keys come from the exporter itself.
 _CARRIER_SOURCE = {"torch": Source.EXPORTED}
@@ -47,7 +47,7 @@ class Match(Pass):
     """
 
     name = "match"
-    requires = (SavedGraphIndex, NodeNotes)
+    requires = (SavedGraphIndex, SameNodes, NodeNotes)
     touches = Touches.TAGS
 
     fresh: bool = False
@@ -66,16 +66,17 @@ class Match(Pass):
             _copy_fresh(ctx, tree)
             return len(ctx.tags) - before
         index = ctx.get(SavedGraphIndex)
-        known = _SavedTags(index) if self.saved and index is not None else None
-        carriers = _Carriers(ctx.get(NodeNotes), tree, self.dialects, own=self.own)
-        tags, distrusted = ctx.tags, self.distrusted
+        matched = _Matched(ctx, index) if self.saved and index is not None else None
+        notes = ctx.get(NodeNotes)
+        carriers = _Carriers(notes, tree, self.dialects, own=self.own)
+        kinds, tags, distrusted = notes.kinds, ctx.tags, self.distrusted
         conflicts: list[str] = []
         for op in ctx.ops:
             if op in tags:
                 continue
             renamed = distrusted and op.scope.family == MAIN and any(name in distrusted for name in op.node.output)
-            saved = known.tag(op) if known is not None and not renamed else None
-            said = carriers.tag(op)
+            saved = matched.tag(op) if matched is not None and not renamed else None
+            said = carriers.tag(op) if kinds[op.id] else None
             tag = saved or said or (_from_scope_name(op, tree) if self.saved and not _is_named(op, index) else None)
             if tag is None:
                 continue
@@ -97,8 +98,6 @@ class _Carriers:
 
     def tag(self, op: Op) -> Tag | None:
         kind = self.kinds[op.id]
-        if kind == NOTHING:
-            return None
         if kind == OWN and self.own:
             tag = own_tag(props_of(op.node))
             if tag is not None and (known := _known(tag, self.tree)) is not None:
@@ -131,50 +130,28 @@ def _copy_fresh(ctx: Context, tree: HierarchyMap) -> None:
             ctx.tags[op] = node.tag
 
 
-class _SavedTags:
-    """The tags of nodes that the saved graph has: the same tensors, made of the same inputs by the same operator."""
+class _Matched:
+    """The tags of nodes that are in the saved graph as they are."""
 
-    def __init__(self, index: SavedIndex) -> None:
-        self.nodes, self.makers = index.graph.nodes, index.makers
+    def __init__(self, ctx: Context, index: SavedIndex) -> None:
+        self.nodes, self.places = index.graph.nodes, ctx.get(SameNodes)
         # Nodes of one module share their tag; it lives as long as the saved graph.
-        self.matched: dict[int, Tag] = {}
+        self.known: dict[int, Tag] = {}
 
     def tag(self, op: Op) -> Tag | None:
-        position = _maker(op.node.output[:], self.makers.get(op.scope.family, {}))
-        node = self.nodes[position] if position is not None else None
-        if node is None or node.tag is None or not same_node(op, node):
+        place = self.places[op.id]
+        tag = self.nodes[place].tag if place >= 0 else None
+        if tag is None:
             return None
-        found = self.matched.get(id(node.tag))
+        found = self.known.get(id(tag))
         if found is None:
-            found = self.matched[id(node.tag)] = node.tag.worse(Source.MATCHED)
+            found = self.known[id(tag)] = tag.worse(Source.MATCHED)
         return found
-
-
-def _maker(outputs: list[str], makers: Mapping[str, int]) -> int | None:
-    """The position of the one node that makes all of these tensors."""
-    if len(outputs) == 1:
-        return makers.get(outputs[0])
-    found = {makers.get(name) for name in outputs if name}
-    return found.pop() if len(found) == 1 else None
 
 
 def _is_named(op: Op, index: SavedIndex | None) -> bool:
     """Whether the saved graph knows a node by name: then it knows more than the name says."""
     return index is not None and op.node.name in index.named.get(op.scope.family, ())
-
-
-def same_node(op: Op, node: SavedNode) -> bool:
-    """Whether a node is the saved one: operator and inputs agree; trailing empty inputs do not count."""
-    if operator(op.node) != node.op:
-        return False
-    inputs = tuple(op.node.input[:])
-    return inputs == node.inputs or _stripped(inputs) == _stripped(node.inputs)
-
-
-def _stripped(names: tuple[str, ...]) -> tuple[str, ...]:
-    while names and not names[-1]:
-        names = names[:-1]
-    return names
 
 
 def _known(tag: Tag, tree: HierarchyMap) -> Tag | None:

@@ -1,4 +1,4 @@
-"""The saved graph of a map, indexed: which saved node has this name, which makes this tensor."""
+"""The saved graph of a map, indexed: which saved node has this name, which makes this tensor, which a node still is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from onnx_tagger.graph import FUNCTION_PREFIX, MAIN
-from onnx_tagger.hierarchy import SavedGraph
+import onnx
+
+from onnx_tagger.graph import FUNCTION_PREFIX, MAIN, operator
+from onnx_tagger.hierarchy import SavedGraph, SavedNode
 from onnx_tagger.passes.base import Analysis, Context, Touches
 
 FamilyName = tuple[str, str]
@@ -108,6 +110,48 @@ class SavedGraphIndex(Analysis["SavedIndex | None"]):
         """Give the index, whose look-ups are made when they are asked for."""
         graph = ctx.hierarchy.graph if ctx.hierarchy is not None else None
         return SavedIndex(graph) if graph is not None else None
+
+
+class SameNodes(Analysis[list[int]]):
+    """For each op the position of the saved node that it is, or -1; see `same_node`."""
+
+    requires = (SavedGraphIndex,)
+    reads = Touches.TOPOLOGY
+
+    def compute(self, ctx: Context) -> list[int]:
+        """Look each op up by the tensors that it makes."""
+        index = ctx.get(SavedGraphIndex)
+        nodes, makers = (index.graph.nodes, index.makers) if index is not None else ((), {})
+        found = [-1] * len(ctx.ops)
+        for scope in ctx.walk.scopes:
+            made = makers.get(scope.family)
+            for op in scope.ops if made else ():
+                place = _maker(op.node.output[:], made or {})
+                if place is not None and same_node(op.node, nodes[place]):
+                    found[op.id] = place
+        return found
+
+
+def _maker(outputs: list[str], makers: Mapping[str, int]) -> int | None:
+    """The position of the one node that makes all of these tensors."""
+    if len(outputs) == 1:
+        return makers.get(outputs[0])
+    found = {makers.get(name) for name in outputs if name}
+    return found.pop() if len(found) == 1 else None
+
+
+def same_node(node: onnx.NodeProto, saved: SavedNode) -> bool:
+    """Whether a node is a saved one: operator and inputs agree; trailing empty inputs do not count."""
+    if operator(node) != saved.op:
+        return False
+    inputs = tuple(node.input[:])
+    return inputs == saved.inputs or _stripped(inputs) == _stripped(saved.inputs)
+
+
+def _stripped(names: tuple[str, ...]) -> tuple[str, ...]:
+    while names and not names[-1]:
+        names = names[:-1]
+    return names
 
 
 # The owner of a body by the body's scope: that of the owner, and its place there.

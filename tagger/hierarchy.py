@@ -319,7 +319,7 @@ class HierarchyMap:
         module = self.by_path.get(path)
         if module is None or module.tag is None:
             raise MapError(f"the map has no module {path!r} that a node could be tagged with")
-        distinct = tuple(sorted(set(origins)))
+        distinct = tuple(sorted(set(origins))) if origins else ()
         if source is Source.INHERITED and not path:
             source = Source.ROOT
         return Tag(path, module.tag, source, distinct if len(distinct) > 1 else (), call)

@@ -272,8 +272,8 @@ def parse_map(data: bytes, where: str) -> HierarchyMap:
     """Parse the JSON text of a map; `where` names it in errors."""
     most = input_limits().map_values
     # Each value but the first stands behind one of these; those in strings count, too, which are few. One with a key
-    # takes the memory of several.
-    if data.count(b",") + data.count(b"[") + data.count(b"{") + 8 * data.count(b":") > most:
+    # takes the memory of several. No byte counts for more than a colon.
+    if 8 * len(data) > most and data.count(b",") + data.count(b"[") + data.count(b"{") + 8 * data.count(b":") > most:
         raise MapError(f"{where}: holds more than {most} values; {advice('map_values')}")
     with collector_paused():
         try:
@@ -464,7 +464,7 @@ class _Tags(dict[tuple[int, str, tuple[int, ...], tuple[int, ...]], "Tag | None"
 
     def __missing__(self, key: tuple[int, str, tuple[int, ...], tuple[int, ...]]) -> Tag | None:
         module, source, origins, call = key
-        names, calls = _texts(self.strings, [origins, call])
+        names, calls = _texts(self.strings, [origins, call]) if origins or call else ((), ())
         path = "" if module < 0 else self.strings[module]
         self[key] = found = _tag_from(self.tree, path, module, source, names, calls)
         return found
@@ -477,9 +477,9 @@ def _tag_from(
     if module < 0 or not source:
         return None
     found = tree.tag(path, SOURCES[source], origins, call)
-    unknown = [origin for origin in found.origins if origin not in tree.by_path]
-    if unknown:
-        raise MapError(f"a node has the origin {unknown[0]!r}, which the map does not list")
+    unknown = next((origin for origin in found.origins if origin not in tree.by_path), None) if origins else None
+    if unknown is not None:
+        raise MapError(f"a node has the origin {unknown!r}, which the map does not list")
     return found
 
 

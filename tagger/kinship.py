@@ -16,10 +16,10 @@ from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.manager import PassManager
-from onnx_tagger.passes.match import Match, same_node
+from onnx_tagger.passes.match import Match
 from onnx_tagger.passes.operators import CONVERTERS
 from onnx_tagger.passes.renames import CONVERTED, TENSORS, called_after
-from onnx_tagger.passes.saved import SavedGraphIndex
+from onnx_tagger.passes.saved import SameNodes, SavedGraphIndex, same_node
 from onnx_tagger.passes.weights import LEAST_VALUES, StoredWeights
 from onnx_tagger.report import shown_share
 from onnx_tagger.verify import is_quantising
@@ -67,14 +67,15 @@ class Kinship:
     def shares_nodes(self) -> bool:
         """Whether enough nodes are the saved graph's: operator, inputs and an output."""
         wanted = max(1, LEAST_NODES * self.nodes)
+        if sum(place >= 0 for place in self._ctx.get(SameNodes)) >= wanted:
+            return True
         found = 0
+        # One output is enough here.
         for op in self._ctx.ops if self._made else ():
             made = self._made.get(op.scope.family, {})
             places = (made.get(name) for name in op.node.output[:] if name)
-            found += any(place is not None and same_node(op, self._saved[place]) for place in places)
-            if found >= wanted:
-                return True
-        return False
+            found += any(place is not None and same_node(op.node, self._saved[place]) for place in places)
+        return found >= wanted
 
     @cached_property
     def tensors(self) -> list[bool]:
