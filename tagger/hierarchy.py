@@ -7,6 +7,7 @@ JSON file is `hierarchy_file`'s; how modules are named is `naming`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -227,6 +228,12 @@ class HierarchyMap:
 
         return write_map(self, path)
 
+    def with_graph(self, graph: SavedGraph) -> HierarchyMap:
+        """The same map with a graph; its modules are not looked at again."""
+        made = copy(self)
+        object.__setattr__(made, "graph", graph)
+        return made
+
     @cached_property
     def by_path(self) -> dict[str, Module]:
         """Modules by canonical path."""
@@ -312,7 +319,7 @@ class HierarchyMap:
         module = self.by_path.get(path)
         if module is None or module.tag is None:
             raise MapError(f"the map has no module {path!r} that a node could be tagged with")
-        distinct = tuple(sorted(set(origins)))
+        distinct = tuple(sorted(set(origins))) if origins else ()
         if source is Source.INHERITED and not path:
             source = Source.ROOT
         return Tag(path, module.tag, source, distinct if len(distinct) > 1 else (), call)
