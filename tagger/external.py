@@ -19,9 +19,20 @@ from onnx_tagger.scratch import listing_once
 from onnx_tagger.wire import FileReader, open_file
 
 
-def locations(model: onnx.ModelProto) -> Iterator[str | bytes]:
-    """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none."""
-    for tensor in tensors_of(model):
+def locations(model: onnx.ModelProto, mentions: int | None = None) -> Iterator[str | bytes]:
+    """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    mentions : int, optional
+        How often its bytes say ``location``: where the main graph's initializers account for that, no other tensor is
+        looked at.
+    """
+    stored = model.graph.initializer
+    told = mentions is not None and mentions == sum(e.key == "location" for t in stored for e in t.external_data)
+    for tensor in stored if told else tensors_of(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             yield {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
 

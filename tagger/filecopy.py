@@ -50,7 +50,7 @@ class Output:
             self._put(data)
             return
         self._buffer += data
-        if len(self._buffer) >= CHUNK:
+        if len(self._buffer) >= _BUFFERED:
             self.flush()
 
     def copy(self, reader: Reader, start: int, stop: int) -> None:
