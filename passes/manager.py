@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -155,6 +154,8 @@ class _Guard:
 
 def _digests(model: onnx.ModelProto) -> tuple[bytes, bytes]:
     """Digest of what computes, and of the nodes' metadata."""
+    import hashlib  # loads OpenSSL, which a run that is not verified does without
+
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     notes = hashlib.sha256()

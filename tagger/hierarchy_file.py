@@ -7,7 +7,6 @@ ships with the package. Nothing in a file is ever evaluated.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from onnx_tagger.checksum import sha256
 from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import MapError
 from onnx_tagger.files import replace_file
@@ -166,7 +166,7 @@ def _rows(lines: map[str]) -> str:
 
 def digest_of(data: bytes) -> str:
     """The digest of a map that is written on a model: the first 32 hexadecimal digits of the JSON's SHA-256."""
-    return hashlib.sha256(data).hexdigest()[:32]
+    return sha256(data)[:32]
 
 
 def write_map(hierarchy: HierarchyMap, path: str | os.PathLike[str]) -> str:

@@ -6,7 +6,6 @@ again after a tool has changed them is another matter (`digest`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +65,8 @@ class _Sum:
         self.total = self.tensors = self.size = 0
 
     def add(self, parts: Iterable[bytes]) -> None:
+        import hashlib  # who asks for no proof does without the memory that OpenSSL takes
+
         one = hashlib.sha256()
         for part in parts:
             one.update(part)

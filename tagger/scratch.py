@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +24,7 @@ _FLAGS = sum(getattr(os, flag, 0) for flag in ("O_CLOEXEC", "O_BINARY", "O_NOFOL
 
 def scratch_path(target: Path) -> Path:
     """A fresh hidden name beside a target."""
-    return target.with_name(f"{_stem(target)}{secrets.token_hex(6)}.tmp")
+    return target.with_name(f"{_stem(target)}{os.urandom(6).hex()}.tmp")
 
 
 def _stem(target: Path) -> str:
