@@ -284,11 +284,10 @@ def plain_nodes(window: Window, tag: int, at: int, stop: int, largest: int, room
     """
     buffer, base = window.buffer, window.base
     found: list[int] = []
-    index, last = at - base, min(stop - base, len(buffer))
-    most = 3 * room
-    while index + 2 < last and buffer[index] == tag and len(found) < most:
-        value = index + 2
-        length = buffer[index + 1]
+    # Three bytes can be read anywhere up to `last`; where the message ends, no field fits any more.
+    index, last = at - base, min(stop - base, len(buffer) - 3)
+    while index <= last and buffer[index] == tag:
+        length, value = buffer[index + 1], index + 2
         if length >= 0x80:
             high = buffer[value]
             if high >= 0x80:
@@ -296,8 +295,9 @@ def plain_nodes(window: Window, tag: int, at: int, stop: int, largest: int, room
             length += (high << 7) - 0x80
             value += 1
         end = value + length
-        if length > largest or end > last:
+        if end > last or length > largest:
             break
         found += (base + index + 1, base + value, base + end)
         index = end
-    return found, base + index
+    del found[3 * room :]
+    return found, found[-1] if found else at
