@@ -7,11 +7,13 @@ Here lives the arithmetic of a plan: segments in order, lengths of enclosing mes
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx
 
 from onnx_tagger import wire
+from onnx_tagger.stretches import Stretch
 from onnx_tagger.wire import Field, Reader, Window, length_prefix, varint
 
 _MERGE = 1 << 16  # two edits closer than this become one segment: one buffered write instead of several calls
@@ -30,12 +32,25 @@ class Segment:
     end: int
     data: bytearray
 
+    @property
+    def size(self) -> int:
+        """How many bytes there are instead."""
+        return len(self.data)
+
+    def pieces(self) -> Iterator[bytes | bytearray]:
+        """Yield them."""
+        yield self.data
+
+
+Change = Segment | Stretch
+"""A stretch of a source and what takes its place; that of nodes is made when it is written."""
+
 
 class Edits:
     """A growing list of segments; edits come in ascending order and never overlap."""
 
     def __init__(self, reader: Reader) -> None:
-        self.segments: list[Segment] = []
+        self.segments: list[Change] = []
         self.delta = 0
         self._window = Window(reader)
         self._open: Segment | None = None
@@ -52,6 +67,17 @@ class Edits:
         segment.end = end
         self.delta += len(data) - (end - start)
 
+    def put(
+        self, start: int, end: int, nodes: Sequence[onnx.NodeProto], first: int, tag: int, encoded: list[bytes]
+    ) -> None:
+        """Put nodes as they are now, from the first one on, where they were; the tag of each is of one byte."""
+        stretch = self.segments[-1] if self.segments else None
+        if not (isinstance(stretch, Stretch) and stretch.goes_on(start, nodes, first)):
+            stretch = Stretch(start, nodes, first, tag)
+            self.segments.append(stretch)
+        self.delta += stretch.take(end, encoded)
+        self.split()
+
     def split(self) -> None:
         """Let the next edit start a segment of its own."""
         self._open = None
@@ -66,6 +92,7 @@ class Edits:
         """Fill the place that `enter` kept, or give it up if nothing inside the message changed."""
         count, delta = entered
         prefix = self.segments[count - 1]
+        assert isinstance(prefix, Segment)
         if len(self.segments) == count:
             self.segments.pop()
             return
@@ -74,7 +101,7 @@ class Edits:
         self.delta += len(prefix.data) - old_width
 
 
-def aligned(segments: list[Segment], size: int, graph_at: int, pads: list[Field], key: str) -> list[Segment]:
+def aligned(segments: list[Change], size: int, graph_at: int, pads: list[Field], key: str) -> list[Change]:
     """Choose the padding entry so that the largest stretch between two segments keeps its offset modulo 4096.
 
     The entry goes right before the graph, where it moves all that the graph holds and no length prefix. Where the
@@ -82,7 +109,7 @@ def aligned(segments: list[Segment], size: int, graph_at: int, pads: list[Field]
 
     Parameters
     ----------
-    segments : list of Segment
+    segments : list of Change
         The plan, not empty; none of its segments holds a padding entry.
     size : int
         Bytes of the source.
@@ -95,13 +122,13 @@ def aligned(segments: list[Segment], size: int, graph_at: int, pads: list[Field]
 
     Returns
     -------
-    list of Segment
+    list of Change
         The plan with the padding.
     """
     stops = [segment.start for segment in segments[1:]] + [size]
     shift = largest = best = delta = 0
     for segment, stop in zip(segments, stops, strict=True):
-        delta += len(segment.data) - (segment.end - segment.start)
+        delta += segment.size - (segment.end - segment.start)
         if stop - segment.end > largest and segment.end >= graph_at:
             largest, shift, best = stop - segment.end, delta, segment.end
     if largest < _WORTH_ALIGNING or shift % _PAGE == 0:

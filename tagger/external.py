@@ -19,11 +19,28 @@ from onnx_tagger.scratch import listing_once
 from onnx_tagger.wire import FileReader, open_file
 
 
-def locations(model: onnx.ModelProto) -> Iterator[str | bytes]:
-    """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none."""
-    for tensor in tensors_of(model):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            yield {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+def locations(model: onnx.ModelProto, mentions: int | None = None) -> Iterator[str | bytes]:
+    """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    mentions : int, optional
+        How often its bytes say ``location``: where the main graph's initializers account for that, no other tensor is
+        looked at.
+    """
+    found = _external_entries(model.graph.initializer)
+    if mentions is None or mentions != sum(key == "location" for entries in found for key, _ in entries):
+        found = _external_entries(tensors_of(model))
+    for entries in found:
+        yield dict(entries).get("location", "")
+
+
+def _external_entries(tensors: Iterable[onnx.TensorProto]) -> list[list[tuple[str | bytes, str | bytes]]]:
+    """What each tensor whose values lie elsewhere says of the place."""
+    elsewhere = onnx.TensorProto.EXTERNAL
+    return [[(e.key, e.value) for e in t.external_data] for t in tensors if t.data_location == elsewhere]
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

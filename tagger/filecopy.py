@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
@@ -22,7 +22,7 @@ CHUNK = 1 << 20
 _BUFFERED = 1 << 16  # more at a time would come from fresh memory each time
 _BY_KERNEL = 1 << 16  # shorter ranges go through the buffer
 _TARGET_BLOCK = 1 << 16  # the page cache takes a copy fastest in blocks that start at a multiple of this
-_KERNEL_LIMIT = 1 << 30  # bytes for one call: some file systems fail at 2 GiB
+_STRIDE = 1 << 24  # bytes for one call, after which the disk is told to begin with them
 
 # No such call, another file system, or one that cannot: EPERM is what sandboxes answer for calls that they do not know.
 _NO_KERNEL_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTSOCK}
@@ -41,6 +41,7 @@ class Output:
         self._descriptor = descriptor
         self._buffer = bytearray()
         self._written = 0
+        self._begun = 0
 
     def write(self, data: bytes | bytearray) -> None:
         """Append bytes; many of them go out as they are, since copying them costs as much as writing them."""
@@ -49,7 +50,7 @@ class Output:
             self._put(data)
             return
         self._buffer += data
-        if len(self._buffer) >= CHUNK:
+        if len(self._buffer) >= _BUFFERED:
             self.flush()
 
     def copy(self, reader: Reader, start: int, stop: int) -> None:
@@ -76,7 +77,14 @@ class Output:
             done = 0
             while done < len(view):
                 done += os.write(self._descriptor, view[done:])
-        self._written += done
+        self._grown(done)
+
+    def _grown(self, count: int) -> None:
+        """Count what was written, and let the disk begin with it: the fsync at the end waits for the rest alone."""
+        self._written += count
+        if self._written - self._begun >= _STRIDE:
+            _begin_writing(self._descriptor, self._begun, self._written - self._begun)
+            self._begun = self._written
 
     def reader(self, name: str) -> FileReader:
         """What has been written so far, to be read; nothing may be written while it is in use."""
@@ -91,7 +99,7 @@ class Output:
         """Copy as far as the kernel goes, by one of its ways or the other, and return the offset it reached."""
         for way in (_by_range, _by_sendfile):
             # A short first step puts all that follows on the blocks of the target.
-            length = -self._written % _TARGET_BLOCK or _KERNEL_LIMIT
+            length = -self._written % _TARGET_BLOCK or _STRIDE
             while start < stop:
                 try:
                     copied = way(source, self._descriptor, min(length, stop - start), start)
@@ -102,9 +110,20 @@ class Output:
                 if copied == 0:
                     break
                 start += copied
-                self._written += copied
-                length = _KERNEL_LIMIT
+                self._grown(copied)
+                length = _STRIDE
         return start
+
+
+def _begin_writing(descriptor: int, offset: int, length: int) -> None:
+    """Ask for a range to be put on the disk from now on, without waiting; where nobody can be asked, nothing happens.
+
+    What Linux is told here is that the range is not needed in memory: it begins to write it, and forgets no page that
+    is still on its way.
+    """
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):  # a hint; whatever is wrong with the file comes to light in the fsync
+            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
 
 def _by_range(source: int, target: int, length: int, offset: int) -> int:

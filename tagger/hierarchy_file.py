@@ -12,17 +12,14 @@ import io
 import json
 import os
 import re
-import sys
 import zlib
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
 
 import msgspec
 
+from onnx_tagger.checksum import sha256
 from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import MapError
 from onnx_tagger.files import replace_file
@@ -48,22 +45,12 @@ _FREE_UNPACKED = 1 << 26
 # Bytes that are looked at together.
 _CHUNK = 1 << 20
 
-# Bytes that Python's own SHA-256 takes less time for than loading OpenSSL does.
-_FEW = 1 << 20
-
 # The number of a call behind a part of a module path.
 _NUMBER = re.compile(r"@[0-9]+(?=\.|$)")
 
 
 # Invalid JSON, wrong values, text that is no UTF-8 and nesting beyond the stack, as reading reports them.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-class Digest(Protocol):
-    """What hash functions return."""
-
-    def hexdigest(self) -> str:
-        """The digest as text."""
 
 
 class _Header(msgspec.Struct):
@@ -188,22 +175,7 @@ def _rows(lines: map[str]) -> str:
 
 def digest_of(data: bytes) -> str:
     """The digest of a map that is written on a model: the first 32 hexadecimal digits of the JSON's SHA-256."""
-    return _sha256(data).hexdigest()[:32]
-
-
-def _sha256(data: bytes) -> Digest:
-    """The SHA-256 of some bytes; of a few by Python's own code.
-
-    OpenSSL, which `hashlib` loads, is six times as fast and takes four megabytes of memory. The standard library's own
-    `random` does without it in the same way.
-    """
-    if len(data) <= _FEW and "hashlib" not in sys.modules:
-        for name in ("_sha2", "_sha256"):  # from Python 3.12; before
-            with suppress(ImportError):
-                return cast("Digest", import_module(name).sha256(data))
-    from hashlib import sha256
-
-    return sha256(data)
+    return sha256(data)[:32]
 
 
 def write_map(hierarchy: HierarchyMap, path: str | os.PathLike[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +20,15 @@ import onnx
 from onnx import numpy_helper
 
 from onnx_tagger import wire
-from onnx_tagger.edits import Segment
+from onnx_tagger.edits import Change
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.external import contained, insist_on_no_data_file, locations, placed, same_file
 from onnx_tagger.filecopy import Output, permissions_of, replacing
 from onnx_tagger.limits import InputLimits, input_limits
 from onnx_tagger.proof import Weights, data_files_of, weights_of
+from onnx_tagger.pruning import Pruner, prune
 from onnx_tagger.splice import Layout, parse, plan
-from onnx_tagger.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, kept, open_file, prune
+from onnx_tagger.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, open_file
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
@@ -99,24 +100,29 @@ def read_skeleton(source: Source) -> Skeleton:
 def _read(reader: Reader, path: Path | None, view: memoryview | None) -> Skeleton:
     if reader.size == 0:
         raise FileFormatError(f"{reader.name} is empty; give an ONNX model")
-    layout = Layout()
-    data = _pruned_model(reader, layout)
-    model: onnx.ModelProto = parse(onnx.ModelProto.FromString, data, reader, 0)
+    layout, model, mentions = Layout(), onnx.ModelProto(), 0
+
+    def take(data: bytearray) -> None:
+        nonlocal mentions
+        mentions += data.count(b"location")
+        parse(model.MergeFromString, data, reader, 0)
+
+    take(_pruned_model(reader, layout, take))
     if not model.HasField("graph"):
         what = "a model without a graph" if model.HasField("ir_version") else "something other than a model"
         raise broken(reader, 0, f"there is {what}")
     # The name of the key is in the bytes of every model with external data, so that most models skip the walk.
-    external = tuple(dict.fromkeys(locations(model))) if b"location" in data else ()
+    external = tuple(dict.fromkeys(locations(model, mentions))) if mentions else ()
     identity = reader.identity if isinstance(reader, FileReader) else ()
     return Skeleton(model, path, external, layout, identity, view)
 
 
-def _pruned_model(reader: Reader, layout: Layout) -> bytes:
-    """Collect the skeleton's bytes and note on the way where things lie."""
+def _pruned_model(reader: Reader, layout: Layout, take: Callable[[bytearray], object]) -> bytearray:
+    """Collect the skeleton's bytes and note on the way where things lie; return those that were not taken before."""
     window, limits = Window(reader), input_limits()
+    pruner = Pruner(window, limits, take)
     # A walk to the end first: the fields inside are only worth reading if the outermost ones fit the file.
     layout.top = list(_top_fields(window, reader, limits))
-    out = bytearray()
     run = graphs = 0
     for number, kind, at, before, value, end in layout.top:
         if kind != wire.LENGTH:
@@ -132,12 +138,14 @@ def _pruned_model(reader: Reader, layout: Layout) -> bytes:
             record = {wire.NODE_OF_FUNCTION: layout.functions[-1]}
         if graphs > 1:
             raise broken(reader, at, "a second graph starts, where a model has one")
-        out += kept(window, run, before, len(out), limits)
-        inside = prune(window, wire.MODEL.children[number], value, end, depth=1, record=record, limits=limits)
-        out += wire.length_prefix(len(inside)) + inside
+        pruner.keep(run, before)
+        if number == wire.GRAPH_OF_MODEL:
+            pruner.graph(value, end, record)
+        else:
+            pruner.inside(wire.MODEL.children[number], value, end, depth=1, record=record)
         run = end
-    out += kept(window, run, reader.size, len(out), limits)
-    return bytes(out)
+    pruner.keep(run, reader.size)
+    return pruner.out
 
 
 def _top_fields(window: Window, reader: Reader, limits: InputLimits) -> Iterator[Field]:
@@ -227,9 +235,9 @@ def _data_files(skeleton: Skeleton, model: Path | None) -> list[Path]:
     return [] if skeleton.path is None or model is None else data_files_of(skeleton.external, model.parent)
 
 
-def _check_size(reader: Reader, segments: list[Segment], target: str) -> None:
+def _check_size(reader: Reader, segments: list[Change], target: str) -> None:
     """Raise if metadata makes a model too large for protobuf that was not so before."""
-    size = reader.size + sum(len(segment.data) - (segment.end - segment.start) for segment in segments)
+    size = reader.size + sum(segment.size - (segment.end - segment.start) for segment in segments)
     if reader.size <= wire.MAX_MESSAGE < size:
         raise TaggerError(
             f"{target} would take {size} bytes, and protobuf reads up to {wire.MAX_MESSAGE}; "
@@ -237,11 +245,12 @@ def _check_size(reader: Reader, segments: list[Segment], target: str) -> None:
         )
 
 
-def _write(output: Output, reader: Reader, segments: list[Segment]) -> None:
+def _write(output: Output, reader: Reader, segments: list[Change]) -> None:
     at = 0
     for segment in segments:
         output.copy(reader, at, segment.start)
-        output.write(segment.data)
+        for data in segment.pieces():
+            output.write(data)
         at = segment.end
     output.copy(reader, at, reader.size)
 
@@ -270,7 +279,8 @@ def splice_bytes(skeleton: Skeleton) -> bytes:
         parts: list[bytes | bytearray] = []
         at = 0
         for segment in segments:
-            parts += (reader.read(at, segment.start - at), segment.data)
+            parts.append(reader.read(at, segment.start - at))
+            parts += segment.pieces()
             at = segment.end
         parts.append(reader.read(at, reader.size - at))
         return b"".join(parts)
@@ -327,7 +337,7 @@ def _initializer_index(window: Window, spans: array[int]) -> dict[str | bytes, i
     return index
 
 
-def _parsed(window: Window, data: bytes, at: int) -> onnx.TensorProto:
+def _parsed(window: Window, data: bytes | bytearray, at: int) -> onnx.TensorProto:
     tensor: onnx.TensorProto = parse(onnx.TensorProto.FromString, data, window.reader, at)
     return tensor
 

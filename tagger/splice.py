@@ -1,6 +1,6 @@
 """What has to change in a file's bytes so that it says what a skeleton says now: the plan, not the writing.
 
-A plan is a list of `edits.Segment`. Only three kinds of stretches ever change: metadata entries (cut or appended), a
+A plan is a list of `edits.Change`. Only three kinds of stretches ever change: metadata entries (cut or appended), a
 node's doc_string, and the length prefixes of the messages around them. `onnxfile` carries the plan out.
 """
 
@@ -16,15 +16,15 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_tagger import wire
-from onnx_tagger.edits import METADATA_TAG_OF_MODEL, Edits, Segment, aligned
+from onnx_tagger.edits import METADATA_TAG_OF_MODEL, Change, Edits, aligned
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.wire import Field, Reader, Window, broken, fields, length_prefix, prune, varint
+from onnx_tagger.pruning import SMALL_NODE, prune
+from onnx_tagger.stretches import ENCODE_NODE, METADATA_TAG_OF_NODE, begins_and_goes_on, compared, runs
+from onnx_tagger.wire import Field, Reader, Window, broken, fields, length_prefix, varint
 
-_METADATA_TAG_OF_NODE = varint(wire.METADATA_OF_NODE << 3 | wire.LENGTH)
 _DOC_STRING_TAG = varint(wire.DOC_STRING_OF_NODE << 3 | wire.LENGTH)
 _ENCODE_ENTRY = onnx.StringStringEntryProto.SerializeToString
-_ENCODE_NODE = onnx.NodeProto.SerializeToString
-_NODE_ENTRY_HEADS = tuple(_METADATA_TAG_OF_NODE + length_prefix(length) for length in range(1024))
+_NODE_ENTRY_HEADS = tuple(METADATA_TAG_OF_NODE + length_prefix(length) for length in range(1024))
 
 Proto = TypeVar("Proto")
 Text = str | bytes  # protobuf hands out bytes where a string is not valid UTF-8
@@ -32,7 +32,7 @@ Text = str | bytes  # protobuf hands out bytes where a string is not valid UTF-8
 
 @dataclass
 class Layout:
-    """Where the parts of a source lie that a splice touches, as `wire.fields` and `wire.prune` report them.
+    """Where the parts of a source lie that a splice touches, as `wire.fields` and `pruning.prune` report them.
 
     Attributes
     ----------
@@ -52,14 +52,14 @@ class Layout:
     functions: list[array[int]] = field(default_factory=list)
 
 
-def parse(decode: Callable[[bytes], Proto], data: bytes, reader: Reader, at: int) -> Proto:
+def parse(decode: Callable[[bytes | bytearray], Proto], data: bytes | bytearray, reader: Reader, at: int) -> Proto:
     """Parse a message that starts at an offset of a source.
 
     Parameters
     ----------
     decode : callable
         The `FromString` of the message's class.
-    data : bytes
+    data : bytes or bytearray
         The message.
     reader : Reader
         The source, named in the error.
@@ -87,7 +87,7 @@ def has_bodies(node: onnx.NodeProto) -> bool:
     return any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
 
 
-def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str | None = None) -> list[Segment]:
+def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str | None = None) -> list[Change]:
     """Compare what a model's metadata says now with its source and list what has to change.
 
     Parameters
@@ -104,7 +104,7 @@ def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str
 
     Returns
     -------
-    list of Segment
+    list of Change
         In ascending order, empty if nothing has to change.
 
     Raises
@@ -119,11 +119,6 @@ def plan(reader: Reader, layout: Layout, model: onnx.ModelProto, *, pad_key: str
         graph_at = next(found[2] for found in layout.top if found[0] == wire.GRAPH_OF_MODEL)
         return aligned(segments, reader.size, graph_at, planner.pads, pad_key)
     return segments
-
-
-def _begins_and_goes_on(longer: bytes, shorter: bytes) -> bool:
-    """Whether a node's bytes are another's and behind them only metadata, which has the last field number of all."""
-    return longer.startswith(shorter) and longer.startswith(_METADATA_TAG_OF_NODE, len(shorter))
 
 
 def _key(entry: onnx.StringStringEntryProto) -> tuple[Text, Text]:
@@ -144,7 +139,7 @@ def _node_entries(entries: Iterable[onnx.StringStringEntryProto]) -> bytes:
     try:
         return b"".join([_NODE_ENTRY_HEADS[len(data)] + data for data in encoded])
     except IndexError:  # one of them is long
-        return b"".join([_METADATA_TAG_OF_NODE + length_prefix(len(data)) + data for data in encoded])
+        return b"".join([METADATA_TAG_OF_NODE + length_prefix(len(data)) + data for data in encoded])
 
 
 def _doc_string(text: Text) -> bytes:
@@ -189,7 +184,7 @@ class _Planner:
             elif number == wire.FUNCTION_OF_MODEL:
                 spans, function = next(functions)
                 entered = self.edits.enter(before, value)
-                self.nodes(spans, function.node)
+                self.nodes(spans, function.node, wire.NODE_OF_FUNCTION)
                 self.edits.leave(entered, end)
         if added:
             data = b"".join(METADATA_TAG_OF_MODEL + varint(len(e)) + e for e in (a.SerializeToString() for a in added))
@@ -202,20 +197,30 @@ class _Planner:
             self.pads.append(found)
             self.edits.split()  # so that no segment spans it and it can still be cut
 
-    def nodes(self, spans: Sequence[int], nodes: Sequence[onnx.NodeProto]) -> None:
-        """Plan the nodes of one graph or function."""
+    def nodes(self, spans: array[int], nodes: Sequence[onnx.NodeProto], number: int = wire.NODE_OF_GRAPH) -> None:
+        """Plan the nodes of one graph or function, in which their field has this number."""
+        tag = number << 3 | wire.LENGTH
         if len(spans) != 3 * len(nodes):
             raise _reshaped(self.reader, "nodes")
-        read, replace, encode = self.window.read, self.edits.replace, _ENCODE_NODE
+        for first, last, together in runs(spans):
+            places, some = spans[3 * first : 3 * last], nodes[first:last]
+            encoded = compared(self.reader, places, some) if together else None
+            if encoded is None:
+                self._one_by_one(places, some)
+            elif encoded:
+                self.edits.put(places[0], places[-1], nodes, first, tag, encoded)
+
+    def _one_by_one(self, spans: Sequence[int], nodes: Sequence[onnx.NodeProto]) -> None:
+        read, replace, encode = self.window.read, self.edits.replace, ENCODE_NODE
         offsets = iter(spans)
         for before, value, end, node in zip(offsets, offsets, offsets, nodes, strict=True):
             # Nodes of up to this size are whole in the skeleton. Protobuf writes metadata last, so most nodes are what
             # they were with entries more, or fewer, at the end: then no field has to be looked at.
-            if end - value <= wire.SMALL_NODE:
+            if end - value <= SMALL_NODE:
                 old, new = read(value, end), encode(node)
                 if old == new:
                     continue
-                if _begins_and_goes_on(new, old) or _begins_and_goes_on(old, new):
+                if begins_and_goes_on(new, old) or begins_and_goes_on(old, new):
                     replace(before, end, length_prefix(len(new), len(old), value - before) + new)
                     continue
             self._compared(before, value, end, node)
@@ -227,7 +232,7 @@ class _Planner:
             self._scanned(before, value, end, node, source)
 
     def _source_node(self, value: int, end: int) -> onnx.NodeProto:
-        small = end - value <= wire.SMALL_NODE
+        small = end - value <= SMALL_NODE
         data = self.window.read(value, end) if small else prune(self.window, wire.NODE, value, end)
         node: onnx.NodeProto = parse(onnx.NodeProto.FromString, data, self.reader, value)
         return node
@@ -256,7 +261,7 @@ class _Planner:
 
     def _ends_with(self, tail: bytes, value: int, end: int) -> bool:
         """Tell whether the last fields of a node are exactly these."""
-        if end - value > wire.SMALL_NODE:
+        if end - value > SMALL_NODE:
             return False
         data = self.window.read(value, end)
         if not data.endswith(tail):
@@ -321,11 +326,9 @@ class _Planner:
 
     def _body(self, found: Field, graph: onnx.GraphProto) -> None:
         _, _, _, before, value, end = found
-        spans = [
-            offset
-            for one in self._messages(fields(self.window, value, end), wire.NODE_OF_GRAPH)
-            for offset in (one[3], one[4], one[5])
-        ]
+        spans = array("Q")
+        for one in self._messages(fields(self.window, value, end), wire.NODE_OF_GRAPH):
+            spans.extend(one[3:6])
         entered = self.edits.enter(before, value)
         self.nodes(spans, graph.node)
         self.edits.leave(entered, end)

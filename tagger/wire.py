@@ -1,8 +1,8 @@
-"""Protobuf's wire format as far as an ONNX file needs it: varints, fields, and a message without its tensors' payloads.
+"""Protobuf's wire format as far as an ONNX file needs it: varints, and the fields of messages.
 
-Here live the readers of a source (a file or bytes), the walk over a message's fields by their length prefixes, and
-`prune`, which collects what is left of a message once the payloads are stepped over. Nothing here parses a message
-into objects and nothing writes: `onnxfile` does the first, `splice` plans the second.
+Here live the readers of a source (a file or bytes) and the walk over a message's fields by their length prefixes.
+Nothing here parses a message into objects and nothing writes: `onnxfile` does the first, `splice` plans the second.
+What is left of a message once the payloads are stepped over is collected in `pruning`.
 
 Reference: https://protobuf.dev/programming-guides/encoding/
 """
@@ -12,31 +12,23 @@ from __future__ import annotations
 import os
 import stat
 from abc import ABC, abstractmethod
-from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from onnx_tagger.errors import FileFormatError, TaggerError
-from onnx_tagger.limits import MAX_DEPTH as MAX_DEPTH
-from onnx_tagger.limits import InputLimits, advice, input_limits
+from onnx_tagger.limits import advice
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 MAX_MESSAGE = 2**31 - 1
 """The largest message, in bytes, that protobuf parses."""
 
-SMALL = 1024
-"""A tensor's message of up to so many bytes stays whole in a skeleton."""
-
-SMALL_NODE = 4096
-"""A node's message of up to so many bytes stays whole too: looking at its fields would cost more than it saves."""
-
 _MAX_VARINT = 10
 _MAX_LENGTH_WIDTH = 5  # readers refuse wider length prefixes
 _HEADER = 2 * _MAX_VARINT  # the most that a tag and a length take
 _FIRST_WINDOW = 4096
-_LARGEST_WINDOW = 1 << 18
+_LARGEST_WINDOW = 1 << 16
 
 Field = tuple[int, int, int, int, int, int]
 """number, wire type, and the offsets of the tag, of the length (or value), of the value, and of the value's end."""
@@ -366,97 +358,3 @@ def _overrun(reader: Reader, at: int, end: int, stop: int) -> FileFormatError:
     if end > reader.size:
         return broken(reader, at, f"a field ends at byte {end}, beyond the end of the {reader.size} bytes")
     return broken(reader, at, f"a field ends at byte {end}, beyond its message, which ends at byte {stop}")
-
-
-def prune(
-    window: Window,
-    message: Message,
-    start: int,
-    stop: int,
-    *,
-    depth: int = 0,
-    record: Mapping[int, array[int]] | None = None,
-    limits: InputLimits | None = None,
-) -> bytes:
-    """Collect the bytes of a message, less the payloads of the tensors in it.
-
-    Parameters
-    ----------
-    window : Window
-        A window on the source.
-    message : Message
-        The message's type.
-    start, stop : int
-        Where its bytes begin and end.
-    depth : int
-        How many messages enclose it.
-    record : Mapping[int, array[int]], optional
-        For fields of this message, by number: an array that takes the offsets of length, value and end of each.
-    limits : InputLimits, optional
-        What the message is held to; those that hold now by default.
-
-    Returns
-    -------
-    bytes
-        A message of the same type that protobuf can parse.
-
-    Raises
-    ------
-    FileFormatError
-        If the message is broken, exceeds a limit, or what is left is larger than protobuf can parse.
-    """
-    limits = input_limits() if limits is None else limits
-    if depth > min(limits.depth, MAX_DEPTH):
-        deepest = min(limits.depth, MAX_DEPTH)
-        raise too_much(window.reader, start, f"messages are nested more than {deepest} deep", "depth")
-    # A message that stays whole is too small to exceed what is allowed.
-    small = min(SMALL, limits.string_bytes)
-    small_node = min(SMALL_NODE, limits.string_bytes, 2 * limits.keys)
-    out = bytearray()
-    run = start
-    entries = 0
-    for number, wire, at, before, value, end in fields(window, start, stop):
-        if number in message.payload:
-            out += kept(window, run, at, len(out), limits)
-            run = end
-            continue
-        child = message.children.get(number)
-        if child is None:
-            if number in message.texts:
-                entries += number == METADATA_OF_NODE and message is NODE
-                _insist_on_allowed(window.reader, at, end - value, entries, limits)
-            continue
-        if wire != LENGTH:
-            raise broken(window.reader, at, f"field {number} of {message.name} is not a message")
-        if record is not None and number in record:
-            record[number].extend((before, value, end))
-            if len(record[number]) > 3 * limits.nodes and child is NODE:
-                raise too_much(window.reader, at, f"more than {limits.nodes} nodes are listed", "nodes")
-        if end - value > (small_node if child is NODE else small):
-            out += kept(window, run, before, len(out), limits)  # first, so that the window never moves back
-            inside = prune(window, child, value, end, depth=depth + 1, limits=limits)
-            out += length_prefix(len(inside))
-            out += inside
-            run = end
-    out += kept(window, run, stop, len(out), limits)
-    return bytes(out)
-
-
-def _insist_on_allowed(reader: Reader, at: int, length: int, entries: int, limits: InputLimits) -> None:
-    """Raise if a text is too long, or a node's metadata entries up to this one are too many."""
-    if length > limits.string_bytes:
-        raise too_much(reader, at, f"a text of {length} bytes starts", "string_bytes")
-    if entries > limits.keys:
-        raise too_much(reader, at, f"a node holds more than {limits.keys} metadata entries", "keys")
-
-
-def kept(window: Window, start: int, stop: int, before: int, limits: InputLimits) -> bytes:
-    """Read what a skeleton keeps, unless it grows beyond what is allowed or protobuf can parse."""
-    if start == stop:
-        return b""
-    if before + stop - start > limits.skeleton_bytes:
-        what = f"what is left without tensors' values exceeds {limits.skeleton_bytes} bytes"
-        raise too_much(window.reader, start, what, "skeleton_bytes")
-    if before + stop - start > MAX_MESSAGE:
-        raise broken(window.reader, start, "the model exceeds 2 GiB even without its tensors' values")
-    return window.read(start, stop)

@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from onnx_tagger import onnxfile, wire
+from onnx_tagger import filecopy, onnxfile, wire
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.onnxfile import read_initializer, read_skeleton, splice_bytes, write_spliced
 from onnx_tagger.wire import varint
@@ -164,6 +164,31 @@ def test_every_way_of_copying_gives_the_same_file(
     assert onnx.load(tmp_path / "out.onnx") == expected
     assert (tmp_path / "out.onnx").read_bytes() == splice_bytes(skeleton)
     onnx.checker.check_model(str(tmp_path / "out.onnx"))
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no hints")
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_the_disk_begins_before_the_end_if_it_can_be_asked(
+    refused: bool, in_memory: bool, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def fadvise(descriptor: int, offset: int, length: int, advice: int) -> None:
+        assert offset + length <= os.fstat(descriptor).st_size
+        asked.append((offset, offset + length))
+        if refused:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(filecopy, "_STRIDE", 1 << 17)
+    monkeypatch.setattr(os, "posix_fadvise", fadvise)
+    skeleton = read_skeleton(source.read_bytes() if in_memory else source)
+    tag(skeleton)
+    write_spliced(skeleton, tmp_path / "out.onnx")
+    assert (tmp_path / "out.onnx").read_bytes() == splice_bytes(skeleton)
+    ends = [end for _, end in asked]
+    assert [start for start, _ in asked] == [0, *ends[:-1]]
+    assert source.stat().st_size - ends[-1] < 1 << 18
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])

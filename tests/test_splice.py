@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onnx_tagger import wire
+from onnx_tagger import pruning, wire
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.onnxfile import read_skeleton, splice_bytes
 from onnx_tagger.wire import MemoryReader, Window, fields, varint
@@ -226,7 +226,7 @@ def test_payloads_are_left_out_and_nothing_else(source: tuple[bytes, random.Rand
     for seen, full in zip(all_nodes(model), all_nodes(whole), strict=True):
         assert (seen.name, list(seen.metadata_props)) == (full.name, list(full.metadata_props))
     for tensor, full_tensor in zip(model.graph.initializer, whole.graph.initializer, strict=True):
-        if full_tensor.ByteSize() <= wire.SMALL - 10:
+        if full_tensor.ByteSize() <= pruning.SMALL - 10:
             assert tensor == full_tensor
         else:
             assert (tensor.name, tensor.dims) == (full_tensor.name, full_tensor.dims)

@@ -17,7 +17,7 @@ from google.protobuf.message_factory import GetMessageClass  # type: ignore[impo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from onnx_tagger import metadata, wire
+from onnx_tagger import metadata, pruning, wire
 from onnx_tagger.errors import FileFormatError
 from onnx_tagger.onnxfile import read_skeleton, splice_bytes
 from onnx_tagger.wire import MemoryReader, Window, fields, varint
@@ -286,7 +286,7 @@ def test_groups_are_refused_wherever_the_walk_looks(rng: random.Random, group: b
     fill(rng, node)
     inside = node.SerializeToString()
     # Beyond this size a node is walked field by field, even if it only has to be read.
-    inside += b"\x32" + varint(wire.SMALL_NODE) + b"d" * wire.SMALL_NODE
+    inside += b"\x32" + varint(pruning.SMALL_NODE) + b"d" * pruning.SMALL_NODE
     places = [end for *_, end in fields(Window(MemoryReader(memoryview(inside))), 0, len(inside))]
     at = rng.choice([0, *places])
     inside = inside[:at] + group + inside[at:]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from onnx_tagger import wire
 from onnx_tagger.errors import FileFormatError, TaggerError
-from onnx_tagger.wire import MemoryReader, Window, fields, length_prefix, open_file, prune, varint
+from onnx_tagger.pruning import prune
+from onnx_tagger.wire import MemoryReader, Window, fields, length_prefix, open_file, varint
 
 
 def walk(data: bytes) -> list[wire.Field]:
