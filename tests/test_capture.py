@@ -65,6 +65,60 @@ def test_a_direct_forward_is_counted_and_known_as_direct() -> None:
     assert captured.calls.direct == {"direct.linear"}
 
 
+def test_a_call_of_a_module_with_hooks_is_no_direct_one() -> None:
+    model = Reused()
+    for module in (model, model.twice, model.twice.linear):
+        module.register_forward_pre_hook(lambda *_: None)
+        module.register_forward_hook(lambda *_: None)
+    captured = capture(model, (X,))
+    assert captured.calls.direct == {"direct.linear"}
+    assert captured.hierarchy.by_path["twice.linear"].calls == 2
+
+
+def test_a_forward_called_within_a_call_of_another_module_is_direct() -> None:
+    class Borrows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lent, self.block = nn.Linear(4, 4), Block()
+            self.block.register_forward_pre_hook(lambda _, args: (self.lent.forward(*args),))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.block(x)
+
+    assert capture(Borrows(), (X,)).calls.direct == {"lent"}
+
+
+def test_tensors_without_memory_in_one_piece_have_no_address() -> None:
+    class Sparse(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("spread", torch.eye(2).to_sparse())
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(torch.sparse.mm(self.spread, x))
+
+    trace = capture(Sparse(), (X,), digests=False).hierarchy.trace
+    assert [step.operator for step in trace if step.module == "linear" and not step.view] == ["addmm"]
+    assert set(trace[-1].weights) == {"linear.bias", "linear.weight"}
+
+
+def test_views_and_parts_of_a_tensor_are_read_as_it_is() -> None:
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            low, high = x.sigmoid().chunk(2, dim=-1)
+            return high.tanh() @ self.weight[2:4].relu() + low.sum()
+
+    trace = capture(Parts(), (X,)).hierarchy.trace
+    made = {step.operator: place for place, step in enumerate(trace)}
+    assert trace[made["tanh"]].reads == trace[made["sum"]].reads == (made["sigmoid"],)
+    assert trace[made["relu"]].weights == ("weight",)
+
+
 def test_records_what_ran_in_order_of_time() -> None:
     class Adds(nn.Module):
         def __init__(self) -> None:
