@@ -42,7 +42,7 @@ class Output:
         self._buffer = bytearray()
         self._written = 0
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes; many of them go out as they are, since copying them costs as much as writing them."""
         if len(data) >= _BY_KERNEL:
             self.flush()
@@ -58,8 +58,8 @@ class Output:
             self.flush()
             start = self._copy_by_kernel(reader.descriptor, start, stop)
         elif isinstance(reader, MemoryReader):
-            self.flush()
-            self._put(reader.view[start:stop])
+            for view in reader.views(start, stop):
+                self.write(view)
             return
         while start < stop:
             data = reader.read(start, min(_BUFFERED, stop - start))
