@@ -162,20 +162,31 @@ def is_view(func: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What is known of an ATen operation by itself: its name, whether it is a view, and the argument that it copies."""
+    """What is known of an ATen operation by itself.
+
+    Attributes
+    ----------
+    name : str
+    view : bool
+    copied : int or None
+        The argument that it copies, if that is all it does.
+    fresh : bool
+        Whether no operation made what it takes: it stands where numbers of Python's become a tensor.
+    """
 
     name: str
     view: bool
     copied: int | None
+    fresh: bool
 
     @classmethod
     def of(cls, func: Any) -> _Kind:
         """Look an operation up."""
         schema = getattr(func, "_schema", None)
         if schema is None:
-            return cls(str(func), is_view(func), None)
+            return cls(str(func), is_view(func), None, False)
         copied = int(schema.name == "aten::copy_") if schema.name in _COPIES else None
-        return cls(schema.name.rpartition("::")[2], is_view(func), copied)
+        return cls(schema.name.rpartition("::")[2], is_view(func), copied, schema.name == "aten::lift_fresh")
 
 
 class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -224,6 +235,9 @@ class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 # A copy says what its original says; where nobody made that, nobody made the copy.
                 _copied(makers, next((makers[address] for address in read if address in makers), None), made)
                 continue
+            if kind.fresh:
+                # Its memory may have been another tensor's.
+                _copied(makers, None, read)
             before = {makers[address] for address in read if address in makers}
             if not kind.view:
                 for address in made:

@@ -170,6 +170,23 @@ def test_a_copy_was_made_by_who_made_its_original() -> None:
     assert trace[made["sigmoid"]].reads == ()
 
 
+def test_a_tensor_made_of_numbers_was_made_by_no_operation() -> None:
+    """Its memory is likely to have been that of a tensor that was just dropped."""
+
+    class Numbers(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(20):
+                x = x + (x.sum() * 2 + x.mean()).relu()
+                x = x * torch.tensor(0.5).sqrt()
+            return x
+
+    trace = capture(Numbers(), (torch.zeros(3),)).hierarchy.trace
+    lifted = [place for place, step in enumerate(trace) if step.operator == "lift_fresh"]
+    assert len(lifted) == 20
+    assert [trace[place].reads for place in lifted] == [()] * 20
+    assert [step.reads for step in trace if step.operator == "sqrt"] == [()] * 20
+
+
 def test_records_which_call_an_operation_belongs_to() -> None:
     calls = {step.call for step in capture(Reused(), (X,)).hierarchy.trace if step.module == "twice.linear"}
     assert calls == {("twice@0.linear",), ("twice@1.linear",)}
