@@ -138,8 +138,7 @@ class SavedGraph:
         return cls(nodes, tuple(main.input_names), tuple(main.output_names), stored)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation of the captured run.
 
     Attributes
