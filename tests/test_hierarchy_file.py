@@ -528,3 +528,18 @@ def test_wrong_weights_of_a_trace(entry: str) -> None:
     text = json.dumps(document() | {"trace": columns | {"weights": "@"}}).replace('"@"', f"{{{entry}}}")
     with pytest.raises(MapError, match=r"here: (a key of )?trace\.weights[.0]*: Expected"):
         parse_map(text.encode(), "here")
+
+
+@pytest.mark.parametrize(("key", "phrase"), [("later", ""), ("format", "the format '[[{"), ("version", "version [[{")])
+def test_nothing_is_made_of_what_nobody_reads(key: str, phrase: str) -> None:
+    """Nor of what only an error tells of."""
+    data = json.dumps(document() | {key: "@"}).replace('"@"', "[" + '[{"a": [1.5]}],' * 100_000 + "1]").encode()
+    tracemalloc.start()
+    try:
+        if phrase:
+            assert phrase in refused(data)
+        else:
+            assert parse_map(data, "m.json") == make_map()
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
