@@ -35,6 +35,30 @@ for step in report.passes:
     told["pass " + step.name] = step.ms / 1e3
 """
 
+# Each pass with the look-ups that it asks for, which others share in `retag`.
+_PASSES = """
+import onnx
+from onnx_tagger.collector import collector_paused
+from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.passes.align import Align
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.match import Match
+
+def seconds(step, ctx):
+    start = time.process_time()
+    PassManager([step]).run_in(ctx)
+    return time.process_time() - start
+
+with collector_paused():
+    for plain, other, tree in (sys.argv[4:7], sys.argv[1:4]):
+        tree = HierarchyMap.load(tree)
+        told["match"] = seconds(Match(), Context(onnx.load(plain), tree))
+        ctx = Context(onnx.load(other), tree)
+        told["match of the changed"] = seconds(Match(), ctx)
+        told["align"] = seconds(Align(), ctx)
+"""
+
 
 def changed(model: onnx.ModelProto) -> onnx.ModelProto:
     """What an optimiser makes of a model: linear layers fused, shape arithmetic folded away, new names."""
@@ -110,15 +134,21 @@ def shown(found: dict[str, dict[int, dict[str, Series]]]) -> None:
             print(f"\n{kind}: seconds grow with the nodes to the power of {exponent(by_count):.3f}")
 
 
-def aligned(found: dict[str, dict[int, dict[str, Series]]], count: int) -> None:
-    """The row of align, whose nodes are those of the changed file; match has all of the file as it was."""
-    plain, other = found["as exported"][count], found["changed by a tool"][count]
-    match = plain["pass match"].median
-    rows = []
-    for name in ("match", "align", "inherit"):
-        rows.append((name, f"{plain[f'pass {name}'].median:.3f}", f"{other[f'pass {name}'].median:.3f}"))
-    table(f"passes at {count:,} nodes, seconds", ("pass", "as exported", "changed by a tool"), rows)
-    ratio = Series(tuple(value / match for value in other["pass align"].values))
+def aligned(count: int, folder: Path, rounds: int) -> None:
+    """The row of align: on the changed file, beside match on the file as it was, in one process after a small pair."""
+    arguments = []
+    for nodes in (count, 100):
+        subject = made(nodes, folder)
+        other = folder / f"changed-{nodes}.onnx"
+        onnx.save(changed(graph(nodes)), other)
+        arguments += [subject.path, other, subject.map_path]
+    told = [in_process(_PASSES, *arguments) for _ in range(rounds)]
+    rows = [
+        (name, Series(tuple(1e6 * one[name] / count for one in told)).shown(".1f"))
+        for name in ("match", "match of the changed", "align")
+    ]
+    table(f"passes at {count:,} saved nodes", ("pass", "µs of the processor per saved node"), rows)
+    ratio = Series(tuple(one["align"] / one["match"] for one in told))
     print(f"\nalign of the changed graph ÷ match of the plain one: {ratio.shown()}")
 
 
@@ -134,8 +164,8 @@ def main() -> None:
         folder = Path(name)
         made(100, folder)
         found = sizes(counts, folder, chosen.rounds)
-    shown(found)
-    aligned(found, 100_000)
+        shown(found)
+        aligned(100_000, folder, chosen.rounds)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from onnx_tagger.digest import value_digests
+from onnx_tagger.collector import collector_paused
+from onnx_tagger.digest import all_digests, value_digests
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.recording import CallLog, WorkMode, has_forward, named_modules, quiet_run, recorded
 from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter
@@ -78,15 +79,18 @@ def capture(
     except (TypeError, RuntimeError):
         args, kwargs = tuple(args), dict(kwargs or {})
     # Control flow compiles its branches, where calls cannot be noted; here they run as they are written.
-    with quiet_run(model), torch.compiler.set_stance("force_eager"), recorded(paths, log), WorkMode(log, model):
+    mode = WorkMode(log, paths)
+    with quiet_run(model, paths), torch.compiler.set_stance("force_eager"), recorded(paths, log), mode:
         try:
             model(*args, **kwargs)
         except Exception as error:
             raise ExportError(
                 f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
             ) from error
-    trace = tuple(log.operations())
-    captured = Captured(HierarchyMap(_modules(names, paths, log), created_by=created_by(), trace=trace), log)
+    with collector_paused():
+        mode.settle()
+        trace = tuple(log.operations())
+        captured = Captured(HierarchyMap(_modules(names, paths, log), created_by=created_by(), trace=trace), log)
     return with_parameters(captured, model) if digests else captured
 
 
@@ -123,10 +127,16 @@ def module_rows(model: nn.Module) -> list[ModuleRow]:
 
 
 def _rows(paths: Mapping[nn.Module, str]) -> list[ModuleRow]:
-    return [
-        ModuleRow(path, class_name(module), has_forward(module), isinstance(module, _KEYED))
-        for module, path in paths.items()
-    ]
+    kinds: dict[type, tuple[str | None, bool]] = {}
+    rows = []
+    for module, path in paths.items():
+        kind = kinds.get(type(module))
+        if kind is None:
+            compiled = isinstance(module, torch.jit.ScriptModule)
+            kind = kinds[type(module)] = None if compiled else type(module).__name__, isinstance(module, _KEYED)
+        name, keyed = kind
+        rows.append(ModuleRow(path, name if name is not None else class_name(module), has_forward(module), keyed))
+    return rows
 
 
 def _modules(
@@ -135,6 +145,8 @@ def _modules(
     """What happened to each module; `names` are all that `named_modules` gives, `paths` the canonical ones."""
     rows = _rows(paths)
     tags = class_paths(rows)
+    counts = log.counts()
+    order = {path: place for place, path in enumerate(counts)}
     aliases: dict[str, list[str]] = defaultdict(list)
     for name, module in names:
         if name != paths[module]:
@@ -145,8 +157,8 @@ def _modules(
             row.class_name,
             tags[row.path],
             parent_path(row.path) if row.path else None,
-            log.order.get(row.path),
-            len(log.frames.get(row.path, ())),
+            order.get(row.path),
+            counts.get(row.path, 0),
             tuple(aliases.get(row.path, ())),
         )
         for row in rows
@@ -155,23 +167,27 @@ def _modules(
 
 def _parameters(model: nn.Module) -> tuple[Parameter, ...]:
     """Parameters and buffers with the digests of their values; a tied one once for each module that holds it."""
-    canonical = {module: path for path, module in model.named_modules()}
-    found: list[Parameter] = []
-    digests: dict[int, tuple[str, str]] = {}
-    for module, path in canonical.items():
-        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is None:
-                continue
-            if id(tensor) not in digests:
-                digests[id(tensor)] = tensor_digests(tensor)
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            full = f"{path}.{name}" if path else name
-            found.append(Parameter(full, path, tuple(tensor.shape), dtype, digests[id(tensor)]))
-    return tuple(found)
+    held = [
+        (f"{path}.{name}" if path else name, path, tensor)
+        for module, path in named_modules(model).items()
+        for name, tensor in (*module._parameters.items(), *module._buffers.items())
+        if tensor is not None
+    ]
+    distinct = {id(tensor): tensor for _, _, tensor in held}
+    digests = dict(zip(distinct, all_digests(map(_arrays, distinct.values())), strict=True))
+    return tuple(
+        Parameter(name, owner, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), digests[id(tensor)])
+        for name, owner, tensor in held
+    )
 
 
 def tensor_digests(tensor: torch.Tensor) -> tuple[str, str]:
     """The two digests of a tensor's values; see `digest.value_digests`."""
+    return value_digests(*_arrays(tensor))
+
+
+def _arrays(tensor: torch.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """A tensor's values as numpy has them; of a type that numpy lacks, the bit patterns and the values as float16."""
     dense = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
     if dense.device.type == "meta":
         raise ExportError("the model has parameters without values (device 'meta'): materialise it first")
@@ -179,8 +195,7 @@ def tensor_digests(tensor: torch.Tensor) -> tuple[str, str]:
         dense = dense.int_repr()
     dense = dense.cpu().contiguous()
     try:
-        stored: npt.NDArray[Any] = dense.numpy()
+        return np.asarray(dense.numpy()), None
     except TypeError:
         bits: npt.NDArray[Any] = dense.view(_AS_BITS[dense.element_size()]).numpy()
-        return value_digests(bits, dense.to(torch.float16).numpy())
-    return value_digests(np.asarray(stored))
+        return bits, dense.to(torch.float16).numpy()

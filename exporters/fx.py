@@ -5,10 +5,8 @@ The one private name of torch used here is the key of the stack that it gives to
 
 from __future__ import annotations
 
-import os
 from collections.abc import Container
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -25,18 +23,11 @@ from onnx_tagger.exporters.converted import Makers, conversion_watched
 from onnx_tagger.exporters.direct import BODY, has_hooks
 from onnx_tagger.exporters.lowered import enclosing_operations, repeated_by
 from onnx_tagger.exporters.program import make_program
+from onnx_tagger.exporters.saving import save_program, without_values
 from onnx_tagger.graph import walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
 from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.proof import Weights, weights_of_values
 from onnx_tagger.report import Report
-from onnx_tagger.scratch import scratch_folder
-
-# Tensors above this many bytes are left out of the graph that is tagged before the save.
-_SKELETON_BYTES = 1024
-
-# protobuf cannot hold more in one file; the rest of the model needs room, too.
-_EMBED_BYTES = 1_800_000_000
 
 
 class FxExporter:
@@ -71,14 +62,14 @@ class FxExporter:
             with report.phase("tag"):
                 hierarchy = _annotate(program, request, captured, makers)
         with report.phase("save"):
-            proved = _save(program, request.path, request.verify_bytes)
+            proved = save_program(program, request.path, request.verify_bytes)
         return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
 def _annotate(program: Any, request: Request, captured: Captured, makers: Makers) -> HierarchyMap:
     """Tag the program's IR: build the graph without payloads, have it tagged, carry the entries over."""
     model: ir.Model = program.model
-    skeleton = _skeleton(model)
+    skeleton = without_values(model)
     walked = walk(skeleton)
     nodes = _nodes(model)
     if len(nodes) != len(walked.ops):
@@ -116,24 +107,6 @@ def _nodes(model: ir.Model) -> list[ir.Node]:
     for function in model.functions.values():
         found.extend(ir.traversal.RecursiveGraphIterator(function))
     return found
-
-
-def _skeleton(model: ir.Model) -> onnx.ModelProto:
-    """The program's protobuf without the payloads of its large initializers."""
-    swapped: list[tuple[ir.Value, Any]] = []
-    try:
-        for value in model.graph.initializers.values():
-            tensor = value.const_value
-            if tensor is None or tensor.nbytes <= _SKELETON_BYTES:
-                continue
-            swapped.append((value, tensor))
-            value.const_value = ir.ExternalTensor(
-                "left-out", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=tensor.name or ""
-            )
-        return ir.to_proto(model)
-    finally:
-        for value, tensor in swapped:
-            value.const_value = tensor
 
 
 def _said(fx_node: torch.fx.Node | None, proto: onnx.NodeProto, frames: _Frames) -> Tag | None:
@@ -206,25 +179,3 @@ def _tagged(path: str, tree: HierarchyMap) -> str | None:
         path = path[len(EXPORT_ROOT) + 1 :]
     module = tree.resolve(path)
     return tree.chain(module.path)[-1] if module is not None else None
-
-
-def _save(program: Any, path: Path, verify_bytes: bool) -> Weights | None:
-    """Save beside the target and rename, the weights in a file of their own if they do not fit into one."""
-    before = _initializers(program.model) if verify_bytes else None
-    size = sum(v.const_value.nbytes for v in program.model.graph.initializers.values() if v.const_value is not None)
-    with scratch_folder(path) as folder:
-        program.save(folder / path.name, external_data=size > _EMBED_BYTES)
-        if before is not None:
-            _initializers(ir.load(folder / path.name)).insist_on(before, path)
-        # The model last: it must never stand there without its weights.
-        for made in sorted(folder.iterdir(), key=lambda made: made.name == path.name):
-            with made.open("rb+") as stream:
-                os.fsync(stream.fileno())
-            made.replace(path.parent / made.name)
-    return before
-
-
-def _initializers(model: ir.Model) -> Weights:
-    """Digest the initializers of torch's program, or of what was saved of it: names and values."""
-    stored = {name: v.const_value for name, v in model.graph.initializers.items() if v.const_value is not None}
-    return weights_of_values((str(name), value.tobytes()) for name, value in stored.items())

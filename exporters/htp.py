@@ -2,10 +2,10 @@
 
 While it traces, TorchScript pushes a scope for every module call and derives node names from the part behind ``::``.
 The part before is free: there we put which module it is and which call, so that a scope says exactly where a node came
-from and the exported bytes stay what they would have been. Four private functions of torch's exporter are wrapped
+from and the exported bytes stay what they would have been. Five private functions of torch's exporter are wrapped
 for the time of the export: `_setup_trace_module_map`, to put marks into scopes, `_jit_pass_onnx_function_substitution`,
 to keep them through scripted functions, `_create_jit_graph` and `_model_to_graph`, to read the graph as it was traced
-and as it is written.
+and as it is written, `Graph._export_onnx`, to have values apart from the model.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
 from onnx_tagger.exporters.forwards import forwards_replaced
 from onnx_tagger.exporters.recording import named_modules, quiet_run
 from onnx_tagger.exporters.traced import Mark, Traced, calls_marked, with_mark
+from onnx_tagger.filled import filled
 from onnx_tagger.graph import Op, Walk, bodies, walk
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
 from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
 from onnx_tagger.report import Report
 from onnx_tagger.scratch import scratch_folder
+from onnx_tagger.wire import MemoryReader
 
 # TorchScript can write into memory only what protobuf can hold in one message.
 _EMBED_BYTES = 1_800_000_000
@@ -70,13 +72,13 @@ class HtpExporter:
             target = folder / request.path.name if size > _EMBED_BYTES else None
             with report.phase("export"):
                 try:
-                    data, traced = _traced(request, target, captured)
+                    made, traced = _traced(request, target, captured)
                 except TaggerError:
                     raise
                 except Exception as error:
                     reason = f"{type(error).__name__}: {first_line(error)}"
                     raise ExportError(f"the TorchScript exporter cannot do it: {reason}") from error
-            skeleton = read_skeleton(target if target is not None else data)
+            skeleton = read_skeleton(made)
             hierarchy = captured.hierarchy
             if request.annotate is not None:
                 with report.phase("tag"):
@@ -86,8 +88,8 @@ class HtpExporter:
         return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
-def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[memoryview, Traced]:
-    """Export into memory, or to `target`; return the bytes and what was traced."""
+def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[Path | MemoryReader, Traced]:
+    """Export into memory, or to `target`; return where the file is and what was traced."""
     call = flatten_call(request.model, request.args, request.kwargs)
     buffer = io.BytesIO()
     # The exporter takes a stream, too, which its annotation does not say.
@@ -105,6 +107,7 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
         calls_seen(direct_modules(request.model, captured.calls)),
         _positional(request.model, call),
         _marked(request.model) as traced,
+        _values_apart(target is None) as values,
         _quiet(),
     ):
         torch.onnx.export(
@@ -116,7 +119,35 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
             verbose=False,
             **options,
         )
-    return buffer.getbuffer(), traced
+    if target is not None:
+        return target, traced
+    return filled(buffer.getbuffer(), {name: memoryview(data) for name, data in values.items()}), traced
+
+
+@contextmanager
+def _values_apart(apart: bool) -> Iterator[dict[str, bytes]]:
+    """Have torch hand out the initializers' values by name instead of writing them into the model that it serializes.
+
+    It can do that, and copies them once for it; a model with its values it copies when it serializes, hands out, parses
+    in search of functions and writes it. If they are not to be `apart`, nothing is changed.
+    """
+    if not apart:
+        yield {}
+        return
+    graphs: Any = torch._C.Graph
+    export = graphs._export_onnx
+    values: dict[str, bytes] = {}
+
+    def deferring(graph: Any, initializers: Any, opset: Any, axes: Any, defer: bool, *options: Any) -> Any:
+        model, given, *rest = export(graph, initializers, opset, axes, True, *options)
+        values.update(given)
+        return model, {}, *rest
+
+    graphs._export_onnx = deferring
+    try:
+        yield values
+    finally:
+        graphs._export_onnx = export
 
 
 @contextmanager

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
+import msgspec
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta, Struct
 
 from onnx_tagger.errors import SourceError
+from onnx_tagger.validation import place_and_fault
 
 DType = Literal[
     "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"
@@ -26,19 +28,22 @@ _ALLOWED = (
 )
 
 
-class InputSpec(BaseModel):
+class InputSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """One tensor of a spec file.
 
     Without `range` and `values`, floats are standard normal and integers and bools are drawn from [0, 2), which is
     right for masks and safe as an index. `range` is half-open: integers in [low, high), floats uniform in [low, high).
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
     dtype: DType
-    shape: list[Annotated[int, Field(ge=1)]] = Field(max_length=8)
-    range: Annotated[list[int | float], Field(min_length=2, max_length=2)] | None = None
+    shape: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(max_length=8)]
+    range: Annotated[list[int | float], Meta(min_length=2, max_length=2)] | None = None
     values: bool | int | float | list[object] | None = None
+
+    def __post_init__(self) -> None:
+        for name, numbers in (("range", self.range or ()), ("values", (self.values,))):
+            if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+                raise ValueError(f"{name!r} has a number that is not finite")
 
     def tensor(self, generator: torch.Generator) -> torch.Tensor:
         """Make the tensor.
@@ -199,11 +204,10 @@ def _entry(path: Path, name: str, entry: object) -> InputSpec | None:
     if entry is None:
         return None
     try:
-        return InputSpec.model_validate(entry)
-    except ValidationError as err:
-        worst = err.errors()[0]
-        place = ".".join(str(part) for part in worst["loc"]) or "entry"
-        raise SourceError(f"{path}: input {name!r}, {place}: {worst['msg'].lower()}; {_ALLOWED}") from err
+        return msgspec.convert(entry, InputSpec)
+    except msgspec.ValidationError as err:
+        place, fault = place_and_fault(err)
+        raise SourceError(f"{path}: input {name!r}, {place or 'entry'}: {fault}; {_ALLOWED}") from err
 
 
 def _check_range(low: float, high: float, dtype: torch.dtype) -> None:

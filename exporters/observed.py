@@ -87,7 +87,7 @@ def observe(model: nn.Module, args: Sequence[object], kwargs: Mapping[str, objec
 class _Made:
     """An observation while the calls are not yet numbered."""
 
-    frame: tuple[str, int]
+    running: int
     operator: str
     view: bool
     values: Values | None
@@ -115,11 +115,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def observations(self) -> Iterator[Observation]:
         """What was made, with the calls; only complete once the run is over."""
-        labels: dict[tuple[str, int], tuple[str, ...]] = {}
+        labels: dict[int, tuple[str, ...]] = {}
         for made in self.made:
-            if made.frame not in labels:
-                labels[made.frame] = self.log.label(*made.frame)
-            path, call = made.frame[0], labels[made.frame]
+            if made.running not in labels:
+                labels[made.running] = self.log.label_of(made.running)
+            path, call = self.log.path(made.running), labels[made.running]
             yield Observation(path, made.operator, made.view, made.values, made.inputs, made.data, call)
 
     def __torch_dispatch__(
@@ -133,13 +133,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = tuple(dict.fromkeys(read))
         data = not _reads_shapes_only(name) and any(self.made[place].data for place in inputs)
         for tensor in {id(tensor): tensor for tensor in (*_tensors(out), *written)}.values():
-            self._keep(tensor, _Made(self.log.frame, name, is_view(func), _numbers(tensor), inputs, data))
+            self._keep(tensor, _Made(self.log.running[-1], name, is_view(func), _numbers(tensor), inputs, data))
         for tensor in written:
             place = self.latest[id(tensor)]
             if tensor._base is not None:
                 whole = (*self._places(tensor._base), place)
                 numbers = _numbers(tensor._base)
-                place = self._keep(tensor._base, _Made(self.log.frame, name, False, numbers, whole, data))
+                place = self._keep(tensor._base, _Made(self.log.running[-1], name, False, numbers, whole, data))
             self.writes[_memory(tensor)].append(place)
         return out
 
@@ -149,7 +149,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if place is None:
             # There before the operation: an input of the model, a weight or a constant.
             data = _memory(tensor) in self.given
-            place = self._keep(tensor, _Made(("", 0), "", True, _numbers(tensor), (), data))
+            place = self._keep(tensor, _Made(-1, "", True, _numbers(tensor), (), data))
         later = [write for write in self.writes.get(_memory(tensor), ()) if write > place] if self.writes else []
         return [place, *later]
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from types import CodeType
 from typing import Any
 
 import torch
@@ -22,80 +25,75 @@ from onnx_tagger.exporters.forwards import forwards_replaced
 from onnx_tagger.hierarchy import Operation
 
 
-@dataclass
 class CallLog:
     """Every call of a module's `forward`, in order.
 
+    During the run calls are only taken down; how they lie in each other is worked out behind it.
+
     Attributes
     ----------
-    order : dict
-        Module path to its position among the modules in order of first call.
-    frames : dict
-        Module path to one entry for each call: the enclosing call and the number of this call in it.
-    trace : list
-        Operations in order: module and number of its call, operator, whether it is a view, names of the weights read,
-        positions of the operations whose results it took.
-    direct : set
+    calls : list of (str, int)
+        Each call's module path, and the number of the call that was running when it began, -1 if none was.
+    running : list of int
+        Numbers of the calls that run, the innermost last, behind a -1.
+    direct : set of str
         Paths of modules whose `forward` was called by itself and not through the module.
+    trace : list
+        Operations in order: number of the call, operator, whether it is a view, names of the weights read, positions
+        of the operations whose results it took.
     """
 
-    order: dict[str, int] = field(default_factory=dict)
-    frames: dict[str, list[tuple[tuple[str, int], int]]] = field(default_factory=lambda: defaultdict(list))
-    direct: set[str] = field(default_factory=set)
-    trace: list[tuple[tuple[str, int], str, bool, tuple[str, ...], tuple[int, ...]]] = field(default_factory=list)
-    _stack: list[tuple[str, int]] = field(default_factory=list)
-    _counts: Counter[tuple[tuple[str, int], str]] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int]] = []
+        self.running = [-1]
+        self.direct: set[str] = set()
+        self.trace: list[tuple[int, str, bool, tuple[str, ...], tuple[int, ...]]] = []
+        self._nesting: _Nesting | None = None
 
     def enter(self, path: str) -> None:
         """Note that a call begins."""
-        self.order.setdefault(path, len(self.order))
-        outer = ("", 0)
-        for frame in reversed(self._stack):
-            if _lies_in(path, frame[0]):
-                outer = frame
-                break
-        number = self._counts.get((outer, path), 0)
-        self._counts[outer, path] = number + 1
-        frames = self.frames[path]
-        self._stack.append((path, len(frames)))
-        frames.append((outer, number))
-
-    def operations(self) -> Iterator[Operation]:
-        """The operations with the call that each belongs to; only complete once the run is over."""
-        labels: dict[tuple[str, int], tuple[str, ...]] = {}
-        for frame, operator, view, weights, reads in self.trace:
-            if frame not in labels:
-                labels[frame] = self.label(*frame)
-            yield Operation(frame[0], operator, view, weights, labels[frame], reads)
-
-    @property
-    def current(self) -> str:
-        """Path of the innermost module that runs, the root's if none does."""
-        return self._stack[-1][0] if self._stack else ""
-
-    @property
-    def frame(self) -> tuple[str, int]:
-        """Path of the innermost module that runs and the number of its call, as `label` takes them."""
-        return self._stack[-1] if self._stack else ("", 0)
+        self.calls.append((path, self.running[-1]))
+        self.running.append(len(self.calls) - 1)
 
     def leave(self) -> None:
         """Note that the innermost call ends."""
-        self._stack.pop()
+        self.running.pop()
+
+    def path(self, call: int) -> str:
+        """Path of the module of a call, the root's of -1."""
+        return self.calls[call][0] if call >= 0 else ""
+
+    def counts(self) -> dict[str, int]:
+        """How often each module was called, in order of first call."""
+        return {path: len(calls) for path, calls in self._nested().by_path.items()}
+
+    def operations(self) -> Iterator[Operation]:
+        """The operations with the call that each belongs to; only complete once the run is over."""
+        labels: dict[int, tuple[str, ...]] = {}
+        for call, operator, view, weights, reads in self.trace:
+            if call not in labels:
+                labels[call] = self.label_of(call)
+            yield Operation(self.path(call), operator, view, weights, labels[call], reads)
 
     def label(self, path: str, index: int) -> tuple[str, ...]:
-        """The path of the `index`-th call of a module, with ``@k`` behind each module called more than once.
+        """What `label_of` gives for the `index`-th call of a module; empty if there was none."""
+        calls = self._nested().by_path.get(path, ())
+        return self.label_of(calls[index]) if index < len(calls) else ()
+
+    def label_of(self, call: int) -> tuple[str, ...]:
+        """The path of a call's module, with ``@k`` behind each module called more than once.
 
         Empty if no module on the path was called more than once in one call of the module around it.
         """
-        if index >= len(self.frames.get(path, ())):
+        nesting = self._nested()
+        if call < 0 or not nesting.repeated:
             return ()
-        marks: dict[str, int] = {}
-        frame = (path, index)
-        while frame[0]:
-            outer, number = self.frames[frame[0]][frame[1]]
-            if self._counts[outer, frame[0]] > 1:
-                marks[frame[0]] = number
-            frame = outer
+        path, marks = self.calls[call][0], {}
+        while call >= 0 and self.calls[call][0]:
+            outer, within = nesting.outer[call], self.calls[call][0]
+            if (outer, within) in nesting.repeated:
+                marks[within] = nesting.number[call]
+            call = outer
         if not marks:
             return ()
         parts, done = [], ""
@@ -103,6 +101,44 @@ class CallLog:
             done = f"{done}.{part}" if done else part
             parts.append(f"{part}@{marks[done]}" if done in marks else part)
         return (".".join(parts),)
+
+    def _nested(self) -> _Nesting:
+        if self._nesting is None or len(self._nesting.outer) < len(self.calls):
+            self._nesting = _Nesting(self.calls)
+        return self._nesting
+
+
+class _Nesting:
+    """How calls lie in each other.
+
+    Attributes
+    ----------
+    by_path : dict
+        Module path to the numbers of its calls, in order.
+    outer : list of int
+        For each call the innermost one running of a module that the called one lies in, -1 if there is none.
+    number : list of int
+        For each call how many of its module came before it in the outer one.
+    repeated : set of (int, str)
+        Outer calls and paths of modules called in them more than once.
+    """
+
+    def __init__(self, calls: Sequence[tuple[str, int]]) -> None:
+        self.by_path: dict[str, list[int]] = {}
+        self.outer: list[int] = []
+        self.number: list[int] = []
+        self.repeated: set[tuple[int, str]] = set()
+        counts: dict[tuple[int, str], int] = {}
+        for call, (path, outer) in enumerate(calls):
+            while outer >= 0 and not _lies_in(path, calls[outer][0]):
+                outer = calls[outer][1]
+            number = counts.get((outer, path), 0)
+            if number:
+                self.repeated.add((outer, path))
+            counts[outer, path] = number + 1
+            self.by_path.setdefault(path, []).append(call)
+            self.outer.append(outer)
+            self.number.append(number)
 
 
 def _lies_in(path: str, outer: str) -> bool:
@@ -126,20 +162,31 @@ def is_view(func: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What is known of an ATen operation by itself: its name, whether it is a view, and the argument that it copies."""
+    """What is known of an ATen operation by itself.
+
+    Attributes
+    ----------
+    name : str
+    view : bool
+    copied : int or None
+        The argument that it copies, if that is all it does.
+    fresh : bool
+        Whether no operation made what it takes: it stands where numbers of Python's become a tensor.
+    """
 
     name: str
     view: bool
     copied: int | None
+    fresh: bool
 
     @classmethod
     def of(cls, func: Any) -> _Kind:
         """Look an operation up."""
         schema = getattr(func, "_schema", None)
         if schema is None:
-            return cls(str(func), is_view(func), None)
+            return cls(str(func), is_view(func), None, False)
         copied = int(schema.name == "aten::copy_") if schema.name in _COPIES else None
-        return cls(schema.name.rpartition("::")[2], is_view(func), copied)
+        return cls(schema.name.rpartition("::")[2], is_view(func), copied, schema.name == "aten::lift_fresh")
 
 
 class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -159,12 +206,12 @@ class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         return False
 
-    def __init__(self, log: CallLog, model: nn.Module | None = None) -> None:
+    def __init__(self, log: CallLog, paths: Mapping[nn.Module, str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.log = log
-        self.weights = _storages(model) if model is not None else {}
+        self.weights = _storages(paths)
         self._kinds: dict[Any, _Kind] = {}
-        self._steps: list[tuple[tuple[str, int], _Kind, list[int], list[int]]] = []
+        self._steps: list[tuple[int, _Kind, list[int], list[int]]] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -175,24 +222,28 @@ class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             kind = self._kinds[func] = _Kind.of(func)
         read = _addresses(args if kind.copied is None else args[: kind.copied + 1][-1:])
         out = func(*args, **kwargs) if kwargs else func(*args)
-        self._steps.append((self.log.frame, kind, read, _addresses((out,))))
+        self._steps.append((self.log.running[-1], kind, read, _addresses((out,))))
         return out
 
-    def __exit__(self, *error: Any) -> None:
-        """Give the log its operations."""
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
+    def settle(self) -> None:
+        """Give the log its operations, once the run is over."""
         # Who wrote last what is in memory at an address: of a tensor that is being read, its maker.
         makers: dict[int, int] = {}
-        for frame, kind, read, made in self._steps:
-            before = {makers[address] for address in read if address in makers}
+        trace, held = self.log.trace, self.weights
+        for call, kind, read, made in self._steps:
             if kind.copied is not None:
                 # A copy says what its original says; where nobody made that, nobody made the copy.
                 _copied(makers, next((makers[address] for address in read if address in makers), None), made)
                 continue
+            if kind.fresh:
+                # Its memory may have been another tensor's.
+                _copied(makers, None, read)
+            before = {makers[address] for address in read if address in makers}
             if not kind.view:
-                makers.update(dict.fromkeys(made, len(self.log.trace)))
-            weights = dict.fromkeys(weight for address in read for weight in self.weights.get(address, ()))
-            self.log.trace.append((frame, kind.name, kind.view, tuple(weights), tuple(sorted(before))))
+                for address in made:
+                    makers[address] = len(trace)
+            weights = dict.fromkeys(weight for address in read if address in held for weight in held[address])
+            trace.append((call, kind.name, kind.view, tuple(weights), tuple(sorted(before))))
         self._steps.clear()
 
 
@@ -209,32 +260,49 @@ def _addresses(values: Sequence[Any]) -> list[int]:
     found = []
     for value in values:
         if type(value) in _PLAIN:
-            found.append(value.untyped_storage().data_ptr())
+            found.append(_address(value))
         elif isinstance(value, (list, tuple)):
-            found += [tensor.untyped_storage().data_ptr() for tensor in value if type(tensor) in _PLAIN]
+            found += [_address(tensor) for tensor in value if type(tensor) in _PLAIN]
     # All empty tensors lie nowhere.
     return [address for address in found if address]
+
+
+def _address(tensor: torch.Tensor) -> int:
+    """Where the memory begins that a tensor and its views share; 0 if it has none, or in parts."""
+    try:
+        offset = int(tensor.storage_offset())
+        # Asking its storage takes longer than both.
+        return tensor.data_ptr() - offset * tensor.itemsize if offset else tensor.data_ptr()
+    except RuntimeError:
+        return 0
 
 
 # Tensors that have memory of their own to look at, as those of a tracer have not.
 _PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 
-def _storages(model: nn.Module) -> dict[int, list[str]]:
+def _storages(paths: Mapping[nn.Module, str]) -> dict[int, list[str]]:
     """Address of each parameter's and buffer's memory to its names."""
     found: dict[int, list[str]] = defaultdict(list)
-    for path, module in model.named_modules():
+    for module, path in paths.items():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if type(tensor) in _PLAIN and tensor.layout == torch.strided and tensor.numel():
-                found[tensor.untyped_storage().data_ptr()].append(f"{path}.{name}" if path else name)
+            if tensor is not None and type(tensor) in _PLAIN:
+                found[_address(tensor)].append(f"{path}.{name}" if path else name)
     found.pop(0, None)
     return found
 
 
 @contextmanager
-def quiet_run(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end."""
-    modes = [(module, module.training) for module in model.modules()]
+def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
+    """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    modules : iterable of torch.nn.Module, optional
+        What its `modules()` gives, if the caller has asked for it.
+    """
+    modes = [(module, module.training) for module in (modules if modules is not None else model.modules())]
     # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
     fastpath = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
@@ -262,19 +330,12 @@ def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
     with ExitStack() as stack:
         for handle in _compiled_hooks(compiled, log) if compiled else ():
             stack.callback(handle.remove)
-        # One hook for all modules: one on each costs more than all else that is done for it.
-        announced: set[int] = set()
-        hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda module, _: announced.add(id(module)))
-        stack.callback(hook.remove)
         replace = stack.enter_context(forwards_replaced())
-        signatures: dict[object, inspect.Signature | None] = {}
+        looks: dict[object, _Look] = {}
         for module, path in paths.items():
             if module not in compiled and has_forward(module):
-                noted = _wrapped(module.forward, path, log, announced, id(module))
-                signature = _signature(module.forward, signatures)
-                if signature is not None:
-                    noted.__signature__ = signature  # type: ignore[attr-defined]
-                replace(module, noted)
+                forward = module.forward
+                replace(module, _alike(_noted(forward, path, log), forward, looks))
         yield
 
 
@@ -293,40 +354,58 @@ def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator
     yield torch.nn.modules.module.register_module_forward_hook(leave, always_call=True)
 
 
-def _wrapped(
-    forward: Callable[..., Any], path: str, log: CallLog, announced: set[int], number: int
-) -> Callable[..., Any]:
-    """A forward that notes its calls, also those that no call of the module announced."""
+def _noted(forward: Callable[..., Any], path: str, log: CallLog) -> Callable[..., Any]:
+    """A forward that notes its calls, also those that no call of the module made."""
+    calls, running, callers, direct = log.calls, log.running, _callers(), log.direct
 
-    @functools.wraps(forward)
     def noted(*args: Any, **kwargs: Any) -> Any:
-        if number in announced:
-            announced.discard(number)
-        else:
-            log.direct.add(path)
-        log.enter(path)
+        if sys._getframe(1).f_code not in callers:
+            direct.add(path)
+        # What `enter` and `leave` do: calling them takes as long as all else here.
+        calls.append((path, running[-1]))
+        running.append(len(calls) - 1)
         try:
             return forward(*args, **kwargs)
         finally:
-            log.leave()
+            running.pop()
 
     return noted
 
 
-def _signature(forward: Callable[..., Any], known: dict[object, inspect.Signature | None]) -> inspect.Signature | None:
-    """The signature of a forward, which those of one class share; None for one made in C, which has none to keep."""
+@cache
+def _callers() -> frozenset[CodeType]:
+    """The code that calls a module's forward in a call of the module: hooks would tell at the cost of a slower call."""
+    called, slow = nn.Module._call_impl.__code__, nn.Module._slow_forward.__code__
+    return frozenset((called, slow, *(inner for inner in called.co_consts if isinstance(inner, CodeType))))
+
+
+# Attributes of a function, and what stands in its dictionary.
+_Look = tuple[dict[str, object], dict[str, object]]
+
+
+def _alike(noted: Callable[..., Any], forward: Callable[..., Any], looks: dict[object, _Look]) -> Callable[..., Any]:
+    """Have a wrapper look like the forward that it wraps, as `functools.wraps` does; once for each class."""
     key = getattr(forward, "__func__", None)
-    if key is None or key not in known:
-        try:
-            known[key] = inspect.signature(forward)
-        except (TypeError, ValueError):
-            known[key] = None
-    return known[key]
+    if key is None or key not in looks:
+        functools.update_wrapper(noted, forward)
+        # One made in C may have no signature to keep.
+        with suppress(TypeError, ValueError):
+            noted.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+        names = [name for name in functools.WRAPPER_ASSIGNMENTS if hasattr(forward, name)]
+        looks[key] = {name: getattr(noted, name) for name in names}, dict(noted.__dict__)
+        return noted
+    attributes, held = looks[key]
+    for name, value in attributes.items():
+        setattr(noted, name, value)
+    noted.__dict__.update(held, __wrapped__=forward)
+    return noted
 
 
 def has_forward(module: nn.Module) -> bool:
     """Whether a module's class, or the module itself, defines `forward`."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return True
-    own = getattr(type(module), "forward", None)
-    return (own is not None and own is not nn.Module.forward) or "forward" in module.__dict__
+    return _defines_forward(type(module)) or "forward" in module.__dict__
+
+
+def _defines_forward(made: type[nn.Module]) -> bool:
+    own = getattr(made, "forward", None)
+    return issubclass(made, torch.jit.ScriptModule) or (own is not None and own is not nn.Module.forward)

@@ -8,34 +8,27 @@ are `match`'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-
-import onnx
 
 from onnx_tagger.errors import PassError
-from onnx_tagger.graph import Op, operator
+from onnx_tagger.graph import Op
 from onnx_tagger.hierarchy import HierarchyMap, Merge
-from onnx_tagger.metadata import Source, Tag
+from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.cones import Cones
 from onnx_tagger.passes.correspondence import Correspondence
-from onnx_tagger.passes.dealing import MOST_NODES, Kind, NewNode, OldNode, deal
 from onnx_tagger.passes.index import DataFlow, Flow
-from onnx_tagger.passes.operators import CONVERTERS, MOVES
+from onnx_tagger.passes.operators import CONVERTERS
+from onnx_tagger.passes.regions import Regions
 from onnx_tagger.passes.renames import NODES, TENSORS, called_after
 from onnx_tagger.passes.replay import CapturedRun, place_by_run
-from onnx_tagger.passes.saved import FamilyName, SavedGraphIndex, SavedIndex, family_of
-from onnx_tagger.passes.sizes import Idle, OnlySizes, saved_idle
+from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
+from onnx_tagger.passes.sizes import Idle, OnlySizes
 from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
 
 # Of a file that shares fewer of its tensors with the saved graph, the captured run is asked as well: it was exported by
 # other means, or all of it was renamed.
 LEAST_SHARE = 0.1
-
-# A region of more modules is no correspondence: its nodes are left to the passes that say so.
-MOST_ORIGINS = 64
 
 
 @dataclass(frozen=True)
@@ -77,250 +70,13 @@ class Align(Pass):
         if index is not None and before < len(ctx.ops):
             weights = (ctx.get(StoredWeights), ctx.get(WeightOwners)) if by_run else ({}, {})
             same = Correspondence(ctx, tree, index, ctx.get(DataFlow), *weights, self.distrusted)
-            _Regions(ctx, tree, same, self.merge).place_all()
+            Regions(ctx, tree, same, self.merge).place_all()
         if by_run and (index is None or foreign):
             place_by_run(ctx, tree, ctx.get(StoredWeights), self.merge)
             Anchors(ctx, tree, ctx.get(DataFlow), ctx.get(WeightOwners)).place()
         if (by_run or index is not None) and len(ctx.tags) < len(ctx.ops):
             _convert(ctx, tree, ctx.get(DataFlow))
         return len(ctx.tags) - before
-
-
-class _Regions:
-    """What a tool has changed, region by region."""
-
-    def __init__(self, ctx: Context, tree: HierarchyMap, same: Correspondence, merge: Merge) -> None:
-        self.ops, self.tags, self.tree, self.merge = ctx.ops, ctx.tags, tree, merge
-        self.same, self.flow, self.index = same, same.flow, same.index
-        self.nodes = self.index.graph.nodes
-        self.ctx, self.cones = ctx, Cones(self.index, same.alive)
-        # Nodes of the same modules share their tag.
-        self.merged: dict[frozenset[Tag], Tag | None] = {}
-
-    @cached_property
-    def idle(self) -> list[bool]:
-        """Which ops compute no data."""
-        return self.ctx.get(Idle)
-
-    @cached_property
-    def saved_idle(self) -> list[bool]:
-        """Which saved nodes compute no data."""
-        return saved_idle(self.index)
-
-    def place_all(self) -> None:
-        """Tag region by region, then the converters between them."""
-        converters = self.converters()
-        changed = [i for i in self.same.order if self.ops[i] not in self.tags and i not in converters]
-        left: list[int] = []
-        for region in self.regions(changed):
-            if len(region) > 1 or not self.place_alone(region[0]):
-                left += region
-        if left:
-            # Names tell no more of these.
-            self.same.compare({self.ops[index] for index in (*left, *converters)})
-            self.cones = Cones(self.index, self.same.alive)
-            converters = self.converters()
-            among = set(left)
-            for region in self.regions([i for i in self.same.order if i in among and i not in converters]):
-                if len(region) > 1 or not self.place_alone(region[0]):
-                    self.place(region)
-        self.convert(converters)
-
-    def convert(self, converters: Mapping[int, Tag]) -> None:
-        """Tag converters, which come in topological order."""
-        for index, tag in converters.items():
-            # What is converted may be made by a node that does more than the saved maker did, or other work.
-            key = self.flow.inputs[index][0]
-            maker, named = self.flow.producer.get(key), (self.same.families[key[0]], key[1])
-            made = self.tags.get(self.ops[maker]) if maker is not None else None
-            if made is not None and set(tag.modules) <= set(made.modules):
-                tag = self.tree.tag(tag.module, max(tag.source, made.source), made.modules, tag.call or made.call)
-            elif made is not None and (maker in converters or self.same.key(*named) != named):
-                tag = made
-            self.tags[self.ops[index]] = tag.worse(Source.ALIGNED)
-
-    def converters(self) -> dict[int, Tag]:
-        """The inserted converters of which it is known what they convert, with the tag of what makes that."""
-        found: dict[int, Tag] = {}
-        for index in self.flow.order:
-            op = self.ops[index]
-            if op in self.tags or op.node.op_type not in CONVERTERS or not self.flow.inputs[index]:
-                continue
-            key = self.flow.inputs[index][0]
-            known = self.same.key(self.same.families[key[0]], key[1])
-            if self.same.known(op) not in ([], [known]) or self._named(op) is not None:
-                continue
-            maker = self.flow.producer.get(key)
-            tag = (found.get(maker) or self.tags.get(self.ops[maker])) if maker is not None else None
-            saved = self.index.by_output.get(known)
-            if saved is not None and self.nodes[saved].tag is not None:
-                tag = self.nodes[saved].tag
-            elif known[0] and tag is not None and maker is not None and self.ops[maker].node.op_type not in CONVERTERS:
-                tag = None
-            if tag is not None:
-                found[index] = tag
-        return found
-
-    def regions(self, changed: Sequence[int]) -> Iterable[list[int]]:
-        """Some ops, grouped by the tensors that only the new graph has; each group in their order."""
-        # Nothing else here needs it, and it takes longer to import than a small file to tag.
-        import networkx as nx
-
-        inside = set(changed)
-        links: nx.Graph[int] = nx.Graph()
-        links.add_nodes_from(changed)
-        for index in changed:
-            for key in self.flow.inputs[index]:
-                maker = self.flow.producer.get(key)
-                if maker in inside and self.same.key(self.same.families[key[0]], key[1]) not in self.index.by_output:
-                    links.add_edge(maker, index)
-        position = {index: place for place, index in enumerate(changed)}
-        for group in nx.connected_components(links):
-            yield sorted(group, key=position.__getitem__)
-
-    def place_alone(self, index: int) -> bool:
-        """Tag an op that makes saved tensors of saved tensors; False if names do not tell, or contradict each other."""
-        op = self.ops[index]
-        outputs = self.same.known(op)
-        saved = self.cones.work(outputs)
-        if len(saved) > 1 and not self.idle[index]:
-            saved = frozenset(place for place in saved if not self.saved_idle[place]) or saved
-        if not outputs or len(saved) == 1:
-            does = saved
-        elif _kind(op.node.op_type, False) is not Kind.WORK or self.idle[index]:
-            # A move that makes the same as before by itself does not do what came before that.
-            return False
-        else:
-            work = [place for place in saved if _kind(self.nodes[place].op, False) is Kind.WORK]
-            same = [place for place in work if self.nodes[place].op == operator(op.node)]
-            if "Pad" in {self.nodes[place].op for place in work} or (same and len(work) > 1) or not work:
-                return False
-            does = frozenset(work)
-        return bool(outputs) and self._tag_with(op, does)
-
-    def _tag_with(self, op: Op, saved: Iterable[int]) -> bool:
-        """Tag an op that does the work of saved nodes, if it is known whose that is."""
-        self._tag(op, self._tag_of(saved))
-        return op in self.tags
-
-    def _tag_of(self, saved: Iterable[int]) -> Tag | None:
-        """The tag of a node that does the work of saved nodes, one object for all of the same modules."""
-        said = frozenset({tag for place in saved if (tag := self.nodes[place].tag) is not None})
-        if said not in self.merged:
-            self.merged[said] = self._merged(list(said))
-        return self.merged[said]
-
-    def place(self, region: Sequence[int]) -> None:
-        """Tag the ops of a region with the saved nodes whose work they do."""
-        outputs = {index: self.same.known(self.ops[index]) for index in region}
-        whole = self.cones.work_of_all([key for keys in outputs.values() for key in keys])
-        if max(len(region), len(whole)) > MOST_NODES:
-            work = [place for place in whole if _kind(self.nodes[place].op, self.saved_idle[place]) is Kind.WORK]
-            tag = self._tag_of(work or whole)
-            for index in region:
-                self._tag(self.ops[index], tag)
-            return
-        cones = {key: self.cones.work([key]) for keys in outputs.values() for key in keys}
-        saved = sorted(frozenset[int]().union(*cones.values()))
-        local = {position: place for place, position in enumerate(saved)}
-        members = {index: place for place, index in enumerate(region)}
-        may = self._may(region, outputs, {key: sum(1 << local[at] for at in cone) for key, cone in cones.items()})
-        new = [self._new(index, members, local, may[index]) for index in region]
-        old = [self._old(position, local) for position in saved]
-        for index, does in zip(region, deal(new, old), strict=True):
-            named = self._named(self.ops[index])
-            # What leads to nothing that is known may still be told by its name: no region contradicts it.
-            alone = [named] if named is not None and not does else []
-            self._tag_with(self.ops[index], [saved[place] for place in does] or alone)
-
-    def _may(
-        self, region: Sequence[int], outputs: Mapping[int, Sequence[FamilyName]], cones: Mapping[FamilyName, int]
-    ) -> dict[int, int]:
-        """For each op of a region the saved nodes, as bits, that compute what its results go into; else all of them."""
-        found: dict[int, int] = {}
-        for index in reversed(region):
-            found[index] = 0
-            for key in outputs[index]:
-                found[index] |= cones[key]
-            for reader in self.flow.graph.succ[index]:
-                found[index] |= found.get(reader, 0)
-        whole = 0
-        for cone in cones.values():
-            whole |= cone
-        return {index: mask or whole for index, mask in found.items()}
-
-    def _new(self, index: int, members: Mapping[int, int], local: Mapping[int, int], may: int) -> NewNode:
-        """An op of a region as it is dealt to."""
-        op = self.ops[index]
-        made = frozenset(local[at] for key in self.same.known(op) if (at := self.index.by_output[key]) in local)
-        node = NewNode(
-            operator(op.node),
-            _kind(op.node.op_type, self.idle[index]),
-            [members[source] for source in self.flow.graph.pred[index] if source in members],
-            frozenset().union(*self.same.weights(op).values()),
-            may,
-            made,
-            op.node.op_type in CONVERTERS,
-            len(op.node.output) > 1,
-            _pads(op.node),
-        )
-        named = self._named(op)
-        if named is not None and named in local:
-            node.does.update({local[named]} if not made or local[named] in made else ())
-        return node
-
-    def _named(self, op: Op) -> int | None:
-        """Position of the saved node of the same name and operator."""
-        found = self.index.by_name.get((op.scope.family, op.node.name))
-        return found if found is not None and self.nodes[found].op == operator(op.node) else None
-
-    def _old(self, position: int, local: Mapping[int, int]) -> OldNode:
-        """A saved node of a region as it is dealt out."""
-        node = self.nodes[position]
-        family = family_of(node.scope)
-        makers = (self.index.by_output.get((family, name)) for name in node.inputs)
-        return OldNode(
-            node.op,
-            _kind(node.op, self.saved_idle[position]),
-            [local[maker] for maker in makers if maker is not None and maker in local],
-            frozenset().union(*self.same.saved_weights(node).values()),
-        )
-
-    def _merged(self, tags: Sequence[Tag]) -> Tag | None:
-        """The tag of a node that does the work of nodes of these; None if there are none, or too many modules."""
-        if not tags:
-            return None
-        merged = self.tree.merged(tags, best=Source.ALIGNED)
-        return merged if len(merged.origins) <= MOST_ORIGINS else None
-
-    def _tag(self, op: Op, tag: Tag | None) -> None:
-        if tag is None:
-            return
-        last = self._output_tag(op) if self.merge == "output" else None
-        if last is not None and last.module != tag.module:
-            # What is not the root's any more has not its source, either.
-            source = min(tag.source, Source.INHERITED) if last.module else tag.source
-            tag = self.tree.tag(last.module, max(source, last.source), tag.modules, tag.call)
-        self.tags[op] = tag
-
-    def _output_tag(self, op: Op) -> Tag | None:
-        """The tag of the saved node whose output this op makes."""
-        known = self.same.known(op)
-        return self.nodes[self.index.by_output[known[0]]].tag if known else None
-
-
-def _kind(op_type: str, idle: bool) -> Kind:
-    """What a node is for."""
-    if idle or (op_type in CONVERTERS and op_type not in MOVES):
-        return Kind.IDLE
-    return Kind.MOVE if op_type in MOVES else Kind.WORK
-
-
-def _pads(node: onnx.NodeProto) -> bool:
-    """Whether a node pads what it reads, itself or on the way."""
-    return node.op_type == "Pad" or any(
-        attribute.name == "pads" and any(attribute.ints) for attribute in node.attribute
-    )
 
 
 def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:

@@ -25,10 +25,15 @@ class Cones:
         self.index, self.nodes, self.alive = index, index.graph.nodes, alive
         self.found: dict[FamilyName, tuple[int, ...]] = {}
 
+    def renew(self) -> None:
+        """Forget what was found: other tensors exist now."""
+        self.found.clear()
+        self.__dict__.pop("_living", None)
+
     def work(self, outputs: Iterable[FamilyName]) -> frozenset[int]:
         """Positions of the nodes that compute some tensors; those that do nothing only if there are no others."""
-        cones = frozenset(position for key in outputs for position in self._cone(key))
-        return frozenset(position for position in cones if self.nodes[position].op not in DROPPABLE) or cones
+        cones = [position for key in outputs for position in self.cone(key)]
+        return frozenset([position for position in cones if self.nodes[position].op not in DROPPABLE] or cones)
 
     def work_of_all(self, outputs: Collection[FamilyName]) -> frozenset[int]:
         """At least the positions of `work`, in one sweep however many tensors there are."""
@@ -45,30 +50,28 @@ class Cones:
                 stack += [maker for maker in makers if maker is not None]
         return frozenset(found)
 
-    def _cone(self, out: FamilyName) -> tuple[int, ...]:
+    def cone(self, out: FamilyName) -> tuple[int, ...]:
         """Positions of the nodes from a tensor back to tensors that still exist, the maker of the tensor first."""
         start = self.index.by_output.get(out)
         if start is None:
             return ()
         if out not in self.found:
-            family = out[0]
+            family, alive, by_output = out[0], self.alive, self.index.by_output
             seen, stack = {start: None}, [start]
             while stack:
                 position = stack.pop()
                 # What a tensor holds is not what its size is made of.
                 for name in self.index.reads(position) if self.nodes[position].op not in _MEASURES else ():
                     key = (family, name)
-                    maker = None if self._exists(key, out) else self.index.by_output.get(key)
-                    if maker is not None and maker not in seen:
+                    maker = None if key in alive else by_output.get(key)
+                    if maker is not None and maker not in seen and not self._moved(key, out):
                         seen[maker] = None
                         stack.append(maker)
             self.found[out] = tuple(seen)
         return self.found[out]
 
-    def _exists(self, key: FamilyName, out: FamilyName) -> bool:
-        """Whether what a saved tensor holds is there when another one is made, be it moved or stored in another way."""
-        if key in self.alive:
-            return True
+    def _moved(self, key: FamilyName, out: FamilyName) -> bool:
+        """Whether what a saved tensor holds is there, moved or stored in another way, when another one is made."""
         number = self._values.get(key)
         return number is not None and number in self._living and number != self._values.get(out)
 

@@ -60,16 +60,25 @@ class Correspondence:
         self.main = ctx.walk.scopes[0]
         self.families = [scope.family for scope in ctx.walk.scopes]
         self.owners = {scope.owner for scope in ctx.walk.scopes}
-        self.order = _order(ctx, flow)
+        self.order = flow.order
         self._tree, self._stored, self._owners = tree, stored, owners
         self._distrusted = frozenset(distrusted)
         # No family is called so: what is distrusted is no tensor of the saved graph.
         self._renamed = self._by_name() | {(MAIN, name): ("", name) for name in distrusted}
-        self.alive = {self.key(family, name) for family, name in _names(ctx)}
+        names = set(_names(ctx, flow))
+        self.alive = names - self._renamed.keys()
+        self.alive.update(known for name, known in self._renamed.items() if name in names)
 
-    def compare(self, ops: Collection[Op]) -> None:
-        """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
-        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure(ops).items()}
+    def compare(self, ops: Collection[Op], done: Collection[int] = ()) -> None:
+        """Look for tensors that some ops of the main graph make or read and that are saved ones by structure.
+
+        Parameters
+        ----------
+        ops : collection of Op
+        done : collection of int
+            Positions of saved nodes that are none of these for sure.
+        """
+        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure(ops, done).items()}
         self.alive.difference_update(self.key(*key) for key in found)
         self._renamed |= found
         self.alive.update(found.values())
@@ -80,15 +89,27 @@ class Correspondence:
 
     def known(self, op: Op) -> list[FamilyName]:
         """The saved tensors that an op makes."""
-        keys = (self.key(op.scope.family, name) for name in op.node.output)
-        return [key for key in keys if key in self.index.by_output]
+        renamed, family, found = self._renamed, op.scope.family, []
+        for _, name in self.flow.outputs[op.id]:
+            key = (family, name)
+            key = renamed.get(key, key)
+            if key in self.index.by_output:
+                found.append(key)
+        return found
 
     def weights(self, op: Op) -> Keys:
         """Input position to what tells the weight that an op reads there, be it moved or converted before."""
-        return _slots(op.node.op_type, op.node.input, lambda name: self._keys.new(self._roots.get(name, name)))
+        return self._weights(op.node.op_type, tuple(op.node.input))
+
+    def _weights(self, op_type: str, names: tuple[str, ...]) -> Keys:
+        if self._roots.keys().isdisjoint(names) and self._keys.known.keys().isdisjoint(names):
+            return {}
+        return _slots(op_type, names, lambda name: self._keys.new(self._roots.get(name, name)))
 
     def saved_weights(self, node: SavedNode) -> Keys:
         """Input position to what tells the weight that a saved node reads there."""
+        if self._keys.known.keys().isdisjoint(node.inputs):
+            return {}
         return _slots(node.op, node.inputs, self._keys.saved)
 
     @cached_property
@@ -99,11 +120,14 @@ class Correspondence:
     def _roots(self) -> dict[str, str]:
         """What is a stored tensor of the main graph or only a moved or converted copy of one, and of which."""
         found = {name: name for name in self.main.initializer_names}
-        for op in map(self.ops.__getitem__, self.order):
-            moves = op.node.op_type in LAYOUTS or op.node.op_type in SAME_VALUE
-            made = op.node.output[0] if op.node.output else ""
-            if moves and made and op.scope.name == MAIN and op.node.input and op.node.input[0] in found:
-                found[made] = found[op.node.input[0]]
+        for index in self.order:
+            keys = self.flow.inputs[index]
+            if keys and keys[0][1] in found:
+                op = self.ops[index]
+                kind, inputs, outputs = op.node.op_type, op.node.input, op.node.output
+                moves = kind in LAYOUTS or kind in SAME_VALUE
+                if moves and op.scope.name == MAIN and inputs[0] in found and outputs and outputs[0]:
+                    found[outputs[0]] = found[inputs[0]]
         return found
 
     # --- by name ------------------------------------------------------------------------------------------------------
@@ -113,16 +137,17 @@ class Correspondence:
         found: dict[FamilyName, FamilyName] = {}
         nodes, tensors = (tuple(suffix.text for suffix in table) for table in (NODES, TENSORS))
         for op in self.ops:
-            for name in called_after(op.node.name, NODES) if op.node.name.endswith(nodes) else ():
-                known = (op.scope.family, name)
-                saved = self.index.by_output.get(known)
-                made = self._made(op, saved, known) if saved is not None and op.node.output else None
+            called, family = op.node.name, op.scope.family
+            for name in called_after(called, NODES) if called.endswith(nodes) else ():
+                saved = self.index.by_output.get((family, name))
+                made = self._made(op, saved, (family, name)) if saved is not None and op.node.output else None
                 if made is not None:
-                    found[op.scope.family, op.node.output[0]] = made
-            for output in op.node.output if op.node.op_type not in CONVERTERS else ():
-                for name in called_after(output, TENSORS) if output.endswith(tensors) else ():
-                    if (op.scope.family, name) in self.index.by_output:
-                        found[op.scope.family, output] = (op.scope.family, name)
+                    found[family, op.node.output[0]] = made
+            for _, output in self.flow.outputs[op.id]:
+                if output.endswith(tensors) and op.node.op_type not in CONVERTERS:
+                    for name in called_after(output, TENSORS):
+                        if (family, name) in self.index.by_output:
+                            found[family, output] = (family, name)
         return found
 
     def _made(self, op: Op, saved: int, known: FamilyName) -> FamilyName | None:
@@ -154,56 +179,61 @@ class Correspondence:
 
     # --- by structure -------------------------------------------------------------------------------------------------
 
-    def _by_structure(self, among: Collection[Op]) -> dict[str, str]:
+    def _by_structure(self, among: Collection[Op], others: Collection[int]) -> dict[str, str]:
         """Tensors of the main graph that are saved ones though no name says so."""
         ops = [op for op in map(self.ops.__getitem__, self.order) if op in among and op.scope.name == MAIN]
-        graph = self.index.graph
-        done = {self.index.by_output.get(key) for op in self.tags if op.scope.name == MAIN for key in self.known(op)}
-        places = [place for place, node in enumerate(graph.nodes) if node.scope == MAIN and place not in done]
-        left = [graph.nodes[place] for place in places]
-        new = [
-            PartNode(
-                operator(op.node),
-                tuple(op.node.input),
-                tuple(op.node.output),
-                self.weights(op),
-                op.node.name,
-                opaque=op in self.owners,
-            )
-            for op in ops
-        ]
-        saved = [
-            PartNode(
-                node.op,
-                node.inputs,
-                node.outputs,
-                self.saved_weights(node),
-                node.name,
-                opaque=place in self.index.captured,
-                said=node.tag.modules if node.tag is not None else None,
-            )
-            for place, node in zip(places, left, strict=True)
-        ]
+        graph, done = self.index.graph, self._done().union(others)
+        places = [place for place, node in enumerate(graph.nodes) if place not in done and node.scope == MAIN]
+        new = [self._part(op) for op in ops]
+        saved = [self._saved_part(place) for place in places]
         return Structure(
             Part(new, frozenset(self.main.output_names), frozenset(self.main.initializer_names)),
             Part(saved, frozenset(graph.outputs), frozenset(graph.initializers)),
-            self._same(ops, left),
+            self._same(new, saved),
             self._distrusted,
         ).tensors()
 
-    def _same(self, ops: Sequence[Op], left: Sequence[SavedNode]) -> dict[str, str]:
-        """What ops and saved nodes read and make that both graphs have, as far as names tell."""
-        graph, inputs = self.index.graph, set(self.index.graph.inputs)
+    def _done(self) -> set[int]:
+        """Positions of the saved nodes whose results known ops of the main graph make."""
+        found: set[int] = set()
+        renamed, by_output = self._renamed, self.index.by_output
+        for op in self.tags:
+            if op.scope.name == MAIN:
+                for _, name in self.flow.outputs[op.id]:
+                    key = (MAIN, name)
+                    place = by_output.get(renamed.get(key, key))
+                    if place is not None:
+                        found.add(place)
+        return found
+
+    def _part(self, op: Op) -> PartNode:
+        """An op as it is compared."""
+        node = op.node
+        inputs = tuple(node.input)
+        weights = self._weights(node.op_type, inputs)
+        return PartNode(operator(node), inputs, tuple(node.output), weights, node.name, op in self.owners)
+
+    def _saved_part(self, place: int) -> PartNode:
+        """A saved node as it is compared."""
+        node = self.index.graph.nodes[place]
+        said = node.tag.modules if node.tag is not None else None
+        opaque = place in self.index.captured
+        return PartNode(node.op, node.inputs, node.outputs, self.saved_weights(node), node.name, opaque, said)
+
+    def _same(self, new: Sequence[PartNode], saved: Sequence[PartNode]) -> dict[str, str]:
+        """What nodes of both graphs read and make that both have, as far as names tell."""
+        graph, inputs, renamed = self.index.graph, set(self.index.graph.inputs), self._renamed
         found: dict[str, str] = {}
-        for op in ops:
-            for name in (*op.node.input, *op.node.output):
-                known = self.key(MAIN, name)
-                if known in self.index.by_output or (known[0] and known[1] in inputs):
+        for node in new:
+            for name in node.inputs + node.outputs:
+                key = (MAIN, name)
+                known = renamed.get(key, key)
+                if known in self.index.by_output or (known[1] in inputs and known[0]):
                     found[name] = known[1]
-        for node in left:
-            for name in (*node.inputs, *node.outputs):
-                if (MAIN, name) in self.alive and name not in graph.initializers:
-                    found.setdefault(name, name)
+        for node in saved:
+            for name in node.inputs + node.outputs:
+                if name not in found and (MAIN, name) in self.alive and name not in graph.initializers:
+                    found[name] = name
         return found
 
 
@@ -212,29 +242,17 @@ def _slots(op_type: str, names: Sequence[str], keys: Callable[[str], frozenset[H
     return {slot: found for slot, name in enumerate(names) if name and slot not in sizes and (found := keys(name))}
 
 
-def _order(ctx: Context, flow: Flow) -> list[int]:
-    """Op ids in topological order: that of the file, where the file is sorted; a block's nodes stay together there."""
-    last = list(range(len(ctx.ops)))
-    for op in reversed(ctx.ops):
-        if op.scope.owner is not None:
-            last[op.scope.owner.id] = max(last[op.scope.owner.id], last[op.id])
-    # An owner comes behind its bodies, whose results it gives back.
-    order = sorted(range(len(last)), key=lambda index: (last[index], -index))
-    rank = {index: place for place, index in enumerate(order)}
-    if all(rank[maker] < rank[reader] for maker, reader in flow.graph.edges):
-        return order
-    return flow.order
-
-
 def _most_inputs(node: onnx.NodeProto) -> float:
     """How many inputs the standard's operator of a node's name takes at most."""
     return onnx.defs.get_schema(node.op_type).max_input if onnx.defs.has(node.op_type) else inf
 
 
-def _names(ctx: Context) -> Iterator[FamilyName]:
+def _names(ctx: Context, flow: Flow) -> Iterator[FamilyName]:
     """Every tensor name of the new graph with its family."""
-    for scope in ctx.walk.scopes:
-        family = scope.family
-        for names in (scope.input_names, scope.initializer_names, *(op.node.output for op in scope.ops)):
-            for name in names:
-                yield family, name
+    scopes = ctx.walk.scopes
+    for scope in scopes:
+        for name in (*scope.input_names, *scope.initializer_names):
+            yield scope.family, name
+    for keys in flow.outputs:
+        for place, name in keys:
+            yield scopes[place].family, name

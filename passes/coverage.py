@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from operator import attrgetter
 
 from onnx_tagger.errors import CoverageError
+from onnx_tagger.graph import Scope
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.report import Limits, count_tags
@@ -44,18 +46,21 @@ class Coverage(Pass):
         """Fill the report; return 0, since nothing is changed."""
         report, tags = ctx.report, ctx.tags
         counted = ctx.walk.counted
-        found = [tags[op] for op in counted if op in tags]
-        sources = Counter(tag.source for tag in found)
+        found = [tag for tag in map(tags.get, counted) if tag is not None]
+        sources = Counter(map(attrgetter("source"), found))
         report.nodes = len(counted)
         report.tagged = len(found)
         report.by_source = {source.label: sources[source] for source in Source}
-        report.by_graph = dict(Counter(op.scope.name for op in counted))
-        report.untagged = [op.label for op in counted if op not in tags]
-        report.tags = count_tags([tag.tag for tag in found])
-        report.origins = sum(len(tag.origins) > 1 for tag in found)
+        filled = sorted((scope for scope in ctx.walk.scopes if scope.called and scope.ops), key=_first)
+        report.by_graph = {scope.name: len(scope.ops) for scope in filled}
+        report.untagged = [op.label for op in counted if op not in tags] if len(found) < len(counted) else []
+        report.tags = count_tags(map(attrgetter("tag"), found))
+        report.origins = sum(len(each) > 1 for each in map(attrgetter("origins"), found))
         report.failures = []
         report.weak = {
             source.label: [op.label for op in counted if op in tags and tags[op].source is source]
+            if sources[source]
+            else []
             for source in (Source.INHERITED, Source.ROOT)
         }
         report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited))
@@ -67,3 +72,8 @@ class Coverage(Pass):
         if self.enforce and not report.ok:
             raise CoverageError("; ".join(report.failures))
         return 0
+
+
+def _first(scope: Scope) -> int:
+    """The position of a scope's first node in the walk."""
+    return scope.ops[0].id

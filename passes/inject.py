@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from onnx_tagger import metadata
 from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.notes import OWN, NodeNotes
 from onnx_tagger.version import version
 
 
@@ -24,6 +25,7 @@ class Inject(Pass):
     """
 
     name = "inject"
+    requires = (NodeNotes,)
     touches = Touches.METADATA
     again_after = Touches.TAGS | Touches.TOPOLOGY
 
@@ -38,19 +40,24 @@ class Inject(Pass):
         digest = self.map_digest
         if digest is None:
             digest = (ctx.hierarchy.digest if ctx.hierarchy else "") or metadata.model_value(model, metadata.MAP)
-        changed = 0
         lost: Counter[str] = Counter()
+        kinds, changed = ctx.get(NodeNotes).kinds, 0
+        # Nodes of one module share their tag, which lives as long as the table.
+        encoded: dict[int, bytes] = {}
         for op in ctx.ops:
-            node = op.node
-            noted = bool(node.metadata_props) or bool(node.doc_string)
-            old = node.SerializeToString() if noted else b""
-            if noted:
+            node, tag = op.node, ctx.tags.get(op)
+            ours = kinds[op.id] == OWN
+            old = node.SerializeToString() if ours else b""
+            if ours:
                 metadata.clear_node(node, before)
-            tag = ctx.tags.get(op)
-            if tag is not None and (unwritten := metadata.write_node(node, tag, also)):
-                lost.update(unwritten)
-            if noted or tag is not None:
-                changed += not noted or old != node.SerializeToString()
+            if tag is not None and also:
+                lost.update(metadata.write_node(node, tag, also))
+            elif tag is not None:
+                entries = encoded.get(id(tag))
+                if entries is None:
+                    entries = encoded[id(tag)] = metadata.encoded_entries(tag)
+                node.MergeFromString(entries)
+            changed += old != node.SerializeToString() if ours else tag is not None
         _note(ctx.report.fallbacks, lost)
         metadata.clear_model(model)
         metadata.write_model(model, version(), digest, also)

@@ -154,11 +154,11 @@ class _Guard:
 
 def _digests(model: onnx.ModelProto) -> tuple[bytes, bytes]:
     """Digest of what computes, and of the nodes' metadata."""
-    import hashlib  # loads OpenSSL, which a run that is not verified does without
+    from hashlib import sha256
 
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
-    notes = hashlib.sha256()
+    notes = sha256()
     for op in walk(bare).ops:
         for entry in op.node.metadata_props:
             notes.update(f"{op.id}\0{entry.key}\0{entry.value}\0".encode("utf-8", "surrogateescape"))
@@ -166,4 +166,4 @@ def _digests(model: onnx.ModelProto) -> tuple[bytes, bytes]:
         del op.node.metadata_props[:]
         op.node.doc_string = ""
     del bare.metadata_props[:]
-    return hashlib.sha256(bare.SerializeToString(deterministic=True)).digest(), notes.digest()
+    return sha256(bare.SerializeToString(deterministic=True)).digest(), notes.digest()

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from onnx_tagger.claims import READABLE, Claim, claims
+from onnx_tagger.claims import READABLE, Claim, claim_of_modules, claims
 from onnx_tagger.errors import MapError
 from onnx_tagger.graph import MAIN, Op, operator
-from onnx_tagger.hierarchy import HierarchyMap, SavedNode
+from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
+from onnx_tagger.passes.notes import OWN, SILENT, NodeNotes, Notes
+from onnx_tagger.passes.saved import SameNodes, SavedGraphIndex, SavedIndex
 
 # How believable a foreign carrier's word is: torch's keys come from the exporter itself.
 _CARRIER_SOURCE = {"torch": Source.EXPORTED}
@@ -46,7 +47,7 @@ class Match(Pass):
     """
 
     name = "match"
-    requires = (SavedGraphIndex,)
+    requires = (SavedGraphIndex, SameNodes, NodeNotes)
     touches = Touches.TAGS
 
     fresh: bool = False
@@ -65,35 +66,57 @@ class Match(Pass):
             _copy_fresh(ctx, tree)
             return len(ctx.tags) - before
         index = ctx.get(SavedGraphIndex)
+        matched = _Matched(ctx, index) if self.saved and index is not None else None
+        notes = ctx.get(NodeNotes)
+        carriers = _Carriers(notes, tree, self.dialects, own=self.own)
+        kinds, tags, distrusted = notes.kinds, ctx.tags, self.distrusted
         conflicts: list[str] = []
         for op in ctx.ops:
-            if op in ctx.tags:
+            if op in tags:
                 continue
-            renamed = op.scope.family == MAIN and any(name in self.distrusted for name in op.node.output)
-            saved = _from_map(op, index) if self.saved and index is not None and not renamed else None
-            said = self._said(op, tree) if op.node.metadata_props or op.node.doc_string else None
-            # Of a node that the saved graph knows by name, it knows more than the name says.
-            named = index is not None and (op.scope.family, op.node.name) in index.by_name
-            tag = saved or said or (_from_scope_name(op, tree) if self.saved and not named else None)
+            renamed = distrusted and op.scope.family == MAIN and any(name in distrusted for name in op.node.output)
+            saved = matched.tag(op) if matched is not None and not renamed else None
+            said = carriers.tag(op) if kinds[op.id] else None
+            tag = saved or said or (_from_scope_name(op, tree) if self.saved and not _is_named(op, index) else None)
             if tag is None:
                 continue
-            ctx.tags[op] = tag
+            tags[op] = tag
             if saved is not None and said is not None and not set(saved.modules) & set(said.modules):
                 conflicts.append(f"{op.label}: the map says {saved.module!r}, the node {said.module!r}")
         _note(ctx, conflicts)
-        return len(ctx.tags) - before
+        return len(tags) - before
 
-    def _said(self, op: Op, tree: HierarchyMap) -> Tag | None:
-        """What the node's own metadata says."""
-        if self.own:
+
+class _Carriers:
+    """What the nodes' own metadata says."""
+
+    def __init__(self, notes: Notes, tree: HierarchyMap, dialects: tuple[str, ...], *, own: bool) -> None:
+        self.kinds, self.tree, self.dialects, self.own = notes.kinds, tree, dialects, own
+        # Torch is asked first, as a rule; what it says is looked up once for all nodes of a module.
+        self.modules = notes.modules if dialects[:1] == ("torch",) else {}
+        self.by_modules: dict[str, Tag | None] = {}
+
+    def tag(self, op: Op) -> Tag | None:
+        kind = self.kinds[op.id]
+        if kind == OWN and self.own:
             tag = own_tag(props_of(op.node))
-            if tag is not None and (known := _known(tag, tree)) is not None:
+            if tag is not None and (known := _known(tag, self.tree)) is not None:
                 return known
-        for claim in claims(op.node, self.dialects):
-            path = resolve_claim(claim, tree)
-            if path is not None:
-                return tree.tag(path, _CARRIER_SOURCE.get(claim.carrier, Source.MATCHED))
-        return None
+        modules = self.modules.get(op.id)
+        if modules is not None:
+            if modules not in self.by_modules:
+                self.by_modules[modules] = self._resolved(claim_of_modules(modules))
+            found = self.by_modules[modules]
+            if found is not None or kind == SILENT:
+                return found
+        resolved = map(self._resolved, claims(op.node, self.dialects))
+        return next((tag for tag in resolved if tag is not None), None)
+
+    def _resolved(self, claim: Claim | None) -> Tag | None:
+        path = resolve_claim(claim, self.tree) if claim is not None else None
+        if claim is None or path is None:
+            return None
+        return self.tree.tag(path, _CARRIER_SOURCE.get(claim.carrier, Source.MATCHED))
 
 
 def _copy_fresh(ctx: Context, tree: HierarchyMap) -> None:
@@ -107,30 +130,28 @@ def _copy_fresh(ctx: Context, tree: HierarchyMap) -> None:
             ctx.tags[op] = node.tag
 
 
-def _from_map(op: Op, index: SavedIndex) -> Tag | None:
-    """The saved node that makes the same tensors of the same inputs by the same operator."""
-    family = op.scope.family
-    found = {index.by_output.get((family, name)) for name in op.node.output if name}
-    if len(found) != 1:
-        return None
-    position = found.pop()
-    if position is None:
-        return None
-    node = index.graph.nodes[position]
-    if node.tag is None or not same_node(op, node):
-        return None
-    return node.tag.worse(Source.MATCHED)
+class _Matched:
+    """The tags of nodes that are in the saved graph as they are."""
+
+    def __init__(self, ctx: Context, index: SavedIndex) -> None:
+        self.nodes, self.places = index.graph.nodes, ctx.get(SameNodes)
+        # Nodes of one module share their tag; it lives as long as the saved graph.
+        self.known: dict[int, Tag] = {}
+
+    def tag(self, op: Op) -> Tag | None:
+        place = self.places[op.id]
+        tag = self.nodes[place].tag if place >= 0 else None
+        if tag is None:
+            return None
+        found = self.known.get(id(tag))
+        if found is None:
+            found = self.known[id(tag)] = tag.worse(Source.MATCHED)
+        return found
 
 
-def same_node(op: Op, node: SavedNode) -> bool:
-    """Whether a node is the saved one: operator and inputs agree; trailing empty inputs do not count."""
-    return operator(op.node) == node.op and _stripped(tuple(op.node.input)) == _stripped(node.inputs)
-
-
-def _stripped(names: tuple[str, ...]) -> tuple[str, ...]:
-    while names and not names[-1]:
-        names = names[:-1]
-    return names
+def _is_named(op: Op, index: SavedIndex | None) -> bool:
+    """Whether the saved graph knows a node by name: then it knows more than the name says."""
+    return index is not None and op.node.name in index.named.get(op.scope.family, ())
 
 
 def _known(tag: Tag, tree: HierarchyMap) -> Tag | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import NamedTuple
 
 from onnx_tagger.passes.operators import SAME_VALUE
 from onnx_tagger.passes.sizes import size_inputs
@@ -16,9 +16,8 @@ COMMUTATIVE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PartNode:
-    """A node as it is compared.
+class PartNode(NamedTuple):
+    """A node as it is compared; a named tuple, since there are as many as a tool has changed.
 
     Attributes
     ----------
@@ -76,21 +75,28 @@ class Part:
     ) -> None:
         self.nodes, self.outputs, self.stored = nodes, outputs, stored
         self.named = {node.name: node for node in nodes if node.name}
-        self.maker = {name: place for place, node in enumerate(nodes) for name in node.outputs if name}
+        self.maker: dict[str, int] = {}
         self.readers: dict[str, list[int]] = defaultdict(list)
         for place, node in enumerate(nodes):
-            for name in dict.fromkeys(node.inputs):
-                self.readers[name].append(place)
+            for name in node.outputs:
+                self.maker[name] = place
+            for name in node.inputs:
+                readers = self.readers[name]
+                if not readers or readers[-1] != place:
+                    readers.append(place)
+        self.maker.pop("", None)
 
     @cached_property
     def constants(self) -> set[int]:
         """The nodes that make constants of constants."""
         found: set[int] = set()
+        # A missing input is none that could be else.
+        made = {*self.stored, ""}
         for place, node in enumerate(self.nodes):
-            names = [name for name in node.inputs if name]
-            made = (name in self.stored or self.maker.get(name) in found for name in names)
-            if node.op_type == "Constant" or (names and not node.opaque and all(made)):
+            of_constants = made.issuperset(node.inputs) and any(node.inputs) and not node.opaque
+            if of_constants or node.op_type == "Constant":
                 found.add(place)
+                made.update(name for name in node.outputs if self.maker.get(name) == place)
         return found
 
     def constant(self, name: str) -> bool:
@@ -132,36 +138,35 @@ class Part:
         given : dict
             The numbers of both parts, which grow.
         """
-
-        def number(key: Hashable) -> int:
-            return given.setdefault(key, len(given))
-
-        constant, missing = number("constant"), number("missing")
+        # Each key has the next number when it is asked for the first time.
+        number = given.setdefault
+        constant, missing = number("constant", len(given)), number("missing", len(given))
         # What is made outside the part is the same in both only if it is known.
         tensors = {"": missing} | dict.fromkeys(self.stored, constant)
-        tensors |= {name: number(("tensor", other)) for name, other in known.items()}
+        tensors |= {name: number(("tensor", other), len(given)) for name, other in known.items()}
         copies: dict[int, int] = {}
         constants, found = self.constants, []
         for place, node in enumerate(self.nodes):
-            sizes = size_inputs(node.op_type)
-            read = [tensors[name] if name in tensors else number((id(self), name)) for name in node.inputs]
+            op_type = _op_type(node.operator)
+            read = [tensors[name] if name in tensors else number((id(self), name), len(given)) for name in node.inputs]
+            sizes = size_inputs(op_type)
             for slot in sizes:
                 if slot < len(read):
                     read[slot] = constant
             while read and (read[-1] == missing or len(read) - 1 in sizes):
                 read.pop()
-            if node.op_type in COMMUTATIVE:
+            if op_type in COMMUTATIVE:
                 read.sort()
-            mine = number((id(self), place) if node.opaque else (node.operator, *read))
+            mine = number((id(self), place) if node.opaque else (node.operator, *read), len(given))
             found.append(mine)
             for slot, name in enumerate(node.outputs):
-                made = number((mine, slot))
+                made = number((mine, slot), len(given)) if slot else mine
                 if name in known:
                     # A copy of what is known is what is known.
                     copies[made] = tensors[name]
                 elif place in constants:
                     tensors[name] = constant
-                elif not slot and read and node.op_type in SAME_VALUE:
+                elif not slot and read and op_type in SAME_VALUE:
                     tensors[name] = read[0]
                 elif name:
                     tensors[name] = copies.get(made, made)

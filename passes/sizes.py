@@ -44,17 +44,19 @@ class OnlySizes(Analysis[list[bool]]):
         """Go over the ops once, backwards."""
         ops, flow = ctx.ops, ctx.get(DataFlow)
         found = [False] * len(ops)
-        given = _given(ctx, flow)
         # Sizes alone are read of a tensor unless one reader takes it by another input.
-        data: set[TensorKey] = set()
+        data, read = _given(ctx, flow), set[TensorKey]()
         for index in reversed(flow.order):
-            op = ops[index]
-            made = [(flow.place[index], name) for name in op.node.output if name]
-            found[index] = bool(flow.graph.succ[index]) and not any(key in data or key in given for key in made)
-            if not found[index]:
-                sizes = size_inputs(op.node.op_type)
-                places = [place for place, name in enumerate(op.node.input) if name]
-                data.update(key for place, key in zip(places, flow.inputs[index], strict=True) if place not in sizes)
+            keys, made = flow.inputs[index], flow.outputs[index]
+            if data.isdisjoint(made) and not read.isdisjoint(made):
+                found[index] = True
+                read.update(keys)
+            elif (sizes := size_inputs(ops[index].node.op_type)) and keys:
+                places = [place for place, name in enumerate(ops[index].node.input) if name]
+                for place, key in zip(places, keys, strict=True):
+                    (read if place in sizes else data).add(key)
+            else:
+                data.update(keys)
         return found
 
 
@@ -79,42 +81,49 @@ class Idle(Analysis[list[bool]]):
 
     def compute(self, ctx: Context) -> list[bool]:
         """Go over the ops once, forwards."""
-        flow, sizes = ctx.get(DataFlow), ctx.get(OnlySizes)
+        flow, found = ctx.get(DataFlow), list(ctx.get(OnlySizes))
         # What bodies read from around them is no input of their owner.
-        owners = {scope.owner for scope in ctx.walk.scopes}
-        constant = [False] * len(ctx.ops)
+        owners = {scope.owner.id for scope in ctx.walk.scopes if scope.owner is not None}
+        constants = set(flow.stored)
         for index in flow.order:
-            keys, op = flow.inputs[index], ctx.ops[index]
-            made = (
-                key in flow.stored or ((maker := flow.producer.get(key)) is not None and constant[maker])
-                for key in keys
-            )
-            constant[index] = op.node.op_type == "Constant" or (bool(keys) and op not in owners and all(made))
-        return [one or other for one, other in zip(constant, sizes, strict=True)]
+            keys = flow.inputs[index]
+            if not keys:
+                constant = ctx.ops[index].node.op_type == "Constant"
+            else:
+                constant = constants.issuperset(keys) and index not in owners
+            if constant:
+                found[index] = True
+                constants.update(flow.outputs[index])
+        return found
 
 
 def saved_idle(index: SavedIndex) -> list[bool]:
     """Which nodes of a saved graph compute no data; as `Idle`, its nodes being in topological order."""
     graph, found = index.graph, _saved_constants(index)
-    data, read = set(graph.outputs), set[str]()
+    data, read, captured = set(graph.outputs), set[str](), index.captured
     for place in range(len(graph.nodes) - 1, -1, -1):
         node = graph.nodes[place]
-        made = [name for name in node.outputs if name]
-        only = any(name in read for name in made) and not any(name in data for name in made)
-        found[place] = found[place] or only
-        reads = index.reads(place)
-        read.update(filter(None, reads))
-        if not only:
-            sizes = size_inputs(node.op)
-            data.update(name for slot, name in enumerate(reads) if name and slot not in sizes)
+        # A missing input or output has no name.
+        if data.isdisjoint(node.outputs) and not read.isdisjoint(filter(None, node.outputs)):
+            found[place] = True
+            read.update(index.reads(place))
+        elif sizes := _SIZES.get(node.op, ()):
+            for slot, name in enumerate(index.reads(place)):
+                (read if slot in sizes else data).add(name)
+            data.discard("")
+        else:
+            data.update(index.reads(place) if captured else node.inputs)
+            data.discard("")
     return found
 
 
 def _saved_constants(index: SavedIndex) -> list[bool]:
-    made, found = set(index.graph.initializers), []
+    # A missing input is none that could be else.
+    made, found = {*index.graph.initializers, ""}, []
     for place, node in enumerate(index.graph.nodes):
-        read = [name for name in node.inputs if name]
-        of_constants = bool(read) and place not in index.captured and all(name in made for name in read)
-        found.append(node.op == "Constant" or of_constants)
-        made.update(name for name in node.outputs if name and found[-1])
+        of_constants = made.issuperset(node.inputs) and any(node.inputs) and place not in index.captured
+        constant = node.op == "Constant" or of_constants
+        found.append(constant)
+        if constant:
+            made.update(node.outputs)
     return found

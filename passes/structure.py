@@ -128,6 +128,8 @@ class Structure:
 
     def _equate(self, name: str, known: str) -> None:
         """Take two tensors for the same, unless something is known of one of them."""
+        if not known or known in self.alive:
+            return
         # What a tool has only stored in another way is looked behind: it may insert that anywhere.
         for _ in range(_MOST_MOVES):
             node = self.new.source(name)
@@ -138,7 +140,7 @@ class Structure:
             name = node.inputs[0]
         if name == known and name in self.renewed:
             return
-        if name and known and name not in self.same and known not in self.alive and name not in self.new.stored:
+        if name and name not in self.same and name not in self.new.stored:
             self.same[name] = known
             self.alive.add(known)
 
@@ -206,7 +208,11 @@ class Structure:
             if other is None or self.saved.nodes[other].operator != node.operator:
                 continue
             known = self.saved.nodes[other]
-            pairs = [(slot, slot) for slot in set(self.new.data(node)) & set(self.saved.data(known))]
+            mine = self.new.data(node)
+            if all(self.same.get(node.inputs[slot]) == known.inputs[slot] for slot in mine if slot < len(known.inputs)):
+                continue
+            theirs = self.saved.data(known)
+            pairs = [(slot, slot) for slot in mine if slot in theirs]
             if node.op_type in COMMUTATIVE:
                 pairs = self._commuted(node, known)
             for slot, there in pairs:

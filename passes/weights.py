@@ -152,10 +152,10 @@ class WeightKeys:
         parameters, graph = Parameters(tree), tree.graph
         self.known: dict[str, frozenset[Hashable]] = {}
         readers: dict[str, list[Tag | None]] = defaultdict(list)
+        initializers = graph.initializers.keys() if graph is not None else set[str]()
         for node in graph.nodes if graph is not None else ():
-            for name in dict.fromkeys(node.inputs):
-                if graph is not None and name in graph.initializers:
-                    readers[name].append(node.tag)
+            for name in initializers & set(node.inputs) if not initializers.isdisjoint(node.inputs) else ():
+                readers[name].append(node.tag)
         for name, tags in readers.items():
             alike = parameters.by_name(name)
             modules = {tag.modules for tag in tags if tag is not None}

@@ -5,6 +5,7 @@ To load OpenSSL takes three milliseconds and 3.5 MB, and then it is six times as
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
@@ -19,7 +20,7 @@ def sha256(data: bytes) -> str:
     >>> sha256(b"")[:16]
     'e3b0c44298fc1c14'
     """
-    lean = _lean() if len(data) <= _FEW else None
+    lean = _lean() if len(data) <= _FEW and "_hashlib" not in sys.modules else None
     if lean is not None:
         return lean(data)
     import hashlib

@@ -83,13 +83,47 @@ def literal_list(text: str | None) -> list[str] | None:
         return None
 
 
+def modules_in(scopes: str) -> str | None:
+    """Torch's list of scopes up to its last item: that one is of the node, the others are modules.
+
+    Parameters
+    ----------
+    scopes : str
+        The value of torch's key.
+
+    Returns
+    -------
+    str or None
+        What `claim_of_modules` takes; None if the list does not end as torch writes it, so that it is to be read as a
+        whole.
+
+    Examples
+    --------
+    >>> modules_in("['', 'encoder', 'linear_3']")
+    "['', 'encoder'"
+    >>> modules_in("['', 'encoder']  ") is None
+    True
+    """
+    before, _, last = scopes.rpartition(", '")
+    plain = last[-2:] == "']" and last[:-2].isidentifier() and len(scopes) <= MAX_LITERAL
+    return before if plain and before else None
+
+
+def claim_of_modules(modules: str) -> Claim | None:
+    """What torch's list of scopes says, by its beginning."""
+    return _from_scopes(literal_list(f"{modules}, '']"), None)
+
+
 def _read_torch(node: onnx.NodeProto, props: Mapping[str, str]) -> Claim | None:
     """Torch's keys: the module paths from the root inwards, the last item is the operation."""
-    scopes = literal_list(props.get(TORCH_SCOPES))
+    return _from_scopes(literal_list(props.get(TORCH_SCOPES)), props.get(TORCH_CLASSES))
+
+
+def _from_scopes(scopes: list[str] | None, types: str | None) -> Claim | None:
     if not scopes or not 2 <= len(scopes) <= MAX_PARTS or any(path.count(".") >= MAX_PARTS for path in scopes[:-1]):
         return None
     paths = [_without_export_root(path) for path in scopes[:-1]]
-    classes = literal_list(props.get(TORCH_CLASSES)) or []
+    classes = literal_list(types) or []
     names = [name.rpartition(".")[2] for name in classes[:-1]]
     stack = tuple(zip(paths, names, strict=True)) if len(names) == len(paths) else ()
     return Claim("torch", module=paths[-1], stack=stack)

@@ -6,8 +6,10 @@ All but options are imported inside the commands, so that `--help` is answered q
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -44,6 +46,11 @@ from onnx_tagger.options import (
     Verify,
     VerifyBytes,
 )
+
+if TYPE_CHECKING:
+    from onnx_tagger.views import Screen
+
+T = TypeVar("T")
 
 
 @app.command("demo")
@@ -155,6 +162,16 @@ def _capture(
     screen.summary(f"{output}: {parts}")
 
 
+def _on_model(measure: Callable[..., T], screen: Screen, name: str, source: str, inputs: Path | None, seed: int) -> T:
+    """Load a model and hand it on, with its inputs, to what measures it."""
+    from onnx_tagger.exporters.sources import load_source
+
+    with screen.progress(name) as progress:
+        progress("load the model")
+        loaded = load_source(source, inputs=inputs, seed=seed)
+        return measure(loaded.model, loaded.args, kwargs=loaded.kwargs, progress=progress)
+
+
 @app.command("strategies")
 def _strategies(
     source: SourceText,
@@ -173,23 +190,12 @@ def _strategies(
         require("onnxruntime", "ort", "truth by execution")
     import json
 
-    from onnx_tagger.exporters.sources import load_source
     from onnx_tagger.strategies import compare
     from onnx_tagger.views import show_comparison
 
     screen = screen_of_run()
-    with screen.progress("strategies") as progress:
-        progress("load the model")
-        loaded = load_source(source, inputs=inputs, seed=seed)
-        found = compare(
-            loaded.model,
-            loaded.args,
-            kwargs=loaded.kwargs,
-            opset=opset,
-            dynamic=dynamic,
-            truth=truth,
-            progress=progress,
-        )
+    measure = functools.partial(compare, opset=opset, dynamic=dynamic, truth=truth)
+    found = _on_model(measure, screen, "strategies", source, inputs, seed)
     if as_json:
         # Plain ASCII: nothing in it steers a terminal.
         screen.raw(json.dumps(found.as_dict(), indent=1))
@@ -212,22 +218,11 @@ def _bench(
     import json
 
     from onnx_tagger.bench import bench
-    from onnx_tagger.exporters.sources import load_source
     from onnx_tagger.views import show_timings
 
     screen = screen_of_run()
-    with screen.progress("bench") as progress:
-        progress("load the model")
-        loaded = load_source(source, inputs=inputs, seed=seed)
-        found = bench(
-            loaded.model,
-            loaded.args,
-            kwargs=loaded.kwargs,
-            opset=opset,
-            dynamic=dynamic,
-            rounds=rounds,
-            progress=progress,
-        )
+    measure = functools.partial(bench, opset=opset, dynamic=dynamic, rounds=rounds)
+    found = _on_model(measure, screen, "bench", source, inputs, seed)
     if as_json:
         screen.raw(json.dumps([timing.as_dict() for timing in found], indent=1))
     else:

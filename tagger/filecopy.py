@@ -43,7 +43,7 @@ class Output:
         self._written = 0
         self._begun = 0
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes; many of them go out as they are, since copying them costs as much as writing them."""
         if len(data) >= _BY_KERNEL:
             self.flush()
@@ -59,8 +59,8 @@ class Output:
             self.flush()
             start = self._copy_by_kernel(reader.descriptor, start, stop)
         elif isinstance(reader, MemoryReader):
-            self.flush()
-            self._put(reader.view[start:stop])
+            for view in reader.views(start, stop):
+                self.write(view)
             return
         while start < stop:
             data = reader.read(start, min(_BUFFERED, stop - start))

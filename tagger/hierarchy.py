@@ -7,6 +7,7 @@ JSON file is `hierarchy_file`'s; how modules are named is `naming`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -137,8 +138,7 @@ class SavedGraph:
         return cls(nodes, tuple(main.input_names), tuple(main.output_names), stored)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation of the captured run.
 
     Attributes
@@ -227,6 +227,12 @@ class HierarchyMap:
 
         return write_map(self, path)
 
+    def with_graph(self, graph: SavedGraph) -> HierarchyMap:
+        """The same map with a graph; its modules are not looked at again."""
+        made = copy(self)
+        object.__setattr__(made, "graph", graph)
+        return made
+
     @cached_property
     def by_path(self) -> dict[str, Module]:
         """Modules by canonical path."""
@@ -312,7 +318,7 @@ class HierarchyMap:
         module = self.by_path.get(path)
         if module is None or module.tag is None:
             raise MapError(f"the map has no module {path!r} that a node could be tagged with")
-        distinct = tuple(sorted(set(origins)))
+        distinct = tuple(sorted(set(origins))) if origins else ()
         if source is Source.INHERITED and not path:
             source = Source.ROOT
         return Tag(path, module.tag, source, distinct if len(distinct) > 1 else (), call)
@@ -329,6 +335,8 @@ class HierarchyMap:
         best : Source
             The best that the source may be; it is the worst of the operations' otherwise.
         """
+        if len(tags) == 1 and not tags[0].origins and len(tags[0].call) < 2 and tags[0].source is not Source.INHERITED:
+            return tags[0].worse(best)
         origins = {path for tag in tags for path in tag.modules}
         module = tags[-1].module if merge == "output" else self.enclosing(origins)
         calls = tuple(sorted({call for tag in tags for call in tag.call}))

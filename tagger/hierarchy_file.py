@@ -6,16 +6,18 @@ ships with the package. Nothing in a file is ever evaluated.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
 import os
 import re
 import zlib
-from functools import cache
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+import msgspec
 
 from onnx_tagger.checksum import sha256
 from onnx_tagger.collector import collector_paused
@@ -33,30 +35,37 @@ from onnx_tagger.hierarchy import (
 )
 from onnx_tagger.hierarchy_records import GraphRecord, MapRecord, TraceColumns
 from onnx_tagger.limits import advice, input_limits
-from onnx_tagger.metadata import SOURCES, Tag, fits
+from onnx_tagger.metadata import MAX_PARTS, SOURCES, Tag, fits
+from onnx_tagger.validation import MOST_SHOWN, place_and_fault
 
 # How many times its size a gzipped map may hold, beyond some that are always free. Columns of equal numbers pack well.
 _MOST_UNPACKED = 200
 _FREE_UNPACKED = 1 << 26
 
+# Bytes that are looked at together.
+_CHUNK = 1 << 20
+
 # The number of a call behind a part of a module path.
 _NUMBER = re.compile(r"@[0-9]+(?=\.|$)")
 
 
-class _Header(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    format: object = None
-    version: object = None
+# Invalid JSON, wrong values, text that is no UTF-8 and nesting beyond the stack, as reading reports them.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Header(msgspec.Struct):
+    format: msgspec.Raw = msgspec.Raw(b"null")
+    version: msgspec.Raw = msgspec.Raw(b"null")
 
 
 @cache
-def _adapter() -> TypeAdapter[MapRecord]:
-    return TypeAdapter(MapRecord)
+def _decoder() -> msgspec.json.Decoder[MapRecord]:
+    return msgspec.json.Decoder(MapRecord)
 
 
 def json_schema() -> str:
     """The JSON schema of the file, as it ships in ``hierarchy-map.schema.json``."""
-    return json.dumps(MapRecord.model_json_schema(by_alias=True), indent=1, sort_keys=True) + "\n"
+    return json.dumps(msgspec.json.schema(MapRecord), indent=1, sort_keys=True) + "\n"
 
 
 class _Strings:
@@ -235,13 +244,14 @@ def parse_map(data: bytes, where: str) -> HierarchyMap:
     """Parse the JSON text of a map; `where` names it in errors."""
     most = input_limits().map_values
     # Each value but the first stands behind one of these; those in strings count, too, which are few. One with a key
-    # takes the memory of several.
-    if data.count(b",") + data.count(b"[") + data.count(b"{") + 8 * data.count(b":") > most:
+    # takes the memory of several. No byte counts for more than a colon.
+    if 8 * len(data) > most and data.count(b",") + data.count(b"[") + data.count(b"{") + 8 * data.count(b":") > most:
         raise MapError(f"{where}: holds more than {most} values; {advice('map_values')}")
     with collector_paused():
         try:
-            record = _adapter().validate_json(data)
-        except ValidationError as error:
+            _insist_on_utf8(data)
+            record = _decoder().decode(data)
+        except _UNREADABLE as error:
             raise MapError(_explain(data, where, error)) from None
         try:
             return _from_record(record, digest_of(data))
@@ -249,23 +259,40 @@ def parse_map(data: bytes, where: str) -> HierarchyMap:
             raise MapError(f"{where}: {error}") from None
 
 
-def _explain(data: bytes, where: str, error: ValidationError) -> str:
+def _insist_on_utf8(data: bytes) -> None:
+    """Raise if a text is no UTF-8, also where nobody reads it."""
+    if not data.isascii():
+        decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(data)
+        for start in range(0, len(data), _CHUNK):
+            decoder.decode(view[start : start + _CHUNK])
+        decoder.decode(b"", final=True)
+
+
+def _explain(data: bytes, where: str, error: Exception) -> str:
     """One sentence for what is wrong with a map file."""
     try:
-        header = _Header.model_validate_json(data)
-    except ValidationError:
+        _insist_on_utf8(data)
+        header = msgspec.json.decode(data, type=_Header)
+        form, version = _beginning(header.format), _beginning(header.version)
+    except _UNREADABLE:
         return f"{where}: is no JSON object; give a map made by 'onnx-tagger export' or 'capture'"
-    if header.format != FORMAT:
-        found = "no format" if header.format is None else f"the format {str(header.format)[:60]!r}"
+    if form != FORMAT:
+        found = "no format" if form is None else f"the format {str(form)[:60]!r}"
         return f"{where}: has {found}, not {FORMAT!r}; give a map made by 'onnx-tagger export' or 'capture'"
-    if type(header.version) is not int or header.version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         return (
-            f"{where}: has map version {str(header.version)[:20]}, this onnx-tagger reads version {FORMAT_VERSION}: "
+            f"{where}: has map version {str(version)[:20]}, this onnx-tagger reads version {FORMAT_VERSION}: "
             "make the map again or use a fitting onnx-tagger"
         )
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {place or 'the map'}: {first['msg']}; the map is damaged, make it again"
+    place, fault = place_and_fault(error)
+    return f"{where}: {place or 'the map'}: {fault}; the map is damaged, make it again"
+
+
+def _beginning(value: msgspec.Raw) -> object:
+    """A JSON value; of a long one the beginning of its text."""
+    if len(memoryview(value)) <= MOST_SHOWN:
+        return msgspec.json.decode(value)
+    return bytes(memoryview(value)[:MOST_SHOWN]).decode("utf-8", "replace")
 
 
 def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
@@ -273,10 +300,10 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
     modules = tuple(
         Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
     )
-    parameters = tuple(Parameter(p.name, p.owner, tuple(p.shape), p.dtype, p.digests) for p in record.parameters)
+    parameters = tuple(Parameter(p.name, p.owner, p.shape, p.dtype, p.digests) for p in record.parameters)
     trace = _trace_from(record.trace, modules, parameters) if record.trace is not None else ()
     bare = HierarchyMap(modules, parameters, None, record.created_by, digest, trace)
-    odd = next((m for m in modules if m.tag is not None and not fits(m.tag, m.path)), None)
+    odd = _unfitting(bare)
     if odd is not None:
         raise MapError(f"the tag {odd.tag!r} does not fit the module {odd.path!r}; the map is damaged, make it again")
     lost = next((p for p in parameters if p.owner not in bare.by_path), None)
@@ -285,10 +312,36 @@ def _from_record(record: MapRecord, digest: str) -> HierarchyMap:
     if record.graph is None:
         return bare
     try:
-        graph = _graph_from(record.graph, bare)
+        return bare.with_graph(_graph_from(record.graph, bare))
     except IndexError:
         raise MapError("a node refers to a string that the table does not hold; the map is damaged") from None
-    return HierarchyMap(modules, parameters, graph, record.created_by, digest, trace)
+
+
+def _unfitting(tree: HierarchyMap) -> Module | None:
+    """A module whose tag cannot belong to its path, or None."""
+    # The innermost tagged module around what lies in a module.
+    around: dict[str, Module] = {}
+    for module in tree.modules:
+        above = around.get(module.parent) if module.parent is not None else None
+        if module.tag is None:
+            around.update({} if above is None else {module.path: above})
+            continue
+        if (above is None or not _continues(above, module)) and not fits(module.tag, module.path):
+            return module
+        around[module.path] = module
+    return None
+
+
+def _continues(above: Module, module: Module) -> bool:
+    """Whether a tag is plainly that of a module around it and one segment more, which then fits if that one does."""
+    tag, path, start = module.tag or "", module.path, f"{above.tag}/"
+    if not tag.startswith(start) or tag.count("/") + tag.count(".") > MAX_PARTS or path.count(".") >= MAX_PARTS:
+        return False
+    name, dot, keys = tag[len(start) :].partition(".")
+    rest = path[len(above.path) + 1 :] if above.path else path
+    if not name or "/" in name or "/" in keys or "/" in rest or "%" in rest:
+        return False
+    return not dot or (bool(keys) and f".{rest}".endswith(f".{keys}"))
 
 
 def _trace_from(
@@ -319,7 +372,7 @@ def _trace_from(
                 index in views,
                 tuple(parameters[weight].name for weight in record.weights.get(str(index), ())),
                 () if call < 0 else (record.calls[call],),
-                tuple(reads),
+                reads,
             )
             for index, (module, operator, call, reads) in enumerate(
                 zip(record.module, record.operator, record.call, record.reads, strict=True)
@@ -342,31 +395,51 @@ def _graph_from(record: GraphRecord, tree: HierarchyMap) -> SavedGraph:
     if any(len(column) != len(nodes.source) for column in columns):
         raise MapError("the columns of its nodes differ in length; the map is damaged")
     _insist_on_few(len(nodes.source), "nodes")
-    if len(record.initializers.name) != len(record.initializers.owners):
+    stored = record.initializers
+    if len(stored.name) != len(stored.owners):
         raise MapError("the columns of its initializers differ in length; the map is damaged")
 
+    tags = _Tags(tree, strings)
+    found = map(tags.__getitem__, zip(nodes.module, nodes.source, nodes.origins, nodes.call, strict=True))
+    rows = zip(
+        *(map(strings.__getitem__, column) for column in (nodes.scope, nodes.name, nodes.op)),
+        _texts(strings, nodes.inputs),
+        _texts(strings, nodes.outputs),
+        found,
+        strict=True,
+    )
+    # Twice as fast as the class itself.
+    saved = list(map(partial(tuple.__new__, SavedNode), rows))
+    owners = dict(zip(_texts(strings, [stored.name])[0], _texts(strings, stored.owners), strict=True))
+    inputs, outputs = _texts(strings, [record.inputs, record.outputs])
+    return SavedGraph(saved, inputs, outputs, owners)
+
+
+def _texts(strings: list[str], column: Iterable[Sequence[int]]) -> list[tuple[str, ...]]:
+    """The strings of each row of a column; most rows have one or two, which need no loop of their own."""
     string = strings.__getitem__
-
-    def texts(indices: list[int]) -> tuple[str, ...]:
-        return tuple(map(string, indices)) if indices else ()
-
-    # Nodes of one module share their tag.
-    known: dict[tuple[int, str, tuple[str, ...], tuple[str, ...]], Tag | None] = {}
-
-    def tag(module: int, source: str, origins: list[int], call: list[int]) -> Tag | None:
-        key = (module, source, texts(origins), texts(call))
-        if key not in known:
-            known[key] = _tag_from(tree, "" if module < 0 else strings[module], *key)
-        return known[key]
-
-    tags = map(tag, nodes.module, nodes.source, nodes.origins, nodes.call)
-    saved = [
-        SavedNode(strings[scope], strings[name], strings[op], texts(inputs), texts(outputs), found)
-        for scope, name, op, inputs, outputs, found in zip(*columns[:5], tags, strict=True)
+    return [
+        (strings[row[0]],)
+        if len(row) == 1
+        else (strings[row[0]], strings[row[1]])
+        if len(row) == 2
+        else tuple(map(string, row))
+        for row in column
     ]
-    stored = record.initializers
-    owners = {strings[name]: texts(paths) for name, paths in zip(stored.name, stored.owners, strict=True)}
-    return SavedGraph(saved, texts(record.inputs), texts(record.outputs), owners)
+
+
+class _Tags(dict[tuple[int, str, tuple[int, ...], tuple[int, ...]], "Tag | None"]):
+    """The tag of a node by its columns (module, source, origins, call): nodes of one module share it."""
+
+    def __init__(self, tree: HierarchyMap, strings: list[str]) -> None:
+        self.tree, self.strings = tree, strings
+
+    def __missing__(self, key: tuple[int, str, tuple[int, ...], tuple[int, ...]]) -> Tag | None:
+        module, source, origins, call = key
+        names, calls = _texts(self.strings, [origins, call]) if origins or call else ((), ())
+        path = "" if module < 0 else self.strings[module]
+        self[key] = found = _tag_from(self.tree, path, module, source, names, calls)
+        return found
 
 
 def _tag_from(
@@ -376,9 +449,9 @@ def _tag_from(
     if module < 0 or not source:
         return None
     found = tree.tag(path, SOURCES[source], origins, call)
-    unknown = [origin for origin in found.origins if origin not in tree.by_path]
-    if unknown:
-        raise MapError(f"a node has the origin {unknown[0]!r}, which the map does not list")
+    unknown = next((origin for origin in found.origins if origin not in tree.by_path), None) if origins else None
+    if unknown is not None:
+        raise MapError(f"a node has the origin {unknown!r}, which the map does not list")
     return found
 
 

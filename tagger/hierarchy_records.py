@@ -1,93 +1,77 @@
-"""What a hierarchy map's JSON file holds, described once for pydantic: it validates what is read and gives the schema.
+"""What a hierarchy map's JSON file holds, described once for msgspec: it validates what is read and gives the schema.
 
 Reading and writing the file are `hierarchy_file`'s.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from msgspec import Meta, Struct, field
 
-_STRICT = ConfigDict(strict=True, extra="ignore", populate_by_name=True)
-
-T = TypeVar("T")
-
-# A list ends at its first wrong item: one that is wrong throughout would give millions of errors, of which one is told.
-List = Annotated[list[T], FailFast()]
-Index = Annotated[int, Field(ge=0, lt=1 << 31)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-
-
-def _insist_on_first_items(value: object) -> object:
-    """Stop at the first entry of a mapping that is no list of integers, as `List` does; pydantic would tell of each."""
-    for key, items in value.items() if isinstance(value, dict) else ():
-        if not (isinstance(key, str) and key.isascii() and key.isdigit() and len(key) <= 10):
-            raise ValueError("each key should be an integer of up to ten digits")
-        if not isinstance(items, list) or any(type(item) is not int or not 0 <= item < 1 << 31 for item in items):
-            raise ValueError("each entry should be a list of positions")
-    return value
+Index = Annotated[int, Meta(ge=0, lt=1 << 31)]
+IndexOrNone = Annotated[int, Meta(ge=-1, lt=1 << 31)]
+Size = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+# The length, since in Python the end of a pattern is also before a line break.
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
+# Keys of JSON are texts; one that begins with a zero or ends with a line break is refused where it is looked up.
+Position = Annotated[str, Meta(pattern="^[0-9]{1,10}$", max_length=10)]
 
 
-class ModuleRecord(BaseModel):
+class ModuleRecord(Struct, gc=False):
     """A module: its path, class, tag, parent, order of first call, number of calls and aliases."""
 
-    model_config = _STRICT
     path: str
-    class_name: str = Field(alias="class")
+    class_name: str = field(name="class")
     tag: str | None
     parent: str | None
     order: Index | None
     calls: Index
-    aliases: List[str] = []
+    aliases: list[str] = []
 
 
-class ParameterRecord(BaseModel):
+class ParameterRecord(Struct, gc=False):
     """A parameter or buffer: name, owner, shape, dtype and the digests of its values."""
 
-    model_config = _STRICT
     name: str
     owner: str
-    shape: List[Annotated[int, Field(ge=0, lt=1 << 63)]] = Field(max_length=64)
+    shape: Annotated[tuple[Size, ...], Meta(max_length=64)]
     dtype: str
-    digests: tuple[Digest, Digest] = Field(strict=False)
+    digests: tuple[Digest, Digest]
 
 
-class NodeColumns(BaseModel):
+class NodeColumns(Struct, gc=False):
     """The nodes of the exported graph by columns; integers index `strings`, the module -1 is unknown."""
 
-    model_config = _STRICT
-    scope: List[Index]
-    name: List[Index]
-    op: List[Index]
-    inputs: List[List[Index]]
-    outputs: List[List[Index]]
-    module: List[Annotated[int, Field(ge=-1, lt=1 << 31)]]
-    call: List[List[Index]]
-    origins: List[List[Index]]
-    source: List[Literal["exported", "matched", "aligned", "inherited", "root", ""]]
+    scope: list[Index]
+    name: list[Index]
+    op: list[Index]
+    inputs: list[tuple[Index, ...]]
+    outputs: list[tuple[Index, ...]]
+    module: list[IndexOrNone]
+    call: list[tuple[Index, ...]]
+    origins: list[tuple[Index, ...]]
+    source: list[Literal["exported", "matched", "aligned", "inherited", "root", ""]]
 
 
-class InitializerColumns(BaseModel):
+class InitializerColumns(Struct, gc=False):
     """The stored tensors of the main graph and the modules that own a parameter of their values."""
 
-    model_config = _STRICT
-    name: List[Index]
-    owners: List[List[Index]]
+    name: list[Index]
+    owners: list[tuple[Index, ...]]
 
 
-class GraphRecord(BaseModel):
+class GraphRecord(Struct, gc=False):
     """The skeleton of the exported graph, columnar with one string table."""
 
-    model_config = _STRICT
-    strings: List[str]
+    strings: list[str]
     nodes: NodeColumns
-    inputs: List[Index]
-    outputs: List[Index]
+    inputs: list[Index]
+    outputs: list[Index]
     initializers: InitializerColumns
 
 
-class TraceColumns(BaseModel):
+class TraceColumns(Struct, gc=False):
     """The operations of the captured run in order of time.
 
     Operators and calls index their tables (a call -1 is none), modules and weights are positions in `modules` and
@@ -95,27 +79,23 @@ class TraceColumns(BaseModel):
     those of the operations whose results each took.
     """
 
-    model_config = _STRICT
-    operators: List[str]
-    calls: List[str]
-    operator: List[Index]
-    module: List[Index]
-    call: List[Annotated[int, Field(ge=-1, lt=1 << 31)]]
-    views: List[Index]
-    reads: List[List[Index]]
-    weights: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[0-9]{1,10}$")], List[Index]], BeforeValidator(_insist_on_first_items)
-    ]
+    operators: list[str]
+    calls: list[str]
+    operator: list[Index]
+    module: list[Index]
+    call: list[IndexOrNone]
+    views: list[Index]
+    reads: list[tuple[Index, ...]]
+    weights: dict[Position, list[Index]]
 
 
-class MapRecord(BaseModel):
+class MapRecord(Struct, gc=False):
     """A hierarchy map: which modules a PyTorch model has and which of them each node of its ONNX export came from."""
 
-    model_config = _STRICT
     format: Literal["onnx-tagger/hierarchy-map"]
     version: Literal[1]
     created_by: str
-    modules: List[ModuleRecord]
-    parameters: List[ParameterRecord]
+    modules: list[ModuleRecord]
+    parameters: list[ParameterRecord]
     trace: TraceColumns | None = None
     graph: GraphRecord | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cached_property
 from math import prod
+from operator import attrgetter
 
 import onnx
 
@@ -14,10 +16,10 @@ from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.manager import PassManager
-from onnx_tagger.passes.match import Match, same_node
+from onnx_tagger.passes.match import Match
 from onnx_tagger.passes.operators import CONVERTERS
 from onnx_tagger.passes.renames import CONVERTED, TENSORS, called_after
-from onnx_tagger.passes.saved import SavedGraphIndex
+from onnx_tagger.passes.saved import SameNodes, SavedGraphIndex, same_node
 from onnx_tagger.passes.weights import LEAST_VALUES, StoredWeights
 from onnx_tagger.report import shown_share
 from onnx_tagger.verify import is_quantising
@@ -57,7 +59,7 @@ class Kinship:
     def __init__(self, ctx: Context, tree: HierarchyMap) -> None:
         self._ctx, self._tree = ctx, tree
         index = ctx.get(SavedGraphIndex)
-        self._made = index.by_output if index is not None else {}
+        self._made = index.makers if index is not None else {}
         self._saved = index.graph.nodes if index is not None else ()
         self.nodes = len(ctx.ops)
 
@@ -65,13 +67,15 @@ class Kinship:
     def shares_nodes(self) -> bool:
         """Whether enough nodes are the saved graph's: operator, inputs and an output."""
         wanted = max(1, LEAST_NODES * self.nodes)
+        if sum(place >= 0 for place in self._ctx.get(SameNodes)) >= wanted:
+            return True
         found = 0
+        # One output is enough here.
         for op in self._ctx.ops if self._made else ():
-            places = (self._made.get((op.scope.family, name)) for name in op.node.output if name)
-            found += any(place is not None and same_node(op, self._saved[place]) for place in places)
-            if found >= wanted:
-                return True
-        return False
+            made = self._made.get(op.scope.family, {})
+            places = (made.get(name) for name in op.node.output[:] if name)
+            found += any(place is not None and same_node(op.node, self._saved[place]) for place in places)
+        return found >= wanted
 
     @cached_property
     def tensors(self) -> list[bool]:
@@ -84,7 +88,8 @@ class Kinship:
 
     def _knows(self, family: str, name: str) -> bool:
         """Whether the saved graph makes a tensor of a name, or of the one that it was made of."""
-        return any((family, each) in self._made for each in (name, *called_after(name, (*TENSORS, *CONVERTED))))
+        made = self._made.get(family, {})
+        return any(each in made for each in (name, *called_after(name, (*TENSORS, *CONVERTED))))
 
     @cached_property
     def quantised(self) -> bool:
@@ -195,8 +200,8 @@ def note_of_part(ctx: Context, kinship: Kinship) -> str | None:
     kinship : Kinship
         Of the same model.
     """
-    weak = sum(tag.source in (Source.INHERITED, Source.ROOT) for tag in ctx.tags.values())
-    alone = weak + len(ctx.ops) - len(ctx.tags)
+    sources = Counter(map(attrgetter("source"), ctx.tags.values()))
+    alone = sources[Source.INHERITED] + sources[Source.ROOT] + len(ctx.ops) - len(ctx.tags)
     exported = ctx.hierarchy is not None and ctx.hierarchy.graph is not None
     if not exported or kinship.quantised or alone < _MANY * kinship.nodes or not kinship.unknown_weights:
         return None

@@ -153,7 +153,7 @@ def own_entries(tag: Tag) -> Entries:
 
 
 @lru_cache(_RECENT)
-def _encoded_entries(tag: Tag) -> bytes:
+def encoded_entries(tag: Tag) -> bytes:
     """Our own metadata entries for a tag as the fields of a node."""
     holder = onnx.NodeProto()
     add_entries(holder, own_entries(tag))
@@ -373,7 +373,7 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Collection[str]) -> list[st
     """
     if not also:
         # Nearly twice as fast as entry by entry; equal nodes hold the same bytes.
-        node.MergeFromString(_encoded_entries(tag))
+        node.MergeFromString(encoded_entries(tag))
         return []
     entries = own_entries(tag)
     lost: list[str] = []

@@ -30,7 +30,7 @@ from onnx_tagger.pruning import Pruner, prune
 from onnx_tagger.splice import Layout, parse, plan
 from onnx_tagger.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, open_file
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader
 
 
 @dataclass(eq=False)
@@ -54,15 +54,15 @@ class Skeleton:
     external: tuple[str | bytes, ...]
     layout: Layout = field(repr=False)
     identity: tuple[int, ...] = field(repr=False)
-    view: memoryview | None = field(repr=False)
+    memory: MemoryReader | None = field(repr=False)
     initializers: dict[str | bytes, int] | None = field(default=None, repr=False)
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
         """Open the source again; it must be what it was when the skeleton was read."""
         if self.path is None:
-            assert self.view is not None
-            yield MemoryReader(self.view)
+            assert self.memory is not None
+            yield self.memory
             return
         with open_file(self.path) as reader:
             if reader.identity != self.identity:
@@ -75,8 +75,8 @@ def read_skeleton(source: Source) -> Skeleton:
 
     Parameters
     ----------
-    source : path, or bytes-like
-        A file, or a serialized model in memory.
+    source : path, bytes-like or MemoryReader
+        A file, or a serialized model in memory, whole or in pieces.
 
     Returns
     -------
@@ -91,13 +91,15 @@ def read_skeleton(source: Source) -> Skeleton:
     if isinstance(source, (bytes, bytearray, memoryview)):
         view = memoryview(source)
         view = view.cast("B") if view.c_contiguous else memoryview(bytes(view))
-        return _read(MemoryReader(view), None, view)
+        return _read(MemoryReader(view), None)
+    if isinstance(source, MemoryReader):
+        return _read(source, None)
     path = Path(source)
     with open_file(path) as reader:
-        return _read(reader, path, None)
+        return _read(reader, path)
 
 
-def _read(reader: Reader, path: Path | None, view: memoryview | None) -> Skeleton:
+def _read(reader: Reader, path: Path | None) -> Skeleton:
     if reader.size == 0:
         raise FileFormatError(f"{reader.name} is empty; give an ONNX model")
     layout, model, mentions = Layout(), onnx.ModelProto(), 0
@@ -114,7 +116,8 @@ def _read(reader: Reader, path: Path | None, view: memoryview | None) -> Skeleto
     # The name of the key is in the bytes of every model with external data, so that most models skip the walk.
     external = tuple(dict.fromkeys(locations(model, mentions))) if mentions else ()
     identity = reader.identity if isinstance(reader, FileReader) else ()
-    return Skeleton(model, path, external, layout, identity, view)
+    memory = reader if isinstance(reader, MemoryReader) else None
+    return Skeleton(model, path, external, layout, identity, memory)
 
 
 def _pruned_model(reader: Reader, layout: Layout, take: Callable[[bytearray], object]) -> bytearray:

@@ -368,6 +368,8 @@ def retag(
         PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run_in(ctx)
         note = note_of_part(ctx, kinship) if kinship is not None else None
         report.fallbacks.extend([note] if note is not None else ())
+    # As much memory as the writing needs, or more.
+    del ctx, kinship, tree
     tell("write")
     with report.phase("write"):
         if whole is not None:

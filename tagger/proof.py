@@ -65,9 +65,10 @@ class _Sum:
         self.total = self.tensors = self.size = 0
 
     def add(self, parts: Iterable[bytes]) -> None:
-        import hashlib  # who asks for no proof does without the memory that OpenSSL takes
+        # Loads OpenSSL, which a write that proves nothing does without.
+        from hashlib import sha256
 
-        one = hashlib.sha256()
+        one = sha256()
         for part in parts:
             one.update(part)
             self.size += len(part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,6 +213,6 @@ def peak_rss_mb() -> float | None:
     return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
 
 
-def count_tags(tags: Sequence[str]) -> dict[str, int]:
+def count_tags(tags: Iterable[str]) -> dict[str, int]:
     """Tag to number of nodes, in order of the tag."""
     return dict(sorted(Counter(tags).items()))

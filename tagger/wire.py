@@ -76,7 +76,7 @@ METADATA_OF_MODEL, NODE_OF_GRAPH, INITIALIZER_OF_GRAPH, NODE_OF_FUNCTION = 14, 1
 GRAPH_OF_MODEL, FUNCTION_OF_MODEL = 7, 25
 ATTRIBUTE_OF_NODE, DOC_STRING_OF_NODE, METADATA_OF_NODE = 5, 6, 9
 GRAPH_OF_ATTRIBUTE, GRAPHS_OF_ATTRIBUTE = 6, 11
-RAW_DATA_OF_TENSOR = 9
+NAME_OF_TENSOR, RAW_DATA_OF_TENSOR = 8, 9
 
 
 class Reader(ABC):
@@ -101,6 +101,10 @@ class MemoryReader(Reader):
     def read(self, offset: int, length: int) -> bytes:
         """Return a copy of the bytes."""
         return bytes(self.view[offset : offset + length])
+
+    def views(self, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes from `start` to `stop`, where they lie."""
+        yield self.view[start:stop]
 
 
 def _seek_and_read(descriptor: int, length: int, offset: int) -> bytes:

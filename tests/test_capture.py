@@ -65,6 +65,60 @@ def test_a_direct_forward_is_counted_and_known_as_direct() -> None:
     assert captured.calls.direct == {"direct.linear"}
 
 
+def test_a_call_of_a_module_with_hooks_is_no_direct_one() -> None:
+    model = Reused()
+    for module in (model, model.twice, model.twice.linear):
+        module.register_forward_pre_hook(lambda *_: None)
+        module.register_forward_hook(lambda *_: None)
+    captured = capture(model, (X,))
+    assert captured.calls.direct == {"direct.linear"}
+    assert captured.hierarchy.by_path["twice.linear"].calls == 2
+
+
+def test_a_forward_called_within_a_call_of_another_module_is_direct() -> None:
+    class Borrows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lent, self.block = nn.Linear(4, 4), Block()
+            self.block.register_forward_pre_hook(lambda _, args: (self.lent.forward(*args),))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.block(x)
+
+    assert capture(Borrows(), (X,)).calls.direct == {"lent"}
+
+
+def test_tensors_without_memory_in_one_piece_have_no_address() -> None:
+    class Sparse(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("spread", torch.eye(2).to_sparse())
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.linear(torch.sparse.mm(self.spread, x))
+
+    trace = capture(Sparse(), (X,), digests=False).hierarchy.trace
+    assert [step.operator for step in trace if step.module == "linear" and not step.view] == ["addmm"]
+    assert set(trace[-1].weights) == {"linear.bias", "linear.weight"}
+
+
+def test_views_and_parts_of_a_tensor_are_read_as_it_is() -> None:
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            low, high = x.sigmoid().chunk(2, dim=-1)
+            return high.tanh() @ self.weight[2:4].relu() + low.sum()
+
+    trace = capture(Parts(), (X,)).hierarchy.trace
+    made = {step.operator: place for place, step in enumerate(trace)}
+    assert trace[made["tanh"]].reads == trace[made["sum"]].reads == (made["sigmoid"],)
+    assert trace[made["relu"]].weights == ("weight",)
+
+
 def test_records_what_ran_in_order_of_time() -> None:
     class Adds(nn.Module):
         def __init__(self) -> None:
@@ -114,6 +168,23 @@ def test_a_copy_was_made_by_who_made_its_original() -> None:
     made = {step.operator: place for place, step in enumerate(trace)}
     assert trace[made["relu"]].reads == (made["tanh"],)
     assert trace[made["sigmoid"]].reads == ()
+
+
+def test_a_tensor_made_of_numbers_was_made_by_no_operation() -> None:
+    """Its memory is likely to have been that of a tensor that was just dropped."""
+
+    class Numbers(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(20):
+                x = x + (x.sum() * 2 + x.mean()).relu()
+                x = x * torch.tensor(0.5).sqrt()
+            return x
+
+    trace = capture(Numbers(), (torch.zeros(3),)).hierarchy.trace
+    lifted = [place for place, step in enumerate(trace) if step.operator == "lift_fresh"]
+    assert len(lifted) == 20
+    assert [trace[place].reads for place in lifted] == [()] * 20
+    assert [step.reads for step in trace if step.operator == "sqrt"] == [()] * 20
 
 
 def test_records_which_call_an_operation_belongs_to() -> None:

@@ -119,7 +119,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; sys.argv[1:] = ['--help']\n"
         "from onnx_tagger import cli\n"
         "assert cli.run(['--help']) == 0\n"
-        "heavy = {'torch', 'onnxruntime', 'networkx', 'pydantic', 'onnx', 'numpy', 'transformers'}\n"
+        "heavy = {'torch', 'onnxruntime', 'networkx', 'pydantic', 'msgspec', 'onnx', 'numpy', 'transformers'}\n"
         "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

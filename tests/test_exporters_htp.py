@@ -82,6 +82,39 @@ def test_marks_on_scripted_code_leave_no_trace_in_the_file(tmp_path: Path) -> No
     assert (tmp_path / "stripped.onnx").read_bytes() == plain.getvalue()
 
 
+class Typed(nn.Module):
+    """Weights of several types and layouts, empty ones, equal ones, and bodies that hold constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Parameter(torch.randn(4, 300).t())
+        self.register_buffer("short", torch.randn(4, 4).half())
+        self.register_buffer("brain", torch.randn(4).bfloat16())
+        self.register_buffer("flags", torch.tensor([True, False, True, False]))
+        self.register_buffer("steps", torch.arange(4))
+        self.register_buffer("one", torch.tensor(2.5, dtype=torch.float64))
+        self.conv = nn.Sequential(nn.Conv1d(300, 3, 1), nn.BatchNorm1d(3))
+        self.loops = Inner()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        y = self.loops(x) @ self.wide.t()
+        z = torch.where(self.flags, x.half() @ self.short, self.steps.half())
+        return self.conv(y[:, :, None]), z, x.bfloat16() + self.brain, x.double() * self.one
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_weights_that_torch_hands_out_are_put_where_it_would_have_put_them(dynamic: bool, tmp_path: Path) -> None:
+    model, x = Typed().eval(), torch.randn(2, 4)
+    plain = io.BytesIO()
+    axes = {"x": {0: "x_0", 1: "x_1"}} if dynamic else None
+    torch.onnx.export(model, (x,), plain, input_names=["x"], dynamo=False, verbose=False, dynamic_axes=axes)
+    tagged = ot.export(model, (x,), tmp_path / "m.onnx", strategy="htp", dynamic=dynamic, verify_bytes=True)
+    ot.strip(tagged.path, tmp_path / "stripped.onnx")
+    assert (tmp_path / "stripped.onnx").read_bytes() == plain.getvalue()
+    bare = ot.export(model, (x,), tmp_path / "bare.onnx", strategy="htp", dynamic=dynamic, tag=False)
+    assert bare.path.read_bytes() == plain.getvalue()
+
+
 class Writes(nn.Module):
     """Writes into a part of a tensor: with open shapes torch makes ranges and shapes for it that have no scope."""
 
@@ -134,6 +167,8 @@ def test_torch_is_left_as_it_was_also_by_an_export_that_fails(tmp_path: Path) ->
             return torch.ops.aten._linalg_eigvals(waves(x, 1)).abs()
 
     passes = {name: value for name, value in vars(torch._C).items() if name.startswith("_jit_")}
+    written = torch._C.Graph._export_onnx
     with pytest.raises(ot.TaggerError):
         ot.export(Never(), (torch.randn(3, 3),), tmp_path / "m.onnx", strategy="htp")
     assert {name: value for name, value in vars(torch._C).items() if name.startswith("_jit_")} == passes
+    assert torch._C.Graph._export_onnx is written

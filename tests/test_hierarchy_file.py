@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import gzip
+import hashlib
 import json
+import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import onnx_tagger
@@ -19,7 +22,8 @@ from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter, SavedGraph, SavedNode
 from onnx_tagger.hierarchy_file import digest_of, json_schema, parse_map, read_map, to_json
 from onnx_tagger.limits import InputLimits, limited
-from onnx_tagger.metadata import Source
+from onnx_tagger.metadata import MAX_PARTS, Source, fits
+from onnx_tagger.naming import ModuleRow
 
 SCHEMA = Path(onnx_tagger.__file__).parent / "hierarchy-map.schema.json"
 
@@ -88,6 +92,16 @@ def test_round_trip(tmp_path: Path, name: str) -> None:
     assert read == made
     assert read.digest == digest == digest_of(to_json(made))
     assert path.read_bytes()[:2] == (b"\x1f\x8b" if name.endswith(".gz") else b'{"')
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_digest_is_the_beginning_of_the_sha_256(loaded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whatever code it is made."""
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "hashlib")
+    for length in (0, 1, 63, 64, 1 << 20, (1 << 20) + 1):
+        data = b"x" * length
+        assert digest_of(data) == hashlib.sha256(data).hexdigest()[:32]
 
 
 def test_round_trip_without_graph(tmp_path: Path) -> None:
@@ -159,6 +173,9 @@ def test_the_schema_accepts_a_saved_map_and_refuses_a_wrong_one() -> None:
         (b'{"format": ["x"]}', "has the format"),
         (b"[" * 100_000, "is no JSON object"),
         (b'{"format": "onnx-tagger/hierarchy-map", "x": ' + b"[" * 100_000, "is no JSON object"),
+        (b'{"format": "' + b"x" * 1_000_000 + b'"}', "has the format"),
+        (b'{"format": ' + b"[" * 150 + b"]" * 150 + b"}", "has the format"),
+        (b'{"format": ' + b"[" * 100_000, "is no JSON object"),
     ],
 )
 def test_what_is_no_map(data: bytes, phrase: str) -> None:
@@ -211,7 +228,89 @@ def test_damaged_maps_say_where(place: tuple[str | int, ...], value: object, phr
 
 def test_an_integer_of_many_digits_is_refused() -> None:
     data = to_json(make_map()).replace(b'"calls":2', b'"calls":' + b"9" * 10_000)
-    assert "is no JSON object" in refused(data)
+    assert "modules.2.calls: " in refused(data)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "01", "1.", "0x1", "+1", "1.0", "1e2", "true", '"2"', "null"])
+def test_what_is_no_integer_is_refused(number: str) -> None:
+    refused(to_json(make_map()).replace(b'"calls":2', f'"calls":{number}'.encode()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\\ud800", b"\\udc00x", b"\\q", b"\n", b"\0"],
+    ids=["no UTF-8", "surrogate", "half", "escaped surrogate", "other half", "escape", "line break", "nought"],
+)
+@pytest.mark.parametrize("key", [b"created_by", b"later"])
+def test_what_is_no_text_is_refused(text: bytes, key: bytes) -> None:
+    """Whether somebody reads it or not."""
+    head, _, rest = to_json(make_map()).partition(b'"created_by":')
+    for value in (text, b"x" * 2_000_000 + text):
+        data = head + b'"' + key + b'":"' + value + b'",' + b'"created_by":' + rest
+        assert "is no JSON object" in refused(data)
+
+
+def test_text_that_is_parted_between_two_chunks_is_read() -> None:
+    for length in range((1 << 20) - 4, 1 << 20):
+        assert parse_map(b'{"later":"' + b"x" * length + "ßñ😀".encode() + b'",' + to_json(make_map())[1:], "m")
+
+
+def test_a_mark_of_the_byte_order_or_more_behind_the_end_is_refused() -> None:
+    data = to_json(make_map())
+    for wrong in (b"\xef\xbb\xbf" + data, data + b"x", data + b"\0", data.decode().encode("utf-16")):
+        assert "is no JSON object" in refused(wrong)
+
+
+def test_of_equal_keys_the_last_counts_and_each_is_validated() -> None:
+    data = to_json(make_map())
+    again = data.replace(b'"calls":2', b'"calls":7,"calls":2')
+    assert parse_map(again, "m") == make_map()
+    assert "modules.2.calls" in refused(data.replace(b'"calls":2', b'"calls":"x","calls":2'))
+
+
+def test_a_sentence_tells_the_beginning_of_a_wrong_value() -> None:
+    made = document()
+    made["graph"]["nodes"]["source"][1] = "\N{RIGHT-TO-LEFT OVERRIDE}" + "x" * 1_000_000
+    text = refused_json(made)
+    assert "graph.nodes.source.1: " in text
+    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_tags_are_held_to_their_paths_one_by_one_or_as_they_continue_each_other(data: st.DataObject) -> None:
+    """A tag that is another's and a segment more is not compared from the root on; the answer is the same."""
+    paths = ["", "a", "a.b", "a.b.0", "a.b.0.c", "a.%", "a.b.0.%.d", "b", "b.0", "b.0.a/b", "b..x"]
+    rows = [ModuleRow(path, "M", tagged=not path or data.draw(st.booleans()), keyed=path == "b") for path in paths]
+    made = HierarchyMap.from_rows(rows)
+    segment = st.sampled_from(
+        ["M", "M.b", "M.0", "M.b.0", "M.", "M..", "M/M", ".b", "M.%25", "M.%", "M.a%2Fb", "M..x", ""]
+    )
+    above = st.sampled_from([module.tag for module in made.modules if module.tag])
+    changed = data.draw(st.dictionaries(st.sampled_from(paths), st.tuples(above, segment), max_size=3))
+    modules = [
+        replace(module, tag="/".join(changed[module.path])) if module.path in changed else module
+        for module in data.draw(st.permutations(made.modules))
+    ]
+    tags = [module.tag for module in modules if module.tag is not None]
+    fit = all(fits(module.tag, module.path) for module in modules if module.tag is not None)
+    assume(len(set(tags)) == len(tags))
+    if fit:
+        assert parse_map(to_json(HierarchyMap(tuple(modules))), "m").modules == tuple(modules)
+    else:
+        assert "does not fit the module" in refused(to_json(HierarchyMap(tuple(modules))))
+
+
+def test_a_tag_of_more_parts_than_are_compared_is_refused() -> None:
+    depth = MAX_PARTS + 3
+    paths = [".".join(["a"] * length) for length in range(depth)]
+    modules = [
+        Module(path, "M", "/M" * (length + 1), paths[length - 1] if length else None)
+        for length, path in enumerate(paths)
+    ]
+    assert parse_map(to_json(HierarchyMap(tuple(modules[:MAX_PARTS]))), "m")
+    with pytest.raises(MapError, match="does not fit the module"):
+        parse_map(to_json(HierarchyMap(tuple(modules))), "m")
 
 
 def test_a_node_of_an_unknown_module_or_origin() -> None:
@@ -413,7 +512,9 @@ def test_one_error_is_made_of_many(column: str, item: str) -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("entry", ['"1":1', '"x":[]', '"1":[-1]', '"1":[1.5]', '"1":[true]', '"12345678901":[]'])
+@pytest.mark.parametrize(
+    "entry", ['"1":1', '"x":[]', '"1":[-1]', '"1":[1.5]', '"1":[true]', '"12345678901":[]', '"1\\\\n":[]']
+)
 def test_wrong_weights_of_a_trace(entry: str) -> None:
     columns = {
         "operators": ["mm"],
@@ -425,5 +526,5 @@ def test_wrong_weights_of_a_trace(entry: str) -> None:
         "reads": [[]],
     }
     text = json.dumps(document() | {"trace": columns | {"weights": "@"}}).replace('"@"', f"{{{entry}}}")
-    with pytest.raises(MapError, match=r"trace\.weights: .*each (key|entry) should be"):
+    with pytest.raises(MapError, match=r"here: (a key of )?trace\.weights[.0]*: Expected"):
         parse_map(text.encode(), "here")

@@ -50,6 +50,12 @@ def spec_file(tmp_path: Path, content: object) -> Path:
         ({"dtype": "bool", "shape": [2], "values": 2}, "does not fit"),
         ({"dtype": "float32", "shape": [2], "values": [1, "a"]}, "does not fit"),
         ({"dtype": "int64", "shape": [2, 2], "values": [[1, 2], [3]]}, "nested list"),
+        ({"dtype": "int64", "shape": [2.0]}, "shape.0"),
+        ({"dtype": "int64", "shape": [True]}, "shape.0"),
+        ({"dtype": "int64", "shape": [10**30]}, "more than"),
+        ({"dtype": "float32", "shape": [2], "range": [0, 1, 2]}, "range"),
+        ({"dtype": "float32", "shape": [2], "range": [0, True]}, "range.1"),
+        ({"dtype": "float32", "shape": [2], "values": "1"}, "values"),
         ([2, 8], "entry"),
     ],
 )
@@ -67,6 +73,13 @@ def test_spec_files_that_are_refused(tmp_path, content):
         read_spec(spec_file(tmp_path, content))
     with pytest.raises(SourceError, match="spec"):
         read_spec(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("numbers", ['"range": [0, 1e999]', '"values": -1e999'])
+def test_numbers_that_are_not_finite_are_refused(tmp_path, numbers):
+    """Which JSON cannot spell, but which too large an exponent gives."""
+    with pytest.raises(SourceError, match=r"'x', entry: .*not finite"):
+        read_spec(spec_file(tmp_path, f'{{"x": {{"dtype": "float32", "shape": [2], {numbers}}}}}'))
 
 
 @given(

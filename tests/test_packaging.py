@@ -134,7 +134,7 @@ def requirements() -> list[Requirement]:
 
 def test_base_requirements() -> None:
     base = {requirement.name for requirement in requirements() if requirement.marker is None}
-    assert base == {"onnx", "networkx", "numpy", "pydantic", "rich", "typer"}
+    assert base == {"onnx", "msgspec", "networkx", "numpy", "rich", "typer"}
 
 
 def test_requirements_are_ranges() -> None:

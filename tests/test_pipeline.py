@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -661,3 +663,20 @@ def test_read_tags_changes_nothing(tagged: Path) -> None:
     assert [ctx.tags[op].module for op in ctx.ops] == MODULES
     assert made.SerializeToString(deterministic=True) == before
     assert read_tags(exported()).tags == {}
+
+
+def test_a_plain_retag_loads_only_what_it_needs(bare: Path) -> None:
+    """Of a small file, what is loaded is most of the memory."""
+    code = (
+        "import sys, onnx\n"
+        "before = set(sys.modules)\n"
+        "import onnx_tagger as ot\n"
+        "ot.retag(*sys.argv[1:])\n"
+        "heavy = {'hashlib', 'networkx', 'pydantic', 'rich', 'typer', 'onnxruntime', 'torch'}\n"
+        "sys.exit(' '.join(heavy & (set(sys.modules) - before)) or 0)"
+    )
+    arguments = (bare, map_path(bare), bare.with_name("again.onnx"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -372,3 +372,54 @@ def test_the_output_s_module_never_has_the_root_s_source(source: Source) -> None
     tag = ctx.tags[ctx.ops[0]]
     assert tag.module == "a.x"
     assert tag.source is not Source.ROOT
+
+
+def test_what_an_op_has_taken_in_may_be_computed_once_more_for_others() -> None:
+    saved = """
+        MatMul in w -> h @a.x
+        Add h b -> y @a.y
+        Relu h -> z @b.z
+    """
+    changed = """
+        Gemm in w b -> y
+        MatMul in w -> h9
+        Relu h9 -> z9
+    """
+    assert align(saved, changed) == {
+        "Gemm": ("a", "aligned", ("a.x", "a.y")),
+        "MatMul": ("a.x", "aligned", ()),
+        "Relu": ("b.z", "aligned", ()),
+    }
+
+
+def test_what_reads_a_renamed_tensor_has_not_taken_in_its_maker() -> None:
+    saved = """
+        Exp in -> h @a.x
+        Abs h -> y @b.z
+    """
+    changed = """
+        Exp in -> h9
+        Cast h9 -> c
+        ms/Fused c -> y
+    """
+    assert align(saved, changed)["Exp"] == ("a.x", "aligned", ())
+    assert align(saved, changed)["Cast"] == ("a.x", "aligned", ())
+
+
+def test_of_two_alike_the_one_that_is_left_is_the_one_that_no_op_has_taken_in() -> None:
+    saved = """
+        Exp in -> h1 @a.x
+        Add h1 b -> y1 @a.x
+        Exp in -> h2 @b.z
+        Add h2 b -> y2 @b.z
+    """
+    changed = """
+        ms/ExpAdd in b -> y1
+        Exp in -> h9
+        Add h9 b -> y9
+    """
+    assert align(saved, changed) == {
+        "ExpAdd": ("a.x", "aligned", ()),
+        "Exp": ("b.z", "aligned", ()),
+        "Add": ("b.z", "aligned", ()),
+    }

@@ -20,8 +20,7 @@ def work(saved: str, alive: str, *outputs: str) -> set[int]:
         op, *inputs = head.split()
         tag = TREE.tag("", Source.EXPORTED)
         nodes.append(SavedNode(MAIN, "", op, tuple(inputs), tuple(made.split()), tag))
-    by_output = {(MAIN, name): place for place, node in enumerate(nodes) for name in node.outputs}
-    index = SavedIndex(SavedGraph(nodes, ("in",), (), {}), by_output, {})
+    index = SavedIndex(SavedGraph(nodes, ("in",), (), {}))
     return set(Cones(index, {(MAIN, name) for name in alive.split()}).work((MAIN, name) for name in outputs))
 
 

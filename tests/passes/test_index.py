@@ -168,3 +168,18 @@ def test_it_is_an_analysis_that_a_pass_can_ask_for() -> None:
     PassManager([Asks(), Asks()]).run(helper.make_model(graph(node("A", [], ["t"]))))
     assert found[0] is found[1]
     assert list(found[0]) == [0]
+
+
+def test_the_order_is_the_file_s_if_that_is_sorted() -> None:
+    """An owner comes behind its bodies, whatever stands behind it."""
+    body = graph(node("Use", ["b"], ["i"]), outputs="i")
+    made = graph(node("Make", [], ["a"]), node("Make", [], ["b"]), node("If", ["a"], ["y"], then_branch=body))
+    flow = flow_of(made)
+    assert flow.order == [0, 1, 3, 2]
+    assert flow.outputs == [[(0, "a")], [(0, "b")], [(0, "y")], [(1, "i")]]
+    assert flow.producers(2) == [0, 3]
+
+
+def test_a_node_that_reads_what_it_makes_is_a_circle() -> None:
+    with pytest.raises(FileFormatError, match="in a circle"):
+        flow_of(graph(node("Own", ["t"], ["t"])))

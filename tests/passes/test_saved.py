@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import onnx
+import pytest
+from onnx import helper
 
 from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
 from onnx_tagger.naming import ModuleRow
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
+from onnx_tagger.passes.saved import SameNodes, SavedGraphIndex, SavedIndex
 
 TREE = HierarchyMap.from_rows([ModuleRow("", "Net")])
 
@@ -45,3 +47,37 @@ def test_functions_have_names_of_their_own() -> None:
 def test_a_map_without_a_graph_has_no_index() -> None:
     assert Context(onnx.ModelProto(), TREE).get(SavedGraphIndex) is None
     assert Context(onnx.ModelProto()).get(SavedGraphIndex) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "place"),
+    [
+        (helper.make_node("Split", ["x"], ["a", "b"]), 0),
+        (helper.make_node("Split", ["x", ""], ["a", "b"]), 0),
+        (helper.make_node("Split", ["x"], ["", "b"]), 0),
+        (helper.make_node("Split", ["x", "k"], ["a", "b"]), -1),
+        (helper.make_node("Split", ["x"], ["a", "new"]), -1),
+        (helper.make_node("Split", ["x"], ["a", "c"]), -1),
+        (helper.make_node("Split", ["x"], [""]), -1),
+        (helper.make_node("Split", ["x"], []), -1),
+        (helper.make_node("Concat", ["x"], ["a", "b"]), -1),
+        (helper.make_node("Split", ["x"], ["a", "b"], domain="com.microsoft"), -1),
+        (helper.make_node("Gelu", ["b"], ["c"], domain="com.microsoft"), 1),
+        (helper.make_node("Gelu", ["b"], ["c"]), -1),
+        (helper.make_node("Neg", ["c"], ["d"]), -1),
+    ],
+    ids=lambda value: None if isinstance(value, int) else f"{value.op_type} {value.input} {value.output}",
+)
+def test_a_node_is_the_saved_one_by_operator_inputs_and_all_outputs(made: onnx.NodeProto, place: int) -> None:
+    nodes = [
+        SavedNode("main", "s", "Split", ("x",), ("a", "b"), None),
+        SavedNode("main/If_2.then_branch", "g", "com.microsoft::Gelu", ("b",), ("c",), None),
+        SavedNode("function:f.g", "n", "Neg", ("c",), ("d",), None),
+    ]
+    model = helper.make_model(helper.make_graph([made], "g", [], []))
+    assert Context(model, replace(TREE, graph=SavedGraph(nodes, (), (), {}))).get(SameNodes) == [place]
+
+
+def test_nothing_is_saved_without_a_graph() -> None:
+    model = helper.make_model(helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "g", [], []))
+    assert Context(model, TREE).get(SameNodes) == [-1]

@@ -1,0 +1,34 @@
+"""What msgspec says of a wrong value, as a place and a fault for a sentence."""
+
+from __future__ import annotations
+
+import re
+
+# Characters of a fault that are told: it may quote what is wrong, of any length.
+MOST_SHOWN = 120
+
+_INDEX = re.compile(r"\[([0-9]+)\]")
+
+
+def place_and_fault(error: Exception) -> tuple[str, str]:
+    """Where a value is wrong, by the keys and positions that lead to it, and what is wrong with it.
+
+    Parameters
+    ----------
+    error : msgspec.ValidationError
+        Its text ends with the place if that is not the whole document.
+
+    Examples
+    --------
+    >>> place_and_fault(ValueError("Expected `str`, got `int` - at `$.modules[0].path`"))
+    ('modules.0.path', 'Expected `str`, got `int`')
+    >>> place_and_fault(ValueError("Expected `str` of length <= 10 - at `key` in `$.weights`"))
+    ('a key of weights', 'Expected `str` of length <= 10')
+    >>> place_and_fault(ValueError("Expected `object`, got `array`"))
+    ('', 'Expected `object`, got `array`')
+    """
+    text = str(error)
+    fault, _, where = text.rpartition(" - at ") if text.endswith("`") and " - at `" in text else (text, "", "")
+    about, _, path = where.rpartition("`$")
+    place = _INDEX.sub(r".\1", path.rstrip("`").replace("[...]", "")).lstrip(".")
+    return f"a key of {place}" if about else place, fault[:MOST_SHOWN]
