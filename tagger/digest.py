@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Array = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
@@ -74,6 +76,8 @@ def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple
     tuple of (str, str)
         What `value_digests` gives, in the order of the tensors.
     """
+    from concurrent.futures import ThreadPoolExecutor  # a re-tag that compares no values does without
+
     threads = _cores()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[list[Future[Sums] | Sums]] = deque()
@@ -105,7 +109,7 @@ def _is_large(span: Span) -> bool:
 
 def _shown(sums: Iterable[Future[Sums] | Sums]) -> tuple[str, str]:
     """The digests of a tensor, given the sums over its parts."""
-    found = [part.result() if isinstance(part, Future) else part for part in sums]
+    found = [part if isinstance(part, tuple) else part.result() for part in sums]
     stored, rounded = (sum(part[at] for part in found) % 2**64 for at in (0, 1))
     return f"{stored:016x}", f"{rounded:016x}"
 

@@ -340,7 +340,7 @@ def _initializer_index(window: Window, spans: array[int]) -> dict[str | bytes, i
     return index
 
 
-def _parsed(window: Window, data: bytes | bytearray, at: int) -> onnx.TensorProto:
+def _parsed(window: Window, data: bytes, at: int) -> onnx.TensorProto:
     tensor: onnx.TensorProto = parse(onnx.TensorProto.FromString, data, window.reader, at)
     return tensor
 

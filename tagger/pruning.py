@@ -35,7 +35,7 @@ def prune(
     stop: int,
     *,
     record: Mapping[int, array[int]] | None = None,
-) -> bytearray:
+) -> bytes:
     """Collect the bytes of a message, less the payloads of the tensors in it.
 
     Parameters
@@ -51,7 +51,7 @@ def prune(
 
     Returns
     -------
-    bytearray
+    bytes
         A message of the same type that protobuf can parse.
 
     Raises
@@ -61,7 +61,7 @@ def prune(
     """
     pruner = Pruner(window)
     pruner.message(message, start, stop, record=record)
-    return pruner.out
+    return bytes(pruner.out)
 
 
 class Pruner:

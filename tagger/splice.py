@@ -52,7 +52,7 @@ class Layout:
     functions: list[array[int]] = field(default_factory=list)
 
 
-def parse(decode: Callable[[bytes | bytearray], Proto], data: bytes | bytearray, reader: Reader, at: int) -> Proto:
+def parse(decode: Callable[[bytes], Proto], data: bytes | bytearray, reader: Reader, at: int) -> Proto:
     """Parse a message that starts at an offset of a source.
 
     Parameters
@@ -77,7 +77,7 @@ def parse(decode: Callable[[bytes | bytearray], Proto], data: bytes | bytearray,
         If protobuf refuses it.
     """
     try:
-        return decode(data)
+        return decode(bytes(data))  # protobuf 4 takes no bytearray
     except (DecodeError, ValueError) as error:
         raise broken(reader, at, f"a message starts that protobuf cannot parse ({error})") from error
 

@@ -28,7 +28,7 @@ _LOOKED_AT = 1 << 14  # nodes whose places are compared at a time
 _MOST = 256  # nodes that are encoded at a time
 _BYTES = 1 << 16  # about so many bytes of them: more would come from fresh memory each time
 _FEW = 4  # so many are looked at one by one as fast
-_HELD = 1 << 18  # bytes of a stretch that are held once they are encoded
+_HELD = 1 << 17  # bytes of a stretch that are held once they are encoded
 _TABULATED = 1 << 11
 
 
