@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from onnx_tagger.collector import collector_paused
 from onnx_tagger.exporters.forwards import forwards_replaced
 from onnx_tagger.hierarchy import Operation
 
@@ -69,11 +70,12 @@ class CallLog:
 
     def operations(self) -> Iterator[Operation]:
         """The operations with the call that each belongs to; only complete once the run is over."""
-        labels: dict[int, tuple[str, ...]] = {}
+        known: dict[int, tuple[str, tuple[str, ...]]] = {}
         for call, operator, view, weights, reads in self.trace:
-            if call not in labels:
-                labels[call] = self.label_of(call)
-            yield Operation(self.path(call), operator, view, weights, labels[call], reads)
+            if call not in known:
+                known[call] = self.path(call), self.label_of(call)
+            path, label = known[call]
+            yield Operation(path, operator, view, weights, label, reads)
 
     def label(self, path: str, index: int) -> tuple[str, ...]:
         """What `label_of` gives for the `index`-th call of a module; empty if there was none."""
@@ -242,7 +244,10 @@ class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if not kind.view:
                 for address in made:
                     makers[address] = len(trace)
-            weights = dict.fromkeys(weight for address in read if address in held for weight in held[address])
+            weights: dict[str, None] = {}
+            for address in read:
+                if address in held:
+                    weights.update(held[address])
             trace.append((call, kind.name, kind.view, tuple(weights), tuple(sorted(before))))
         self._steps.clear()
 
@@ -281,13 +286,13 @@ def _address(tensor: torch.Tensor) -> int:
 _PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 
-def _storages(paths: Mapping[nn.Module, str]) -> dict[int, list[str]]:
-    """Address of each parameter's and buffer's memory to its names."""
-    found: dict[int, list[str]] = defaultdict(list)
+def _storages(paths: Mapping[nn.Module, str]) -> dict[int, dict[str, None]]:
+    """Address of each parameter's and buffer's memory to its names, which have no values."""
+    found: dict[int, dict[str, None]] = defaultdict(dict)
     for module, path in paths.items():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
             if tensor is not None and type(tensor) in _PLAIN:
-                found[_address(tensor)].append(f"{path}.{name}" if path else name)
+                found[_address(tensor)][f"{path}.{name}" if path else name] = None
     found.pop(0, None)
     return found
 
@@ -332,10 +337,11 @@ def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
             stack.callback(handle.remove)
         replace = stack.enter_context(forwards_replaced())
         looks: dict[object, _Look] = {}
-        for module, path in paths.items():
-            if module not in compiled and has_forward(module):
-                forward = module.forward
-                replace(module, _alike(_noted(forward, path, log), forward, looks))
+        with collector_paused():
+            for module, path in paths.items():
+                if module not in compiled and has_forward(module):
+                    forward = module.forward
+                    replace(module, _alike(_noted(forward, path, log), forward, looks))
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from onnx_tagger.errors import MapError
@@ -74,7 +75,9 @@ def class_paths(rows: Sequence[ModuleRow]) -> dict[str, str | None]:
     anchor: dict[str, str] = {}
     ordered = sorted(rows, key=lambda row: row.path.count(".") + bool(row.path))
     for row in ordered[1:]:
-        above = _nearest(parent_path(row.path), by_path)
+        above = parent_path(row.path)
+        if above not in by_path:
+            above = _nearest(above, by_path)
         anchor[row.path] = above if by_path[above].tagged or not above else anchor[above]
         if row.tagged:
             families[anchor[row.path]].append((above, row))
@@ -103,7 +106,7 @@ def _sibling_segments(
     used: dict[str, int] = {}
     names: dict[str, str] = {}
     for above, row in members:
-        parts[row.path] = [escape_attribute(part) for part in row.path.split(".")[skip:]]
+        parts[row.path] = escape_attribute(row.path).split(".")[skip:]
         # A gap in the tree (a container that the rows do not list) is keyed, too: only containers have no rows.
         direct = parent_path(row.path) == above
         used[row.path] = int(by_path[above].keyed or not direct)
@@ -121,7 +124,12 @@ def _sibling_segments(
 
 
 def _segment(row: ModuleRow, parts: list[str], count: int) -> str:
-    return ".".join([escape_class(row.class_name), *(parts[len(parts) - count :] if count else [])])
+    name = _escaped(row.class_name)
+    return ".".join([name, *parts[len(parts) - count :]]) if count else name
+
+
+# Many modules are of few classes.
+_escaped = lru_cache(maxsize=1024)(escape_class)
 
 
 def _equal(names: dict[str, str]) -> list[str]:
