@@ -36,7 +36,7 @@ from onnx_tagger.metadata import Source, Tag
 from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
 from onnx_tagger.report import Report
 from onnx_tagger.scratch import scratch_folder
-from onnx_tagger.wire import MemoryReader
+from onnx_tagger.wire import MAX_MESSAGE, MemoryReader
 
 # TorchScript can write into memory only what protobuf can hold in one message.
 _EMBED_BYTES = 1_800_000_000
@@ -73,6 +73,9 @@ class HtpExporter:
             with report.phase("export"):
                 try:
                     made, traced = _traced(request, target, captured)
+                    if isinstance(made, MemoryReader) and made.size > MAX_MESSAGE:
+                        # What the exporter folds may be larger than the weights that it is made of.
+                        made, traced = _traced(request, folder / request.path.name, captured)
                 except TaggerError:
                     raise
                 except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 import onnx_tagger as ot
+from onnx_tagger.exporters import htp
 from onnx_tagger.graph import walk
 from onnx_tagger.metadata import own_tag, props_of
 
@@ -113,6 +115,24 @@ def test_weights_that_torch_hands_out_are_put_where_it_would_have_put_them(dynam
     assert (tmp_path / "stripped.onnx").read_bytes() == plain.getvalue()
     bare = ot.export(model, (x,), tmp_path / "bare.onnx", strategy="htp", dynamic=dynamic, tag=False)
     assert bare.path.read_bytes() == plain.getvalue()
+
+
+def test_what_is_too_large_for_one_message_is_exported_to_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model, x = Typed().eval(), torch.randn(2, 4)
+    whole = ot.export(model, (x,), tmp_path / "whole.onnx", strategy="htp")
+    export, places = torch.onnx.export, []
+
+    def watched(model: nn.Module, args: tuple[object, ...], place: object, **options: Any) -> object:
+        places.append(type(place))
+        return export(model, args, place, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", watched)
+    monkeypatch.setattr(htp, "MAX_MESSAGE", 1000)
+    again = ot.export(model, (x,), tmp_path / "again.onnx", strategy="htp")
+    assert places == [io.BytesIO, str]
+    assert again.path.read_bytes() == whole.path.read_bytes()
 
 
 class Writes(nn.Module):
