@@ -205,8 +205,8 @@ def _entry(path: Path, name: str, entry: object) -> InputSpec | None:
         return None
     try:
         return msgspec.convert(entry, InputSpec)
-    except msgspec.ValidationError as err:
-        place, fault = place_and_fault(err)
+    except (msgspec.ValidationError, UnicodeError) as err:
+        place, fault = place_and_fault(err) if isinstance(err, msgspec.ValidationError) else ("", "a text is not valid")
         raise SourceError(f"{path}: input {name!r}, {place or 'entry'}: {fault}; {_ALLOWED}") from err
 
 

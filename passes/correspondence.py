@@ -69,16 +69,9 @@ class Correspondence:
         self.alive = names - self._renamed.keys()
         self.alive.update(known for name, known in self._renamed.items() if name in names)
 
-    def compare(self, ops: Collection[Op], done: Collection[int] = ()) -> None:
-        """Look for tensors that some ops of the main graph make or read and that are saved ones by structure.
-
-        Parameters
-        ----------
-        ops : collection of Op
-        done : collection of int
-            Positions of saved nodes that are none of these for sure.
-        """
-        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure(ops, done).items()}
+    def compare(self, ops: Collection[Op]) -> None:
+        """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
+        found = {(MAIN, name): (MAIN, known) for name, known in self._by_structure(ops).items()}
         self.alive.difference_update(self.key(*key) for key in found)
         self._renamed |= found
         self.alive.update(found.values())
@@ -179,10 +172,10 @@ class Correspondence:
 
     # --- by structure -------------------------------------------------------------------------------------------------
 
-    def _by_structure(self, among: Collection[Op], others: Collection[int]) -> dict[str, str]:
+    def _by_structure(self, among: Collection[Op]) -> dict[str, str]:
         """Tensors of the main graph that are saved ones though no name says so."""
         ops = [op for op in map(self.ops.__getitem__, self.order) if op in among and op.scope.name == MAIN]
-        graph, done = self.index.graph, self._done().union(others)
+        graph, done = self.index.graph, self._done()
         places = [place for place, node in enumerate(graph.nodes) if place not in done and node.scope == MAIN]
         new = [self._part(op) for op in ops]
         saved = [self._saved_part(place) for place in places]

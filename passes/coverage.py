@@ -52,7 +52,10 @@ class Coverage(Pass):
         report.tagged = len(found)
         report.by_source = {source.label: sources[source] for source in Source}
         filled = sorted((scope for scope in ctx.walk.scopes if scope.called and scope.ops), key=_first)
-        report.by_graph = {scope.name: len(scope.ops) for scope in filled}
+        report.by_graph = {}
+        for scope in filled:
+            # Functions of two domains may have one name here.
+            report.by_graph[scope.name] = report.by_graph.get(scope.name, 0) + len(scope.ops)
         report.untagged = [op.label for op in counted if op not in tags] if len(found) < len(counted) else []
         report.tags = count_tags(map(attrgetter("tag"), found))
         report.origins = sum(len(each) > 1 for each in map(attrgetter("origins"), found))

@@ -41,12 +41,12 @@ class Inject(Pass):
         if digest is None:
             digest = (ctx.hierarchy.digest if ctx.hierarchy else "") or metadata.model_value(model, metadata.MAP)
         lost: Counter[str] = Counter()
-        kinds, changed = ctx.get(NodeNotes).kinds, 0
+        notes, changed = ctx.get(NodeNotes), 0
         # Nodes of one module share their tag, which lives as long as the table.
         encoded: dict[int, bytes] = {}
         for op in ctx.ops:
             node, tag = op.node, ctx.tags.get(op)
-            ours = kinds[op.id] == OWN
+            ours = notes.kind(op) == OWN
             old = node.SerializeToString() if ours else b""
             if ours:
                 metadata.clear_node(node, before)

@@ -6,10 +6,8 @@ which new one in a region of several `dealing`'s.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 
 import onnx
 
@@ -20,7 +18,6 @@ from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.cones import Cones
 from onnx_tagger.passes.correspondence import Correspondence
 from onnx_tagger.passes.dealing import MOST_NODES, Kind, NewNode, OldNode, deal
-from onnx_tagger.passes.index import TensorKey
 from onnx_tagger.passes.operators import CONVERTERS, MOVES
 from onnx_tagger.passes.saved import FamilyName, family_of
 from onnx_tagger.passes.sizes import Idle, saved_idle
@@ -40,8 +37,6 @@ class Regions:
         self.same, self.flow, self.index = same, same.flow, same.index
         self.nodes = self.index.graph.nodes
         self.ctx, self.cones = ctx, Cones(self.index, same.alive)
-        # The ops that do, each by itself, the work of several saved nodes, and what they make.
-        self.several: list[tuple[int, list[FamilyName]]] = []
         # The saved tags, numbered; nodes that do the work of the same ones share their own.
         self.said: list[Tag] = []
         self.alike: dict[Tag, int] = {}
@@ -68,7 +63,7 @@ class Regions:
                 left += region
         if left:
             # Names tell no more of these.
-            self.same.compare({self.ops[index] for index in (*left, *converters)}, self._taken_in())
+            self.same.compare({self.ops[index] for index in (*left, *converters)})
             self.cones.renew()
             converters = self.converters()
             among = set(left)
@@ -163,8 +158,7 @@ class Regions:
         if not outputs:
             return False
         saved: Collection[int] = self.cones.work(outputs)
-        several = len(saved) > 1
-        if several and not self.idle[index]:
+        if len(saved) > 1 and not self.idle[index]:
             saved = [place for place in saved if not self.saved_idle[place]] or saved
         if len(saved) > 1:
             if op.node.op_type in _NO_WORK or self.idle[index]:
@@ -174,36 +168,7 @@ class Regions:
             same = [place for place in saved if self.nodes[place].op == operator(op.node)]
             if not saved or (same and len(saved) > 1) or "Pad" in {self.nodes[place].op for place in saved}:
                 return False
-        if not self._tag_with(op, saved):
-            return False
-        if several:
-            self.several.append((index, outputs))
-        return True
-
-    def _taken_in(self) -> set[int]:
-        """Positions of the saved nodes that an op has taken in with all that read them: no other op is one of them."""
-        nodes, found = self.nodes, set[int]()
-        reads = Counter(chain.from_iterable(node.inputs for node in nodes))
-        reads.update(chain(*self.index.captured.values(), self.index.graph.outputs))
-        for index, outputs in self.several:
-            # What reads tensors that only the new graph has may do less than lies behind what it makes.
-            if not all(self._plain(key) for key in self.flow.inputs[index]):
-                continue
-            cones = [self.cones.cone(key) for key in outputs]
-            # The first of a cone makes what is known by name; what is read once is read where it was found.
-            inner = {place for cone in cones for place in cone[1:]}
-            several = [place for place in inner if sum(map(reads.__getitem__, nodes[place].outputs)) > 1]
-            found.update(inner.difference(several))
-            if several:
-                within = Counter(chain.from_iterable(self.index.reads(p) for p in {*chain(*cones)}))
-                found.update(p for p in several if all(reads[name] == within[name] for name in nodes[p].outputs))
-        return found
-
-    def _plain(self, key: TensorKey) -> bool:
-        """Whether a tensor is given, or a saved one."""
-        if key not in self.flow.producer:
-            return True
-        return self.same.key(self.same.families[key[0]], key[1]) in self.index.by_output
+        return self._tag_with(op, saved)
 
     def _tag_with(self, op: Op, saved: Iterable[int]) -> bool:
         """Tag an op that does the work of saved nodes, if it is known whose that is."""

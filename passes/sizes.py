@@ -87,11 +87,8 @@ class Idle(Analysis[list[bool]]):
         constants = set(flow.stored)
         for index in flow.order:
             keys = flow.inputs[index]
-            if not keys:
-                constant = ctx.ops[index].node.op_type == "Constant"
-            else:
-                constant = constants.issuperset(keys) and index not in owners
-            if constant:
+            of_constants = bool(keys) and constants.issuperset(keys) and index not in owners
+            if of_constants or ctx.ops[index].node.op_type == "Constant":
                 found[index] = True
                 constants.update(flow.outputs[index])
         return found

@@ -281,18 +281,19 @@ def _explain(data: bytes, where: str, error: Exception) -> str:
         return f"{where}: has {found}, not {FORMAT!r}; give a map made by 'onnx-tagger export' or 'capture'"
     if type(version) is not int or version != FORMAT_VERSION:
         return (
-            f"{where}: has map version {str(version)[:20]}, this onnx-tagger reads version {FORMAT_VERSION}: "
-            "make the map again or use a fitting onnx-tagger"
+            f"{where}: has map version {str(version)[:20]}, this onnx-tagger reads version {FORMAT_VERSION}"
+            f"{'' if type(version) is int else ', an integer'}: make the map again or use a fitting onnx-tagger"
         )
     place, fault = place_and_fault(error)
-    return f"{where}: {place or 'the map'}: {fault}; the map is damaged, make it again"
+    allowed = f", not one of {', '.join(SOURCES)}" if place.startswith("graph.nodes.source") else ""
+    return f"{where}: {place or 'the map'}: {fault}{allowed}; the map is damaged, make it again"
 
 
 def _beginning(value: msgspec.Raw) -> object:
     """A JSON value; of a long one the beginning of its text."""
     if len(memoryview(value)) <= MOST_SHOWN:
         return msgspec.json.decode(value)
-    return bytes(memoryview(value)[:MOST_SHOWN]).decode("utf-8", "replace")
+    return bytes(memoryview(value)[:MOST_SHOWN]).decode("utf-8", "replace").lstrip('"')
 
 
 def _from_record(record: MapRecord, digest: str) -> HierarchyMap:

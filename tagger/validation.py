@@ -31,4 +31,5 @@ def place_and_fault(error: Exception) -> tuple[str, str]:
     fault, _, where = text.rpartition(" - at ") if text.endswith("`") and " - at `" in text else (text, "", "")
     about, _, path = where.rpartition("`$")
     place = _INDEX.sub(r".\1", path.rstrip("`").replace("[...]", "")).lstrip(".")
-    return f"a key of {place}" if about else place, fault[:MOST_SHOWN]
+    shown = fault if len(fault) <= MOST_SHOWN else f"{fault[:MOST_SHOWN]} ..."
+    return f"a key of {place}" if about else place, shown

@@ -75,6 +75,14 @@ def test_spec_files_that_are_refused(tmp_path, content):
         read_spec(tmp_path / "absent.json")
 
 
+@pytest.mark.parametrize(
+    "content", [r'{"x": {"dtype": "\ud800", "shape": [2]}}', r'{"x": {"dtype": "bool", "shape": [2], "\udfff": 1}}']
+)
+def test_text_that_is_half_a_character_is_refused(tmp_path, content):
+    with pytest.raises(SourceError, match="'x', entry: a text is not valid"):
+        read_spec(spec_file(tmp_path, content))
+
+
 @pytest.mark.parametrize("numbers", ['"range": [0, 1e999]', '"values": -1e999'])
 def test_numbers_that_are_not_finite_are_refused(tmp_path, numbers):
     """Which JSON cannot spell, but which too large an exponent gives."""

@@ -423,3 +423,22 @@ def test_of_two_alike_the_one_that_is_left_is_the_one_that_no_op_has_taken_in() 
         "Exp": ("b.z", "aligned", ()),
         "Add": ("b.z", "aligned", ()),
     }
+
+
+def test_what_an_op_has_taken_in_may_be_computed_once_more_for_a_new_output() -> None:
+    """No saved node is left that reads it."""
+    saved = """
+        MatMul in w -> h @a.x
+        Add h b -> g @a.x
+        Relu g -> r @b.z
+    """
+    changed = """
+        ms/FusedGemm in w b -> r
+        MatMul in w -> h9
+        Add h9 b -> g9
+    """
+    assert align(saved, changed) == {
+        "FusedGemm": ("", "aligned", ("a.x", "b.z")),
+        "MatMul": ("a.x", "aligned", ()),
+        "Add": ("a.x", "aligned", ()),
+    }

@@ -113,3 +113,17 @@ def test_a_second_run_starts_anew() -> None:
     PassManager([Coverage()]).run_in(ctx)
     assert ctx.report.ok
     assert ctx.report.failures == []
+
+
+def test_functions_of_one_name_are_counted_together() -> None:
+    """``a.b`` and ``c``, ``a`` and ``b.c``: both are shown as ``function:a.b.c``."""
+    body = [helper.make_node("Exp", ["x"], ["y"])]
+    functions = [
+        helper.make_function(domain, name, ["x"], ["y"], body, [helper.make_opsetid("", 18)])
+        for domain, name in (("a.b", "c"), ("a", "b.c"))
+    ]
+    nodes = [helper.make_node("c", ["x"], ["h"], domain="a.b"), helper.make_node("b.c", ["h"], ["y"], domain="a")]
+    made = helper.make_model(helper.make_graph(nodes, "g", [], []), functions=functions)
+    ctx = Context(made)
+    Coverage().run(ctx)
+    assert ctx.report.by_graph == {"main": 2, "function:a.b.c": 2}

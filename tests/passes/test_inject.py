@@ -187,3 +187,15 @@ def test_a_value_of_another_tool_that_stays_is_told() -> None:
     for _ in range(2):
         PassManager([Inject(also=("namespace", "winml"))]).run_in(ctx)
     assert ctx.report.fallbacks == ["namespace: the value of another tool stays on 1 node"]
+
+
+@pytest.mark.parametrize("dialects", [(), ("namespace",)])
+def test_what_is_written_without_the_manager_s_knowledge_is_seen(dialects: tuple[str, ...]) -> None:
+    """Else every key would stand there twice."""
+    made = model()
+    ctx = Context(made, TREE)
+    ctx.tags.update(dict.fromkeys(ctx.ops, PLAIN))
+    Inject(also=dialects).run(ctx)
+    once = made.SerializeToString()
+    Inject(also=dialects).run(ctx)
+    assert made.SerializeToString() == once

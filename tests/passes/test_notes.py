@@ -134,3 +134,20 @@ def test_a_list_that_is_too_long_is_read_as_a_whole() -> None:
     long = f"['{'x' * MAX_LITERAL}', 'y']"
     assert literal_list(long) is None
     assert modules_in(long) is None
+
+
+def test_more_text_than_is_held_is_read_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_tagger.passes.notes._MOST_TEXT", 12)
+    nodes = [noted([(TORCH_SCOPES, f"['', '{path}', 'x']")]) for path in ("a", "a.b", "a", "c")]
+    ctx = context(*nodes)
+    assert len(set(ctx.get(NodeNotes).modules.values())) == 1
+    Match(saved=False).run(ctx)
+    assert [ctx.tags[op].module for op in ctx.ops] == ["a", "a.b", "a", "c"]
+
+
+def test_a_node_that_was_written_on_since_is_looked_at_again() -> None:
+    ctx = context(noted([("k", "v")]), noted([]))
+    notes = ctx.get(NodeNotes)
+    for op in ctx.ops:
+        op.node.metadata_props.add(key=TAG, value="/Net")
+    assert [notes.kind(op) for op in ctx.ops] == [OWN, OWN]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from onnx import helper
 
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.sizes import OnlySizes
+from onnx_tagger.passes.sizes import Idle, OnlySizes
 
 
 def sizes(*nodes: str) -> list[str]:
@@ -54,3 +54,9 @@ def test_a_result_of_the_graph_is_data_also_if_it_is_a_shape() -> None:
 
 def test_what_nobody_reads_is_a_result() -> None:
     assert sizes("Shape x -> s") == []
+
+
+def test_an_operator_called_constant_makes_a_constant_whatever_it_reads() -> None:
+    """As a saved node of that name does; the standard's reads nothing."""
+    made = helper.make_model(helper.make_graph([helper.make_node("Constant", ["x"], ["y"], domain="my")], "g", [], []))
+    assert Context(made).get(Idle) == [True]
