@@ -138,7 +138,7 @@ class Regions:
         for one, other in links:
             near.setdefault(one, []).append(other)
             near.setdefault(other, []).append(one)
-        # networkx has this, too, but takes four fifths of the time that re-tagging a small file takes to be imported.
+        # networkx has this, too, but its import would take a third of the time that re-tagging a small file takes.
         found: dict[int, set[int]] = {}
         for start in near:
             if start in found:
