@@ -118,7 +118,8 @@ class _Nesting:
     by_path : dict
         Module path to the numbers of its calls, in order.
     outer : list of int
-        For each call the innermost one running of a module that the called one lies in, -1 if there is none.
+        For each call the innermost one running of a module that the called one lies in; -1 if there is none, and for
+        the root's first call: what the root's hooks call, which run around its forward, is called in the same run.
     number : list of int
         For each call how many of its module came before it in the outer one.
     repeated : set of (int, str)
@@ -131,9 +132,14 @@ class _Nesting:
         self.number: list[int] = []
         self.repeated: set[tuple[int, str]] = set()
         counts: dict[tuple[int, str], int] = {}
+        root = -1
         for call, (path, outer) in enumerate(calls):
             while outer >= 0 and not _lies_in(path, calls[outer][0]):
                 outer = calls[outer][1]
+            if outer == root:
+                outer = -1
+            if root < 0 and not path:
+                root = call
             number = counts.get((outer, path), 0)
             if number:
                 self.repeated.add((outer, path))

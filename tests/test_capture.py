@@ -12,6 +12,7 @@ from torch import nn
 import onnx_tagger as ot
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.capture import capture, tensor_digests
+from onnx_tagger.exporters.recording import CallLog
 from onnx_tagger.hierarchy import HierarchyMap
 
 
@@ -216,6 +217,35 @@ def test_numbers_calls_within_the_call_around_them() -> None:
         ("inner@1.twice@0",),
         ("inner@1.twice@1",),
     ]
+
+
+def test_what_a_hook_of_the_root_calls_is_called_in_the_same_run() -> None:
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = Block(), Block()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(x))
+
+    before, behind = Holds(), Holds()
+    before.register_forward_pre_hook(lambda module, args: (module.first(args[0]),))
+    behind.register_forward_hook(lambda module, _, out: module.first(out))
+    first, second = ("first@0.linear",), ("first@1.linear",)
+    for model, want in ((before, [first, second, ()]), (behind, [first, (), second])):
+        trace = capture(model, (X,)).hierarchy.trace
+        assert [step.call for step in trace if step.operator == "addmm"] == want
+
+
+def test_the_root_s_first_call_alone_is_one_with_what_its_hooks_call() -> None:
+    log = CallLog()
+    for entered in (["a"], ["", "a"], ["", "a"], ["b"]):
+        for path in entered:
+            log.enter(path)
+        for _ in entered:
+            log.leave()
+    assert [log.label("a", i) for i in range(3)] == [("a@0",), ("a@1",), ()]
+    assert log.label("b", 0) == ()
 
 
 def test_parameters_have_owner_shape_dtype_and_digests() -> None:
