@@ -281,9 +281,11 @@ def _addresses(values: Sequence[Any]) -> list[int]:
 def _address(tensor: torch.Tensor) -> int:
     """Where the memory begins that a tensor and its views share; 0 if it has none, or in parts."""
     try:
-        offset = int(tensor.storage_offset())
-        # Asking its storage takes longer than both.
-        return tensor.data_ptr() - offset * tensor.itemsize if offset else tensor.data_ptr()
+        offset, start = int(tensor.storage_offset()), tensor.data_ptr()
+        if not start:
+            # One without elements says nothing of where it begins; its storage, of which asking takes longer, does.
+            return tensor.untyped_storage().data_ptr()
+        return start - offset * tensor.itemsize if offset else start
     except RuntimeError:
         return 0
 
@@ -293,11 +295,11 @@ _PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 
 def _storages(paths: Mapping[nn.Module, str]) -> dict[int, dict[str, None]]:
-    """Address of each parameter's and buffer's memory to its names, which have no values."""
+    """Address of the memory of each parameter and buffer that has elements to its names, which have no values."""
     found: dict[int, dict[str, None]] = defaultdict(dict)
     for module, path in paths.items():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is not None and type(tensor) in _PLAIN:
+            if tensor is not None and type(tensor) in _PLAIN and tensor.numel():
                 found[_address(tensor)][f"{path}.{name}" if path else name] = None
     found.pop(0, None)
     return found

@@ -120,6 +120,58 @@ def test_views_and_parts_of_a_tensor_are_read_as_it_is() -> None:
     assert trace[made["relu"]].weights == ("weight",)
 
 
+def test_an_empty_part_of_a_tensor_lies_where_the_tensor_does() -> None:
+    """Parts of two tensors at one offset are not to pass for one, nor is what is written to one to be lost."""
+
+    class Empty(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.linear(x)
+            rest = y[:, 4:]
+            rest.mul_(2.0)
+            return torch.cat([y, rest], 1)
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = Empty(), Empty()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.one(x) + self.two(x)
+
+    trace = capture(Two(), (X,)).hierarchy.trace
+    steps = [(step.module, step.operator, step.reads) for step in trace if not step.view]
+    places = [place for place, step in enumerate(trace) if not step.view]
+    linear, times, joined, others, other_times, other_joined, _ = places
+    assert steps == [
+        ("one.linear", "addmm", ()),
+        ("one", "mul_", (linear,)),
+        ("one", "cat", (times,)),
+        ("two.linear", "addmm", ()),
+        ("two", "mul_", (others,)),
+        ("two", "cat", (other_times,)),
+        ("", "add", (joined, other_joined)),
+    ]
+
+
+def test_weights_without_elements_are_read_by_nobody() -> None:
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.register_buffer("empty", torch.zeros(2, 6)[:, 6:])
+            self.register_buffer("whole", self.linear.weight.detach()[:, 4:])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.linear(x), self.empty, x.sigmoid()[:, 6:]], 1)
+
+    trace = capture(Holds(), (X,)).hierarchy.trace
+    assert {weight for step in trace for weight in step.weights} == {"linear.weight", "linear.bias"}
+
+
 def test_records_what_ran_in_order_of_time() -> None:
     class Adds(nn.Module):
         def __init__(self) -> None:
