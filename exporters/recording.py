@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from types import CodeType
 from typing import Any
 
@@ -343,13 +342,19 @@ def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
     with ExitStack() as stack:
         for handle in _compiled_hooks(compiled, log) if compiled else ():
             stack.callback(handle.remove)
+        callers = _callers()
+        announced = stack.enter_context(_announced()) if callers is None else set()
         replace = stack.enter_context(forwards_replaced())
         looks: dict[object, _Look] = {}
         with collector_paused():
             for module, path in paths.items():
                 if module not in compiled and has_forward(module):
                     forward = module.forward
-                    replace(module, _alike(_noted(forward, path, log), forward, looks))
+                    if callers is not None:
+                        noted = _noted(forward, path, log, callers)
+                    else:
+                        noted = _noted_if_announced(forward, path, log, announced, id(module))
+                    replace(module, _alike(noted, forward, looks))
         yield
 
 
@@ -368,9 +373,9 @@ def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator
     yield torch.nn.modules.module.register_module_forward_hook(leave, always_call=True)
 
 
-def _noted(forward: Callable[..., Any], path: str, log: CallLog) -> Callable[..., Any]:
+def _noted(forward: Callable[..., Any], path: str, log: CallLog, callers: frozenset[CodeType]) -> Callable[..., Any]:
     """A forward that notes its calls, also those that no call of the module made."""
-    calls, running, callers, direct = log.calls, log.running, _callers(), log.direct
+    calls, running, direct = log.calls, log.running, log.direct
 
     def noted(*args: Any, **kwargs: Any) -> Any:
         if sys._getframe(1).f_code not in callers:
@@ -386,11 +391,48 @@ def _noted(forward: Callable[..., Any], path: str, log: CallLog) -> Callable[...
     return noted
 
 
-@cache
-def _callers() -> frozenset[CodeType]:
-    """The code that calls a module's forward in a call of the module: hooks would tell at the cost of a slower call."""
-    called, slow = nn.Module._call_impl.__code__, nn.Module._slow_forward.__code__
+def _callers() -> frozenset[CodeType] | None:
+    """The code that calls a module's forward in a call of the module: hooks would tell at the cost of a slower call.
+
+    None if other libraries have put code of theirs in its place, of which nobody knows what calls the forward.
+    """
+    kind, torchs = nn.Module, vars(nn.modules.module)
+    steps = (kind._call_impl, kind._slow_forward, kind._wrapped_call_impl, kind.__call__)
+    if any(getattr(step, "__globals__", None) is not torchs for step in steps):
+        return None
+    called, slow = kind._call_impl.__code__, kind._slow_forward.__code__
     return frozenset((called, slow, *(inner for inner in called.co_consts if isinstance(inner, CodeType))))
+
+
+@contextmanager
+def _announced() -> Iterator[set[int]]:
+    """Yield what holds each module, by its `id`, from when it is called until it is taken out."""
+    announced: set[int] = set()
+    # One hook for all modules: one on each costs more than all else that is done for it.
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda module, _: announced.add(id(module)))
+    try:
+        yield announced
+    finally:
+        hook.remove()
+
+
+def _noted_if_announced(
+    forward: Callable[..., Any], path: str, log: CallLog, announced: set[int], number: int
+) -> Callable[..., Any]:
+    """What `_noted` makes, for where it is a hook that tells that a call of the module made this one."""
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        if number in announced:
+            announced.discard(number)
+        else:
+            log.direct.add(path)
+        log.enter(path)
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            log.leave()
+
+    return noted
 
 
 # Attributes of a function, and what stands in its dictionary.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import types
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,32 @@ def test_a_forward_called_within_a_call_of_another_module_is_direct() -> None:
             return self.block(x)
 
     assert capture(Borrows(), (X,)).calls.direct == {"lent"}
+
+
+# What stands in for a method of torch's, given that method.
+WRAPPED = {
+    "function": lambda method: functools.wraps(method)(lambda self, *args, **kwargs: method(self, *args, **kwargs)),
+    "partial": functools.partialmethod,
+    "own code": lambda method: types.FunctionType(
+        method.__code__.replace(co_name="theirs"), dict(method.__globals__), closure=method.__closure__
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["_call_impl", "_wrapped_call_impl", "__call__"])
+@pytest.mark.parametrize("wrap", WRAPPED)
+def test_direct_calls_are_known_where_others_have_wrapped_the_call(
+    name: str, wrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = dict(nn.modules.module._global_forward_pre_hooks)
+    for _ in range(2):
+        for model in (Reused(), Reused()):
+            captured = capture(model, (X,), digests=False)
+            assert captured.calls.direct == {"direct.linear"}
+            assert captured.hierarchy.by_path["twice.linear"].calls == 2
+            assert not any("forward" in module.__dict__ for module in model.modules())
+        assert dict(nn.modules.module._global_forward_pre_hooks) == hooks
+        monkeypatch.setattr(nn.Module, name, WRAPPED[wrap](getattr(nn.Module, name)))
 
 
 def test_tensors_without_memory_in_one_piece_have_no_address() -> None:
