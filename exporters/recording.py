@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from threading import RLock
 from types import CodeType
 from typing import Any
 
@@ -304,9 +305,15 @@ def _storages(paths: Mapping[nn.Module, str]) -> dict[int, dict[str, None]]:
     return found
 
 
+# Whose turn it is to run or export a model.
+_TURN = RLock()
+
+
 @contextmanager
 def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
     """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end.
+
+    One thread at a time: these are the process's, as is what is replaced of torch while the block runs.
 
     Parameters
     ----------
@@ -314,10 +321,10 @@ def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> I
     modules : iterable of torch.nn.Module, optional
         What its `modules()` gives, if the caller has asked for it.
     """
-    modes = [(module, module.training) for module in (modules if modules is not None else model.modules())]
-    # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
-    fastpath = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as stack:
+    with _TURN, ExitStack() as stack:
+        modes = [(module, module.training) for module in (modules if modules is not None else model.modules())]
+        # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
+        fastpath = torch.backends.mha.get_fastpath_enabled()
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.no_grad())
         try:
