@@ -5,7 +5,7 @@ The part before is free: there we put which module it is and which call, so that
 from and the exported bytes stay what they would have been. Five private functions of torch's exporter are wrapped
 for the time of the export: `_setup_trace_module_map`, to put marks into scopes, `_jit_pass_onnx_function_substitution`,
 to keep them through scripted functions, `_create_jit_graph` and `_model_to_graph`, to read the graph as it was traced
-and as it is written, `Graph._export_onnx`, to have values apart from the model.
+and as it is written, `Graph._export_onnx`, to have values apart from the model. Threads take turns at it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -37,6 +38,9 @@ from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
 from onnx_tagger.report import Report
 from onnx_tagger.scratch import scratch_folder
 from onnx_tagger.wire import MAX_MESSAGE, MemoryReader
+
+# What torch writes in place of values that it hands out.
+_PLACEHOLDER = b"__EXTERNAL"
 
 # TorchScript can write into memory only what protobuf can hold in one message.
 _EMBED_BYTES = 1_800_000_000
@@ -124,7 +128,29 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
         )
     if target is not None:
         return target, traced
-    return filled(buffer.getbuffer(), {name: memoryview(data) for name, data in values.items()}), traced
+    return filled(buffer.getbuffer(), {name: memoryview(data) for name, data in values.items()}, _PLACEHOLDER), traced
+
+
+@contextmanager
+def _wrapped(holder: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """Have this thread, while the block runs, call a wrapper in place of one of torch's functions.
+
+    If others wrap it meanwhile, theirs stays; what they have wrapped is then torch's function again.
+    """
+    original = getattr(holder, name)
+    ours, thread = wrap(original), get_ident()
+    running = True
+
+    def either(*args: Any, **kwargs: Any) -> Any:
+        return (ours if running and get_ident() == thread else original)(*args, **kwargs)
+
+    setattr(holder, name, either)
+    try:
+        yield
+    finally:
+        running = False
+        if getattr(holder, name) is either:
+            setattr(holder, name, original)
 
 
 @contextmanager
@@ -137,20 +163,18 @@ def _values_apart(apart: bool) -> Iterator[dict[str, bytes]]:
     if not apart:
         yield {}
         return
-    graphs: Any = torch._C.Graph
-    export = graphs._export_onnx
     values: dict[str, bytes] = {}
 
-    def deferring(graph: Any, initializers: Any, opset: Any, axes: Any, defer: bool, *options: Any) -> Any:
-        model, given, *rest = export(graph, initializers, opset, axes, True, *options)
-        values.update(given)
-        return model, {}, *rest
+    def deferring(export: Callable[..., Any]) -> Callable[..., Any]:
+        def deferred(graph: Any, initializers: Any, opset: Any, axes: Any, defer: bool, *options: Any) -> Any:
+            model, given, *rest = export(graph, initializers, opset, axes, True, *options)
+            values.update(given)
+            return model, {}, *rest
 
-    graphs._export_onnx = deferring
-    try:
+        return deferred
+
+    with _wrapped(torch._C.Graph, "_export_onnx", deferring):
         yield values
-    finally:
-        graphs._export_onnx = export
 
 
 @contextmanager
@@ -159,14 +183,9 @@ def _quiet() -> Iterator[None]:
 
     Its switch for that log does not work: the exporter turns the log on whatever it was told.
     """
-    log = torch._C._jit_onnx_log
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _wrapped(torch._C, "_jit_onnx_log", lambda _: lambda *_: None):
         warnings.simplefilter("ignore")
-        torch._C._jit_onnx_log = lambda *_: None
-        try:
-            yield
-        finally:
-            torch._C._jit_onnx_log = log
+        yield
 
 
 @contextmanager
@@ -207,41 +226,38 @@ def _marked(model: nn.Module) -> Iterator[Traced]:
     from torch.onnx._internal.torchscript_exporter import utils
 
     numbers = {module: index for index, module in enumerate(named_modules(model))}
-    setup, to_graph = utils._setup_trace_module_map, utils._model_to_graph
-    passes: Any = torch._C
-    create, substitute = utils._create_jit_graph, passes._jit_pass_onnx_function_substitution
     traced = Traced()
 
-    def marking_setup(*args: Any, **kwargs: Any) -> Any:
-        result = setup(*args, **kwargs)
+    def mark(_: object) -> None:
         found = torch.jit._trace._trace_module_map
         if found is not None:
             torch.jit._trace._trace_module_map = _CallMap(found, numbers)
-        return result
-
-    def reading_graph(*args: Any, **kwargs: Any) -> Any:
-        result = create(*args, **kwargs)
-        traced.read_operations(result[0], len(result[1]))
-        return result
-
-    def keeping_graph(*args: Any, **kwargs: Any) -> Any:
-        result = to_graph(*args, **kwargs)
-        kept.append(result[0])
-        return result
 
     # The graph lives until the file is written and is changed until then, so its nodes are read at the end.
     kept: list[Any] = []
-    utils._setup_trace_module_map = marking_setup
-    utils._create_jit_graph, utils._model_to_graph = reading_graph, keeping_graph
-    passes._jit_pass_onnx_function_substitution = calls_marked(substitute)
-    try:
+    with (
+        _wrapped(utils, "_setup_trace_module_map", _followed_by(mark)),
+        _wrapped(utils, "_create_jit_graph", _followed_by(lambda made: traced.read_operations(made[0], len(made[1])))),
+        _wrapped(utils, "_model_to_graph", _followed_by(lambda made: kept.append(made[0]))),
+        _wrapped(torch._C, "_jit_pass_onnx_function_substitution", calls_marked),
+    ):
         yield traced
         if kept:
             traced.read_nodes(kept[-1])
-    finally:
-        utils._setup_trace_module_map = setup
-        utils._create_jit_graph, utils._model_to_graph = create, to_graph
-        passes._jit_pass_onnx_function_substitution = substitute
+
+
+def _followed_by(look: Callable[[Any], None]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A wrapper that shows what a function has returned."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def shown(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            look(result)
+            return result
+
+        return shown
+
+    return wrap
 
 
 def _annotate(skeleton: Skeleton, request: Request, captured: Captured, traced: Traced) -> HierarchyMap:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from threading import RLock
 from types import CodeType
 from typing import Any
 
@@ -118,7 +118,8 @@ class _Nesting:
     by_path : dict
         Module path to the numbers of its calls, in order.
     outer : list of int
-        For each call the innermost one running of a module that the called one lies in, -1 if there is none.
+        For each call the innermost one running of a module that the called one lies in; -1 if there is none, and for
+        the root's first call: what the root's hooks call, which run around its forward, is called in the same run.
     number : list of int
         For each call how many of its module came before it in the outer one.
     repeated : set of (int, str)
@@ -131,9 +132,14 @@ class _Nesting:
         self.number: list[int] = []
         self.repeated: set[tuple[int, str]] = set()
         counts: dict[tuple[int, str], int] = {}
+        root = -1
         for call, (path, outer) in enumerate(calls):
             while outer >= 0 and not _lies_in(path, calls[outer][0]):
                 outer = calls[outer][1]
+            if outer == root:
+                outer = -1
+            if root < 0 and not path:
+                root = call
             number = counts.get((outer, path), 0)
             if number:
                 self.repeated.add((outer, path))
@@ -275,9 +281,11 @@ def _addresses(values: Sequence[Any]) -> list[int]:
 def _address(tensor: torch.Tensor) -> int:
     """Where the memory begins that a tensor and its views share; 0 if it has none, or in parts."""
     try:
-        offset = int(tensor.storage_offset())
-        # Asking its storage takes longer than both.
-        return tensor.data_ptr() - offset * tensor.itemsize if offset else tensor.data_ptr()
+        offset, start = int(tensor.storage_offset()), tensor.data_ptr()
+        if not start:
+            # One without elements says nothing of where it begins; its storage, of which asking takes longer, does.
+            return tensor.untyped_storage().data_ptr()
+        return start - offset * tensor.itemsize if offset else start
     except RuntimeError:
         return 0
 
@@ -287,19 +295,25 @@ _PLAIN = frozenset({torch.Tensor, nn.Parameter})
 
 
 def _storages(paths: Mapping[nn.Module, str]) -> dict[int, dict[str, None]]:
-    """Address of each parameter's and buffer's memory to its names, which have no values."""
+    """Address of the memory of each parameter and buffer that has elements to its names, which have no values."""
     found: dict[int, dict[str, None]] = defaultdict(dict)
     for module, path in paths.items():
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is not None and type(tensor) in _PLAIN:
+            if tensor is not None and type(tensor) in _PLAIN and tensor.numel():
                 found[_address(tensor)][f"{path}.{name}" if path else name] = None
     found.pop(0, None)
     return found
 
 
+# Whose turn it is to run or export a model.
+_TURN = RLock()
+
+
 @contextmanager
 def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
     """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end.
+
+    One thread at a time: these are the process's, as is what is replaced of torch while the block runs.
 
     Parameters
     ----------
@@ -307,10 +321,10 @@ def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> I
     modules : iterable of torch.nn.Module, optional
         What its `modules()` gives, if the caller has asked for it.
     """
-    modes = [(module, module.training) for module in (modules if modules is not None else model.modules())]
-    # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
-    fastpath = torch.backends.mha.get_fastpath_enabled()
-    with ExitStack() as stack:
+    with _TURN, ExitStack() as stack:
+        modes = [(module, module.training) for module in (modules if modules is not None else model.modules())]
+        # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
+        fastpath = torch.backends.mha.get_fastpath_enabled()
         stack.enter_context(torch.random.fork_rng(devices=[]))
         stack.enter_context(torch.no_grad())
         try:
@@ -335,13 +349,19 @@ def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
     with ExitStack() as stack:
         for handle in _compiled_hooks(compiled, log) if compiled else ():
             stack.callback(handle.remove)
+        callers = _callers()
+        announced = stack.enter_context(_announced()) if callers is None else set()
         replace = stack.enter_context(forwards_replaced())
         looks: dict[object, _Look] = {}
         with collector_paused():
             for module, path in paths.items():
                 if module not in compiled and has_forward(module):
                     forward = module.forward
-                    replace(module, _alike(_noted(forward, path, log), forward, looks))
+                    if callers is not None:
+                        noted = _noted(forward, path, log, callers)
+                    else:
+                        noted = _noted_if_announced(forward, path, log, announced, id(module))
+                    replace(module, _alike(noted, forward, looks))
         yield
 
 
@@ -360,9 +380,9 @@ def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator
     yield torch.nn.modules.module.register_module_forward_hook(leave, always_call=True)
 
 
-def _noted(forward: Callable[..., Any], path: str, log: CallLog) -> Callable[..., Any]:
+def _noted(forward: Callable[..., Any], path: str, log: CallLog, callers: frozenset[CodeType]) -> Callable[..., Any]:
     """A forward that notes its calls, also those that no call of the module made."""
-    calls, running, callers, direct = log.calls, log.running, _callers(), log.direct
+    calls, running, direct = log.calls, log.running, log.direct
 
     def noted(*args: Any, **kwargs: Any) -> Any:
         if sys._getframe(1).f_code not in callers:
@@ -378,11 +398,48 @@ def _noted(forward: Callable[..., Any], path: str, log: CallLog) -> Callable[...
     return noted
 
 
-@cache
-def _callers() -> frozenset[CodeType]:
-    """The code that calls a module's forward in a call of the module: hooks would tell at the cost of a slower call."""
-    called, slow = nn.Module._call_impl.__code__, nn.Module._slow_forward.__code__
+def _callers() -> frozenset[CodeType] | None:
+    """The code that calls a module's forward in a call of the module: hooks would tell at the cost of a slower call.
+
+    None if other libraries have put code of theirs in its place, of which nobody knows what calls the forward.
+    """
+    kind, torchs = nn.Module, vars(nn.modules.module)
+    steps = (kind._call_impl, kind._slow_forward, kind._wrapped_call_impl, kind.__call__)
+    if any(getattr(step, "__globals__", None) is not torchs for step in steps):
+        return None
+    called, slow = kind._call_impl.__code__, kind._slow_forward.__code__
     return frozenset((called, slow, *(inner for inner in called.co_consts if isinstance(inner, CodeType))))
+
+
+@contextmanager
+def _announced() -> Iterator[set[int]]:
+    """Yield what holds each module, by its `id`, from when it is called until it is taken out."""
+    announced: set[int] = set()
+    # One hook for all modules: one on each costs more than all else that is done for it.
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda module, _: announced.add(id(module)))
+    try:
+        yield announced
+    finally:
+        hook.remove()
+
+
+def _noted_if_announced(
+    forward: Callable[..., Any], path: str, log: CallLog, announced: set[int], number: int
+) -> Callable[..., Any]:
+    """What `_noted` makes, for where it is a hook that tells that a call of the module made this one."""
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        if number in announced:
+            announced.discard(number)
+        else:
+            log.direct.add(path)
+        log.enter(path)
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            log.leave()
+
+    return noted
 
 
 # Attributes of a function, and what stands in its dictionary.

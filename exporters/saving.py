@@ -25,8 +25,9 @@ from onnx_tagger.scratch import scratch_folder
 # Tensors above this many bytes are left out of the graph that is tagged before the save.
 _LARGE = 1024
 
-# protobuf cannot hold more in one file; the rest of the model needs room, too.
-_EMBED_BYTES = 1_800_000_000
+# Weights above this many bytes go into a file of their own, as they do where torch's program saves itself
+# (`_LARGE_MODEL_THRESHOLD` there): whoever exports with torch and with us is to get the same kind of file.
+_EMBED_BYTES = 1536 * 1024 * 1024
 
 # These are written in another way than as bytes in a message, or are not held at all.
 _AS_THEY_ARE = (ir.ExternalTensor, ir.StringTensor, ir.serde.TensorProtoTensor)

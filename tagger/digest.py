@@ -41,12 +41,18 @@ def value_digests(values: Array, half: Array | None = None) -> tuple[str, str]:
     values : numpy.ndarray
         Any shape; any dtype of 1, 2, 4, 8 or 16 bytes an element. Types that numpy lacks come as their bit patterns.
     half : numpy.ndarray, optional
-        The values that the second digest is of, if `values` holds bit patterns (bfloat16 as uint16).
+        The values that the second digest is of, if `values` holds bit patterns (bfloat16 as uint16): as many of them,
+        in any shape.
 
     Returns
     -------
     tuple of (str, str)
         Sums modulo 2**64 of mixed bit patterns, each as 16 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If `half` has more or fewer elements than `values`.
 
     Examples
     --------
@@ -55,8 +61,7 @@ def value_digests(values: Array, half: Array | None = None) -> tuple[str, str]:
     >>> value_digests(a) == value_digests(a.T), value_digests(a)[1] == value_digests(a.astype(np.float16))[1]
     (True, True)
     """
-    flat = np.ascontiguousarray(values).reshape(-1)
-    numbers = np.ascontiguousarray(half).reshape(-1) if half is not None else None
+    flat, numbers = _flat(values, half)
     # Threads take turns at the lock for each step on a block; short of a share there is no work for two.
     if flat.size >= 2 * _SHARE and _cores() > 1:
         return next(all_digests([(flat, numbers)]))
@@ -75,6 +80,11 @@ def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple
     ------
     tuple of (str, str)
         What `value_digests` gives, in the order of the tensors.
+
+    Raises
+    ------
+    ValueError
+        If a tensor's two arrays differ in size.
     """
     from concurrent.futures import ThreadPoolExecutor  # a re-tag that compares no values does without
 
@@ -93,10 +103,19 @@ def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple
         yield from map(_shown, waiting)
 
 
+def _flat(values: Array, half: Array | None) -> Span:
+    """A tensor's elements in one row, and the numbers that they stand for in another."""
+    if half is not None and half.size != values.size:
+        raise ValueError(
+            f"'half' has {half.size} elements, 'values' has {values.size}: give one number for each pattern"
+        )
+    numbers = np.ascontiguousarray(half).reshape(-1) if half is not None else None
+    return np.ascontiguousarray(values).reshape(-1), numbers
+
+
 def _spans(values: Array, half: Array | None) -> Iterator[Span]:
     """A tensor in the parts that threads take."""
-    flat = np.ascontiguousarray(values).reshape(-1)
-    numbers = np.ascontiguousarray(half).reshape(-1) if half is not None else None
+    flat, numbers = _flat(values, half)
     for start in range(0, flat.size, _SHARE):
         part = slice(start, start + _SHARE)
         yield flat[part], numbers[part] if numbers is not None else None

@@ -6,10 +6,12 @@ asked for. Files that are there already are `pipeline`'s.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import RLock
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import onnx
 
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Progress = Callable[[str], None]
+
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+# Whose turn it is to have a model run and exported.
+_TURN = RLock()
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,18 @@ class Export:
     report: Report
 
 
+def _in_turn(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+    """Have one thread at a time call a function: what it replaces is the model's and the process's, not its own."""
+
+    @functools.wraps(function)
+    def called(*args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
+        with _TURN:
+            return function(*args, **kwargs)
+
+    return called
+
+
+@_in_turn
 def export(
     model: nn.Module,
     args: Sequence[object] | Tensor = (),
@@ -71,6 +91,8 @@ def export(
     progress: Progress | None = None,
 ) -> Export:
     """Export a PyTorch model as a tagged ONNX file, with its map beside it.
+
+    Threads take turns at this and at `capture`: both replace things of the model's and of torch's while they run.
 
     Parameters
     ----------
@@ -185,6 +207,7 @@ class _Annotator:
         return replace(finished, digest=digest)
 
 
+@_in_turn
 def capture(
     model: nn.Module,
     args: Sequence[object] | Tensor = (),
@@ -193,6 +216,8 @@ def capture(
     report: Report | None = None,
 ) -> HierarchyMap:
     """Run a model once and return its module-usage map, for an ONNX file that others exported.
+
+    Threads take turns at this and at `export`.
 
     Parameters
     ----------

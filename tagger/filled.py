@@ -45,7 +45,9 @@ class PiecesReader(MemoryReader):
             at += 1
 
 
-def filled(data: bytes | bytearray | memoryview, payloads: Mapping[str, memoryview]) -> PiecesReader:
+def filled(
+    data: bytes | bytearray | memoryview, payloads: Mapping[str, memoryview], placeholder: bytes | None = None
+) -> PiecesReader:
     """Put values in the places that a serialized model has for them.
 
     Parameters
@@ -54,6 +56,9 @@ def filled(data: bytes | bytearray | memoryview, payloads: Mapping[str, memoryvi
         The model; each initializer of its main graph that values are given for has something else as its raw data.
     payloads : mapping
         Initializer name to the bytes of its values.
+    placeholder : bytes, optional
+        What stands where values belong. If it is given, those initializers have to have it as their raw data that
+        values are given for, and no others.
 
     Returns
     -------
@@ -63,7 +68,7 @@ def filled(data: bytes | bytearray | memoryview, payloads: Mapping[str, memoryvi
     Raises
     ------
     TaggerError
-        If the model has no such initializer, or one without raw data.
+        If the model has no such initializer, or one without raw data; if values or places for them are left over.
 
     Examples
     --------
@@ -84,6 +89,8 @@ def filled(data: bytes | bytearray | memoryview, payloads: Mapping[str, memoryvi
         if tensor[:2] == (wire.INITIALIZER_OF_GRAPH, wire.LENGTH):
             name, raw = _name_and_values(window, tensor)
             payload = missing.pop(name, None) if raw is not None else None
+            if raw is not None and placeholder is not None:
+                _insist_on_pair(name, view[raw[4] : raw[5]] == placeholder, payload is not None)
             if raw is not None and payload is not None:
                 pieces += (view[at : tensor[3]], _opening(view, tensor, raw, payload), payload)
                 at = raw[5]
@@ -92,6 +99,16 @@ def filled(data: bytes | bytearray | memoryview, payloads: Mapping[str, memoryvi
     pieces.append(view[at:end])
     length = memoryview(length_prefix(sum(map(len, pieces))))
     return PiecesReader([view[:before], length, *pieces, view[end:]])
+
+
+def _insist_on_pair(name: str, awaited: bool, given: bool) -> None:
+    """Refuse to write a placeholder as if it were values, and values over others."""
+    if awaited and not given:
+        raise TaggerError(
+            f"the exported model has a placeholder for the values of {name!r}, which are lost; report this"
+        )
+    if given and not awaited:
+        raise TaggerError(f"the exported model has other values for {name!r} than were handed out; report this")
 
 
 def _opening(view: memoryview, tensor: Field, raw: Field, payload: memoryview) -> memoryview:

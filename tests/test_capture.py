@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import types
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 import onnx_tagger as ot
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.capture import capture, tensor_digests
+from onnx_tagger.exporters.recording import CallLog
 from onnx_tagger.hierarchy import HierarchyMap
 
 
@@ -88,6 +91,32 @@ def test_a_forward_called_within_a_call_of_another_module_is_direct() -> None:
     assert capture(Borrows(), (X,)).calls.direct == {"lent"}
 
 
+# What stands in for a method of torch's, given that method.
+WRAPPED = {
+    "function": lambda method: functools.wraps(method)(lambda self, *args, **kwargs: method(self, *args, **kwargs)),
+    "partial": functools.partialmethod,
+    "own code": lambda method: types.FunctionType(
+        method.__code__.replace(co_name="theirs"), dict(method.__globals__), closure=method.__closure__
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["_call_impl", "_wrapped_call_impl", "__call__"])
+@pytest.mark.parametrize("wrap", WRAPPED)
+def test_direct_calls_are_known_where_others_have_wrapped_the_call(
+    name: str, wrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = dict(nn.modules.module._global_forward_pre_hooks)
+    for _ in range(2):
+        for model in (Reused(), Reused()):
+            captured = capture(model, (X,), digests=False)
+            assert captured.calls.direct == {"direct.linear"}
+            assert captured.hierarchy.by_path["twice.linear"].calls == 2
+            assert not any("forward" in module.__dict__ for module in model.modules())
+        assert dict(nn.modules.module._global_forward_pre_hooks) == hooks
+        monkeypatch.setattr(nn.Module, name, WRAPPED[wrap](getattr(nn.Module, name)))
+
+
 def test_tensors_without_memory_in_one_piece_have_no_address() -> None:
     class Sparse(nn.Module):
         def __init__(self) -> None:
@@ -117,6 +146,58 @@ def test_views_and_parts_of_a_tensor_are_read_as_it_is() -> None:
     made = {step.operator: place for place, step in enumerate(trace)}
     assert trace[made["tanh"]].reads == trace[made["sum"]].reads == (made["sigmoid"],)
     assert trace[made["relu"]].weights == ("weight",)
+
+
+def test_an_empty_part_of_a_tensor_lies_where_the_tensor_does() -> None:
+    """Parts of two tensors at one offset are not to pass for one, nor is what is written to one to be lost."""
+
+    class Empty(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.linear(x)
+            rest = y[:, 4:]
+            rest.mul_(2.0)
+            return torch.cat([y, rest], 1)
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = Empty(), Empty()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.one(x) + self.two(x)
+
+    trace = capture(Two(), (X,)).hierarchy.trace
+    steps = [(step.module, step.operator, step.reads) for step in trace if not step.view]
+    places = [place for place, step in enumerate(trace) if not step.view]
+    linear, times, joined, others, other_times, other_joined, _ = places
+    assert steps == [
+        ("one.linear", "addmm", ()),
+        ("one", "mul_", (linear,)),
+        ("one", "cat", (times,)),
+        ("two.linear", "addmm", ()),
+        ("two", "mul_", (others,)),
+        ("two", "cat", (other_times,)),
+        ("", "add", (joined, other_joined)),
+    ]
+
+
+def test_weights_without_elements_are_read_by_nobody() -> None:
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+            self.register_buffer("empty", torch.zeros(2, 6)[:, 6:])
+            self.register_buffer("whole", self.linear.weight.detach()[:, 4:])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.linear(x), self.empty, x.sigmoid()[:, 6:]], 1)
+
+    trace = capture(Holds(), (X,)).hierarchy.trace
+    assert {weight for step in trace for weight in step.weights} == {"linear.weight", "linear.bias"}
 
 
 def test_records_what_ran_in_order_of_time() -> None:
@@ -216,6 +297,35 @@ def test_numbers_calls_within_the_call_around_them() -> None:
         ("inner@1.twice@0",),
         ("inner@1.twice@1",),
     ]
+
+
+def test_what_a_hook_of_the_root_calls_is_called_in_the_same_run() -> None:
+    class Holds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = Block(), Block()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.first(x))
+
+    before, behind = Holds(), Holds()
+    before.register_forward_pre_hook(lambda module, args: (module.first(args[0]),))
+    behind.register_forward_hook(lambda module, _, out: module.first(out))
+    first, second = ("first@0.linear",), ("first@1.linear",)
+    for model, want in ((before, [first, second, ()]), (behind, [first, (), second])):
+        trace = capture(model, (X,)).hierarchy.trace
+        assert [step.call for step in trace if step.operator == "addmm"] == want
+
+
+def test_the_root_s_first_call_alone_is_one_with_what_its_hooks_call() -> None:
+    log = CallLog()
+    for entered in (["a"], ["", "a"], ["", "a"], ["b"]):
+        for path in entered:
+            log.enter(path)
+        for _ in entered:
+            log.leave()
+    assert [log.label("a", i) for i in range(3)] == [("a@0",), ("a@1",), ()]
+    assert log.label("b", 0) == ()
 
 
 def test_parameters_have_owner_shape_dtype_and_digests() -> None:

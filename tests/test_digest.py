@@ -61,6 +61,20 @@ def test_bit_patterns_come_with_their_values() -> None:
     assert value_digests(bits, values)[0] == value_digests(bits)[0]
 
 
+@pytest.mark.parametrize("sizes", [(6, 5), (6, 1), (1, 6), (6, 0), (200, 199)])
+def test_bit_patterns_without_a_number_each_are_refused(
+    monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(digest, "_BLOCK", 7)
+    monkeypatch.setattr(digest, "_SHARE", 100)
+    values, half = np.zeros(sizes[0], np.uint16), np.zeros(sizes[1], np.float16)
+    told = f"'half' has {sizes[1]} elements, 'values' has {sizes[0]}"
+    with pytest.raises(ValueError, match=told):
+        value_digests(values, half)
+    with pytest.raises(ValueError, match=told):
+        list(all_digests([(values, half)]))
+
+
 def test_empty_and_scalar() -> None:
     assert value_digests(np.zeros((0, 3), np.float32)) == ("0" * 16, "0" * 16)
     assert value_digests(np.float32(3.0)[()].reshape(())) == value_digests(np.array([3.0], np.float32))

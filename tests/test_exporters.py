@@ -136,6 +136,14 @@ def test_what_a_hook_computes_is_the_callers(strategy: str, tmp_path: Path) -> N
     assert "forward" not in model[0].__dict__
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_a_hook_of_the_root_calls_and_its_forward_are_two_calls(strategy: str, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model.register_forward_pre_hook(lambda module, args: (module[0](args[0]),))
+    exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
+    assert [tag.call for _, tag in _tags(exported.path, "Gemm")] == [("0@0",), ("0@1",), ()]
+
+
 class Branches(nn.Module):
     def __init__(self) -> None:
         super().__init__()

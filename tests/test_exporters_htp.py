@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import nn
 import onnx_tagger as ot
 from onnx_tagger.exporters import htp
 from onnx_tagger.graph import walk
+from onnx_tagger.hierarchy import HierarchyMap
 from onnx_tagger.metadata import own_tag, props_of
 
 
@@ -192,3 +195,98 @@ def test_torch_is_left_as_it_was_also_by_an_export_that_fails(tmp_path: Path) ->
         ot.export(Never(), (torch.randn(3, 3),), tmp_path / "m.onnx", strategy="htp")
     assert {name: value for name, value in vars(torch._C).items() if name.startswith("_jit_")} == passes
     assert torch._C.Graph._export_onnx is written
+
+
+def _stored(data: bytes) -> dict[str, bytes]:
+    return {tensor.name: tensor.raw_data for tensor in onnx.load_from_string(data).graph.initializer}
+
+
+def _values(model: nn.Module) -> dict[str, bytes]:
+    return {name: value.detach().numpy().tobytes() for name, value in model.named_parameters()}
+
+
+def _by_torch(model: nn.Module) -> bytes:
+    buffer = io.BytesIO()
+    torch.onnx.export(model, (torch.ones(2, 4),), buffer, dynamo=False, verbose=False)
+    return buffer.getvalue()
+
+
+class Runs(nn.Module):
+    """Has something else happen while it runs under the exporter."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self.linear, self.meanwhile = nn.Linear(4, 4), meanwhile
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.jit.is_tracing():
+            self.meanwhile()
+        return self.linear(x)
+
+
+def test_threads_export_each_its_own_weights(tmp_path: Path) -> None:
+    written = torch._C.Graph._export_onnx
+
+    def exported(number: int) -> bool:
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        made = ot.export(model, (torch.ones(2, 4),), tmp_path / f"{number}.onnx", strategy="htp", verify_bytes=True)
+        return _stored(made.path.read_bytes()) == _values(model) and made.report.by_source["exported"] == 2
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(exported, range(9)))
+    assert torch._C.Graph._export_onnx is written
+
+
+def test_one_thread_captures_and_exports_while_others_wait(tmp_path: Path) -> None:
+    def meanwhile() -> None:
+        captures.append(pool.submit(ot.capture, nn.Linear(4, 4), (torch.ones(2, 4),)))
+        done.extend(wait(captures, timeout=0.3).done)
+
+    captures: list[Future[HierarchyMap]] = []
+    done: list[Future[HierarchyMap]] = []
+    model = Runs(meanwhile)
+    with ThreadPoolExecutor(1) as pool:
+        exported = ot.export(model, (torch.ones(2, 4),), tmp_path / "m.onnx", strategy="htp")
+        assert captures[0].result().parameters
+    assert not done
+    assert _stored(exported.path.read_bytes()) == _values(model)
+
+
+def test_what_others_put_over_our_wrappers_stays_and_ours_do_nothing_anymore(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    graphs: Any = torch._C.Graph
+    monkeypatch.setattr(graphs, "_export_onnx", graphs._export_onnx)
+    theirs: list[Any] = []
+
+    def wrap() -> None:
+        inner = graphs._export_onnx
+        theirs.append(lambda *args: inner(*args))
+        graphs._export_onnx = theirs[-1]
+
+    model = Runs(wrap)
+    exported = ot.export(model, (torch.ones(2, 4),), tmp_path / "m.onnx", strategy="htp")
+    assert graphs._export_onnx is theirs[-1]
+    model.meanwhile = lambda: None
+    assert _stored(exported.path.read_bytes()) == _stored(_by_torch(model)) == _values(model)
+
+
+def test_an_export_by_torch_in_another_thread_keeps_its_weights() -> None:
+    model = nn.Linear(4, 4)
+    with htp._values_apart(True) as values, ThreadPoolExecutor(1) as pool:
+        assert _stored(pool.submit(_by_torch, model).result()) == _values(model)
+        assert not values
+
+
+def test_values_that_are_lost_on_the_way_are_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    graphs: Any = torch._C.Graph
+    export = graphs._export_onnx
+
+    def losing(*args: Any) -> Any:
+        model, given, *rest = export(*args)
+        return model, {name: value for name, value in given.items() if "bias" not in name}, *rest
+
+    monkeypatch.setattr(graphs, "_export_onnx", losing)
+    with pytest.raises(ot.TaggerError, match="placeholder for the values of 'bias', which are lost"):
+        ot.export(nn.Linear(4, 4), (torch.ones(2, 4),), tmp_path / "m.onnx", strategy="htp")
+    assert not list(tmp_path.iterdir())

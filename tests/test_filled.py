@@ -74,6 +74,18 @@ def test_is_read_spliced_and_proved_like_any_source(tmp_path: Path) -> None:
     assert proved == weights_of(MemoryReader(memoryview(model.SerializeToString())))
 
 
+def test_places_and_values_have_to_be_of_the_same_names() -> None:
+    data = model_of({"a": b"left out", "b": b"left out", "c": b"more"}).SerializeToString()
+    values = {"a": memoryview(b"12345678"), "b": memoryview(b"abcdefgh")}
+    made = filled(data, values, b"left out")
+    whole = model_of({"a": b"12345678", "b": b"abcdefgh", "c": b"more"})
+    assert made.read(0, made.size) == whole.SerializeToString()
+    with pytest.raises(TaggerError, match="placeholder for the values of 'b', which are lost"):
+        filled(data, {"a": values["a"]}, b"left out")
+    with pytest.raises(TaggerError, match="other values for 'c'"):
+        filled(data, {**values, "c": memoryview(b"1234")}, b"left out")
+
+
 def test_values_without_a_place_are_an_error() -> None:
     data = model_of({"w": b"abc"}).SerializeToString()
     with pytest.raises(TaggerError, match="no place for the values of 'other'"):

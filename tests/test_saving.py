@@ -12,7 +12,9 @@ import onnx_ir as ir
 import pytest
 import torch
 from torch import nn
+from torch.onnx._internal.exporter import _onnx_program
 
+from onnx_tagger.exporters import saving
 from onnx_tagger.exporters.saving import save_program, without_values
 
 
@@ -73,6 +75,24 @@ def test_a_program_is_saved_as_onnx_ir_saves_it(tmp_path: Path) -> None:
     ir.save(made.model, tmp_path / "other.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == (tmp_path / "other.onnx").read_bytes()
     onnx.checker.check_model(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("spare", [-1, 0])
+def test_a_program_is_saved_in_as_many_files_as_torch_saves_it(
+    spare: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert saving._EMBED_BYTES == _onnx_program._LARGE_MODEL_THRESHOLD
+    made = program()
+    size = sum(value.const_value.nbytes for value in made.model.graph.initializers.values())
+    for module, limit in ((saving, "_EMBED_BYTES"), (_onnx_program, "_LARGE_MODEL_THRESHOLD")):
+        monkeypatch.setattr(module, limit, size + spare)
+    (ours := tmp_path / "ours").mkdir()
+    (torchs := tmp_path / "torchs").mkdir()
+    save_program(made, ours / "m.onnx", verify_bytes=True)
+    made.save(torchs / "m.onnx", external_data=False)
+    files = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in (ours, torchs)]
+    assert files[0] == files[1]
+    assert sorted(files[0]) == (["m.onnx", "m.onnx.data"] if spare < 0 else ["m.onnx"])
 
 
 def test_every_kind_of_tensor_is_saved_as_onnx_ir_saves_it(tmp_path: Path) -> None:
