@@ -18,7 +18,7 @@ import torch
 
 from onnx_tagger.claims import literal_list
 from onnx_tagger.exporters.converted import Makers
-from onnx_tagger.exporters.recording import is_view
+from onnx_tagger.exporters.dispatched import is_view
 from onnx_tagger.metadata import TORCH_SCOPES, props_of
 
 # The folder replaces a sequence of chunks by one Split and numbers its outputs so.

@@ -19,7 +19,8 @@ from torch import nn
 from onnx_tagger.collector import collector_paused
 from onnx_tagger.digest import all_digests, value_digests
 from onnx_tagger.errors import ExportError
-from onnx_tagger.exporters.recording import CallLog, WorkMode, has_forward, named_modules, quiet_run, recorded
+from onnx_tagger.exporters.dispatched import WorkMode
+from onnx_tagger.exporters.recording import CallLog, has_forward, named_modules, quiet_run, recorded
 from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter
 from onnx_tagger.naming import ModuleRow, class_paths, parent_path
 from onnx_tagger.version import version

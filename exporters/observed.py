@@ -18,7 +18,8 @@ from torch import nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from onnx_tagger.exporters.recording import CallLog, is_view, named_modules, quiet_run, recorded
+from onnx_tagger.exporters.dispatched import is_view
+from onnx_tagger.exporters.recording import CallLog, named_modules, quiet_run, recorded
 
 Values = npt.NDArray[Any]
 
