@@ -167,6 +167,29 @@ def test_every_way_of_copying_gives_the_same_file(
     onnx.checker.check_model(str(tmp_path / "out.onnx"))
 
 
+@pytest.mark.parametrize("chunk", [1000, 1 << 16, 1 << 17])
+def test_a_copy_without_the_kernel_reads_a_chunk_at_a_time(
+    chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filecopy, "_by_range", nothing)
+    monkeypatch.setattr(filecopy, "_by_sendfile", nothing)
+    monkeypatch.setattr(filecopy, "CHUNK", chunk)
+    data = bytes(range(256)) * 1200
+    (tmp_path / "in").write_bytes(data)
+    asked: list[int] = []
+
+    def read(self: wire.FileReader, offset: int, length: int) -> bytes:
+        asked.append(length)
+        return data[offset : offset + length]
+
+    monkeypatch.setattr(wire.FileReader, "read", read)
+    with wire.open_file(tmp_path / "in") as reader, filecopy.replacing(tmp_path / "out") as output:
+        output.copy(reader, 7, len(data))
+    assert (tmp_path / "out").read_bytes() == data[7:]
+    assert set(asked[:-1]) == {chunk}
+    assert sum(asked) == len(data) - 7
+
+
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no hints")
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("in_memory", [False, True])
