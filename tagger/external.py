@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from onnx_tagger.errors import TaggerError
@@ -18,45 +19,103 @@ from onnx_tagger.filecopy import CHUNK, replacing
 from onnx_tagger.scratch import listing_once
 from onnx_tagger.wire import FileReader, open_file
 
+_TAG = 0x70  # of a tensor's data_location
+_COUNTED = 1 << 16  # bytes that are looked at together
 
-def locations(model: onnx.ModelProto, mentions: int | None = None) -> Iterator[str | bytes]:
+
+def locations(model: onnx.ModelProto, most: int | None = None) -> Iterator[str | bytes]:
     """Yield the data file of each tensor that has one, wherever in the model it is; ``""`` where it says none.
 
     Parameters
     ----------
     model : onnx.ModelProto
         The model.
-    mentions : int, optional
-        How often its bytes say ``location``: where the main graph's initializers account for that, no other tensor is
-        looked at.
+    most : int, optional
+        How many tensors can have one, as `most_external` counts them: where so many of the main graph's initializers
+        do, no other tensor is looked at.
     """
-    found = _external_entries(model.graph.initializer)
-    if mentions is None or mentions != sum(key == "location" for entries in found for key, _ in entries):
-        found = _external_entries(tensors_of(model))
-    for entries in found:
-        yield dict(entries).get("location", "")
+    found = 0
+    for location in _named_by(model.graph.initializer):
+        found += 1
+        yield location
+    if found != most:
+        yield from _named_by(_other_tensors(model))
 
 
-def _external_entries(tensors: Iterable[onnx.TensorProto]) -> list[list[tuple[str | bytes, str | bytes]]]:
-    """What each tensor whose values lie elsewhere says of the place."""
+def _named_by(tensors: Iterable[onnx.TensorProto]) -> Iterator[str | bytes]:
+    """Yield where the values of each tensor lie that has them elsewhere; of several locations the last one counts."""
     elsewhere = onnx.TensorProto.EXTERNAL
-    return [[(e.key, e.value) for e in t.external_data] for t in tensors if t.data_location == elsewhere]
+    for tensor in tensors:
+        if tensor.data_location == elsewhere:
+            location: str | bytes = ""
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    location = entry.value
+            yield location
+
+
+def most_external(data: bytes | bytearray) -> int:
+    """Count what can be a tensor's mark of external data, wherever in a message's bytes it is.
+
+    There are never fewer than tensors that have it, and seldom more: chance bytes of a text or a value look like it.
+
+    Parameters
+    ----------
+    data : bytes or bytearray
+        Whole fields of a model.
+
+    Returns
+    -------
+    int
+        How many there are.
+
+    Examples
+    --------
+    >>> tensor = onnx.TensorProto(name="w", data_location=onnx.TensorProto.EXTERNAL)
+    >>> most_external(tensor.SerializeToString()), most_external(b"weights")
+    (1, 0)
+    """
+    view = memoryview(data)
+    # Each slice holds one byte of the next, so that no mark is cut in two.
+    return sum(_marks(view[low : low + _COUNTED + 1]) for low in range(0, len(view), _COUNTED))
+
+
+def _marks(data: memoryview) -> int:
+    """Count the pairs of bytes that ``data_location: EXTERNAL`` can start with.
+
+    Field 14, a number, has the tag 0x70, and EXTERNAL is 1; both may be wider than they have to be. So a tag of one
+    byte is followed by 0x01 or 0x81, and a wider one starts with 0xf0, followed by 0x00 or 0x80.
+    """
+    numbers = np.frombuffer(data, np.uint8)
+    tags = np.flatnonzero(numbers[:-1] << 1 == _TAG << 1 & 0xFF)
+    return int(np.count_nonzero((numbers[tags + 1] ^ numbers[tags] >> 7) << 1 == 2))
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Yield every tensor that a model stores, in bodies and functions, too."""
-    training = (graph for info in model.training_info for graph in (info.initialization, info.algorithm))
-    pending = [*training, model.graph]
+    yield from model.graph.initializer
+    yield from _other_tensors(model)
+
+
+def _other_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor but the initializers of the main graph."""
+    pending = [graph for info in model.training_info for graph in (info.initialization, info.algorithm)]
+    yield from _beside_initializers(model.graph, pending)
     for function in model.functions:
         for attributes in (function.attribute_proto, *(node.attribute for node in function.node)):
             yield from _tensors_of_attributes(attributes, pending)
     while pending:
         graph = pending.pop()
         yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-        for node in graph.node:
-            yield from _tensors_of_attributes(node.attribute, pending)
+        yield from _beside_initializers(graph, pending)
+
+
+def _beside_initializers(graph: onnx.GraphProto, pending: list[onnx.GraphProto]) -> Iterator[onnx.TensorProto]:
+    """Yield a graph's other tensors, and note its bodies to be looked at later."""
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _tensors_of_attributes(node.attribute, pending)
 
 
 def _tensors_of_attributes(

@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from onnx_tagger import wire
 from onnx_tagger.edits import Change
 from onnx_tagger.errors import FileFormatError, TaggerError
-from onnx_tagger.external import contained, insist_on_no_data_file, locations, placed, same_file
+from onnx_tagger.external import contained, insist_on_no_data_file, locations, most_external, placed, same_file
 from onnx_tagger.filecopy import Output, permissions_of, replacing
 from onnx_tagger.limits import InputLimits, input_limits
 from onnx_tagger.proof import Weights, data_files_of, weights_of
@@ -102,19 +102,22 @@ def read_skeleton(source: Source) -> Skeleton:
 def _read(reader: Reader, path: Path | None) -> Skeleton:
     if reader.size == 0:
         raise FileFormatError(f"{reader.name} is empty; give an ONNX model")
-    layout, model, mentions = Layout(), onnx.ModelProto(), 0
+    layout, model, most, named = Layout(), onnx.ModelProto(), 0, False
 
     def take(data: bytearray) -> None:
-        nonlocal mentions
-        mentions += data.count(b"location")
+        nonlocal most, named
+        # It ends between two fields of the main graph, so no tensor is in two parts.
+        here = most_external(data)
+        most += here
+        named = named or (here > 0 and b"location" in data)
         parse(model.MergeFromString, data, reader, 0)
 
     take(_pruned_model(reader, layout, take))
     if not model.HasField("graph"):
         what = "a model without a graph" if model.HasField("ir_version") else "something other than a model"
         raise broken(reader, 0, f"there is {what}")
-    # The name of the key is in the bytes of every model with external data, so that most models skip the walk.
-    external = tuple(dict.fromkeys(locations(model, mentions))) if mentions else ()
+    # The name of the key lies beside the mark of external data, so that most models skip the walk.
+    external = tuple(dict.fromkeys(locations(model, most))) if named else ()
     identity = reader.identity if isinstance(reader, FileReader) else ()
     memory = reader if isinstance(reader, MemoryReader) else None
     return Skeleton(model, path, external, layout, identity, memory)

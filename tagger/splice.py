@@ -19,7 +19,7 @@ from onnx_tagger import wire
 from onnx_tagger.edits import METADATA_TAG_OF_MODEL, Change, Edits, aligned
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.pruning import SMALL_NODE, prune
-from onnx_tagger.stretches import ENCODE_NODE, METADATA_TAG_OF_NODE, begins_and_goes_on, compared, runs
+from onnx_tagger.stretches import ENCODE_NODE, METADATA_TAG_OF_NODE, compared, gains_metadata, loses_metadata, runs
 from onnx_tagger.wire import Field, Reader, Window, broken, fields, length_prefix, varint
 
 _DOC_STRING_TAG = varint(wire.DOC_STRING_OF_NODE << 3 | wire.LENGTH)
@@ -214,13 +214,13 @@ class _Planner:
         read, replace, encode = self.window.read, self.edits.replace, ENCODE_NODE
         offsets = iter(spans)
         for before, value, end, node in zip(offsets, offsets, offsets, nodes, strict=True):
-            # Nodes of up to this size are whole in the skeleton. Protobuf writes metadata last, so most nodes are what
-            # they were with entries more, or fewer, at the end: then no field has to be looked at.
+            # Nodes of up to this size are whole in the skeleton. Protobuf writes metadata behind all that most nodes
+            # have, so those are what they were with entries more, or fewer, at the end: no field has to be looked at.
             if end - value <= SMALL_NODE:
                 old, new = read(value, end), encode(node)
                 if old == new:
                     continue
-                if begins_and_goes_on(new, old) or begins_and_goes_on(old, new):
+                if gains_metadata(old, new) or loses_metadata(old, new):
                     replace(before, end, length_prefix(len(new), len(old), value - before) + new)
                     continue
             self._compared(before, value, end, node)

@@ -141,19 +141,46 @@ def compared(reader: Reader, spans: array[int], nodes: Iterable[onnx.NodeProto])
     new = list(map(ENCODE_NODE, nodes))
     if old == new:
         return []
-    return new if _all_go_on(new, old) or _all_go_on(old, new) else None
+    return new if _all_gain(old, new) or _all_lose(old, new) else None
 
 
-def begins_and_goes_on(longer: bytes, shorter: bytes) -> bool:
-    """Whether a node's bytes are another's and behind them only metadata, which has the last field number of all."""
-    return longer.startswith(shorter) and longer.startswith(METADATA_TAG_OF_NODE, len(shorter))
+def gains_metadata(old: bytes, new: bytes) -> bool:
+    """Whether a node is now its bytes in the source and behind them metadata.
+
+    Protobuf encodes a node's fields by number, so that behind the first entry nothing but entries and fields of higher
+    numbers follow. The source's bytes stay, all of them; what is added is all that the node has beyond them.
+    """
+    return new.startswith(old) and new.startswith(METADATA_TAG_OF_NODE, len(old))
 
 
-def _all_go_on(longer: list[bytes], shorter: list[bytes]) -> bool:
-    """Whether `begins_and_goes_on` holds for all pairs."""
-    return all(map(bytes.startswith, longer, shorter)) and all(
-        map(bytes.startswith, longer, repeat(METADATA_TAG_OF_NODE), map(len, shorter))
+def loses_metadata(old: bytes, new: bytes) -> bool:
+    """Whether a node's bytes in the source are what it is now and behind that metadata entries, nothing else.
+
+    A source may go on with anything, a field that it has said before, too, and that would be lost.
+    """
+    return gains_metadata(new, old) and _only_metadata(old[len(new) :])
+
+
+def _only_metadata(ends: bytes) -> bool:
+    """Whether a node that is nothing but these fields has nothing but metadata; one that is unknown counts, too."""
+    node: onnx.NodeProto = onnx.NodeProto.FromString(ends)
+    node.ClearField("metadata_props")
+    return not node.SerializeToString()
+
+
+def _all_gain(old: list[bytes], new: list[bytes]) -> bool:
+    """Whether `gains_metadata` holds for all pairs."""
+    return all(map(bytes.startswith, new, old)) and all(
+        map(bytes.startswith, new, repeat(METADATA_TAG_OF_NODE), map(len, old))
     )
+
+
+def _all_lose(old: list[bytes], new: list[bytes]) -> bool:
+    """Whether `loses_metadata` holds for all pairs, whose ends are parsed as those of one node.
+
+    Each pair is of whole nodes, so what one has beyond the other is of whole fields.
+    """
+    return _all_gain(new, old) and _only_metadata(b"".join([o[len(n) :] for o, n in zip(old, new, strict=True)]))
 
 
 def _with_prefixes(tag: int, encoded: list[bytes], *, leading: bool) -> list[bytes]:

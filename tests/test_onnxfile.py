@@ -16,7 +16,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from onnx_tagger import filecopy, onnxfile, wire
+from onnx_tagger import external as external_data
+from onnx_tagger import filecopy, onnxfile, pruning, wire
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.onnxfile import read_initializer, read_skeleton, splice_bytes, write_spliced
 from onnx_tagger.wire import varint
@@ -164,6 +165,29 @@ def test_every_way_of_copying_gives_the_same_file(
     assert onnx.load(tmp_path / "out.onnx") == expected
     assert (tmp_path / "out.onnx").read_bytes() == splice_bytes(skeleton)
     onnx.checker.check_model(str(tmp_path / "out.onnx"))
+
+
+@pytest.mark.parametrize("chunk", [1000, 1 << 16, 1 << 17])
+def test_a_copy_without_the_kernel_reads_a_chunk_at_a_time(
+    chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filecopy, "_by_range", nothing)
+    monkeypatch.setattr(filecopy, "_by_sendfile", nothing)
+    monkeypatch.setattr(filecopy, "CHUNK", chunk)
+    data = bytes(range(256)) * 1200
+    (tmp_path / "in").write_bytes(data)
+    asked: list[int] = []
+
+    def read(self: wire.FileReader, offset: int, length: int) -> bytes:
+        asked.append(length)
+        return data[offset : offset + length]
+
+    monkeypatch.setattr(wire.FileReader, "read", read)
+    with wire.open_file(tmp_path / "in") as reader, filecopy.replacing(tmp_path / "out") as output:
+        output.copy(reader, 7, len(data))
+    assert (tmp_path / "out").read_bytes() == data[7:]
+    assert set(asked[:-1]) == {chunk}
+    assert sum(asked) == len(data) - 7
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no hints")
@@ -539,3 +563,66 @@ def test_data_files_are_found_wherever_a_tensor_can_be() -> None:
     skeleton = read_skeleton(model.SerializeToString())
     assert {int(location) for location in skeleton.external} == set(range(next(places)))
     assert len(skeleton.external) == 4 * 9 + 1
+
+
+def field(number: int, data: bytes) -> bytes:
+    return varint(number << 3 | wire.LENGTH) + varint(len(data)) + data
+
+
+# The fields of a model that hold a tensor, outermost first.
+PLACES = {
+    "initializer": [7, 5],
+    "sparse": [7, 15, 2],
+    "constant": [7, 1, 5, 5],
+    "body": [7, 1, 5, 6, 5],
+    "function": [25, 7, 5, 5],
+}
+
+
+@pytest.mark.parametrize("part", [1, 1 << 16])
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("mark", ["7001", "70818000", "f00001", "f080008100"])
+def test_a_tensor_that_names_no_data_file_is_not_overlooked(
+    mark: str, place: str, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However its mark is written, and though others account for all that is said of locations."""
+    monkeypatch.setattr(pruning, "_PART", part)
+    nameless = field(8, b"nameless") + bytes.fromhex(mark)
+    for number in reversed(PLACES[place][1:]):
+        nameless = field(number, nameless)
+    named = field(5, b"\x70\x01" + field(13, field(1, b"location") + field(2, b"w.bin")))
+    graph = field(2, b"graph") + named * 2
+    if PLACES[place][0] == wire.GRAPH_OF_MODEL:
+        data = field(7, nameless + graph)
+    else:
+        data = field(7, graph) + field(PLACES[place][0], nameless)
+    assert sorted(map(str, read_skeleton(data).external)) == ["", "w.bin"]
+
+
+def test_marks_of_external_data_are_counted_over_any_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes.fromhex("7001 f00001 00 f080008100 7000 f001 7071 708180") * 9
+    for size in (1, 2, 3, 7, 1 << 16):
+        monkeypatch.setattr(external_data, "_COUNTED", size)
+        assert external_data.most_external(data) == 4 * 9
+    assert external_data.most_external(b"") == external_data.most_external(b"\x70") == 0
+
+
+def test_only_the_initializers_are_looked_at_where_they_have_all_external_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_with(floats("w", 2))
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], "w.bin")
+    monkeypatch.delattr(external_data, "_other_tensors")
+    assert read_skeleton(model.SerializeToString()).external == ("w.bin",)
+
+
+def test_what_tensors_say_of_their_data_is_not_held() -> None:
+    model = onnx.ModelProto()
+    tensor = onnx.TensorProto(data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.extend([onnx.StringStringEntryProto()] * 20)
+    tensor.external_data.add(key="location", value="w.bin")
+    model.graph.initializer.extend([tensor] * 1000)
+    for most in (1000, 1001):
+        tracemalloc.start()
+        assert dict.fromkeys(external_data.locations(model, most)) == {"w.bin": None}
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50_000

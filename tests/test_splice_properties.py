@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from onnx_tagger import metadata, pruning, wire
 from onnx_tagger.errors import FileFormatError
+from onnx_tagger.external import most_external, tensors_of
 from onnx_tagger.onnxfile import read_skeleton, splice_bytes
 from onnx_tagger.wire import MemoryReader, Window, fields, varint
 
@@ -241,6 +242,16 @@ def test_a_skeleton_lacks_payloads_and_nothing_else(rng: random.Random) -> None:
                 for number in wire.TENSOR.payload:
                     message.ClearField(message.DESCRIPTOR.fields_by_number[number].name)
     assert model == whole
+
+
+@relaxed
+@given(randoms)
+def test_no_tensor_with_external_data_goes_uncounted(rng: random.Random) -> None:
+    data = made(rng)
+    model = onnx.ModelProto.FromString(data)
+    elsewhere = [one for one in tensors_of(model) if one.data_location == onnx.TensorProto.EXTERNAL]
+    assert len(elsewhere) == sum(getattr(one, "data_location", 0) for one in messages(model))
+    assert most_external(data) >= len(elsewhere)
 
 
 @relaxed

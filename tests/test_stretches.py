@@ -66,7 +66,7 @@ def node_of(rng: random.Random) -> bytes:
     if rng.random() < 0.2:
         metadata.write_node(node, TAG, ())
     data: bytes = node.SerializeToString()
-    unusual = rng.choice(["", "", "", "", "unknown", "late name", "wide", "merged"])
+    unusual = rng.choice(["", "", "", "", "unknown", "late name", "wide", "merged", "said again", "devices"])
     if unusual == "unknown":
         data += varint(1000 << 3 | wire.LENGTH) + b"\x03abc"
     elif unusual == "late name":
@@ -75,6 +75,11 @@ def node_of(rng: random.Random) -> bytes:
         data = b"\x1a\x83\x80\x00abc" + data
     elif unusual == "merged":
         data += b"\x4a\x05\x0a\x01k\x12\x00" + b"\x32\x00"
+    elif unusual == "said again":
+        data += field(9, onnx.StringStringEntryProto(key="pkg.onnx_tagger.tag", value="/A").SerializeToString())
+        data += field(4, b"Op")
+    elif unusual == "devices":
+        data += field(10, field(1, b"devices"))
     return data
 
 
@@ -226,3 +231,23 @@ def test_nodes_are_compared_together_where_nothing_is_unusual(monkeypatch: pytes
     assert spliced(data, write) == model.SerializeToString()
     assert spliced(model.SerializeToString(), clear) == data
     assert spliced(data, nothing) == data
+
+
+OURS = field(9, field(1, b"pkg.onnx_tagger.tag") + field(2, b"/A"))
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("late", [(3, b"name"), (10, field(1, b"devices")), (1000, b"unknown")])
+def test_what_follows_metadata_in_a_source_stays(late: tuple[int, bytes], count: int) -> None:
+    """In both directions, though the node as it is now is what its bytes begin with."""
+    plain = field(2, b"y") + field(3, b"name") + field(4, b"Relu")
+    follows = field(*late)
+
+    def model_with(node: bytes) -> bytes:
+        return b"\x08\x0a" + field(7, field(2, b"graph" * 50) + field(1, node) * count)
+
+    assert spliced(model_with(plain + OURS + follows), clear) == model_with(plain + follows)
+    assert spliced(model_with(plain + OURS + OURS), clear) == model_with(plain)
+    tagged = spliced(model_with(plain + follows), write)
+    assert tagged.count(follows) == model_with(plain + follows).count(follows)
+    assert spliced(tagged, clear) == model_with(plain + follows)
