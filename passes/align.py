@@ -16,10 +16,8 @@ from onnx_tagger.graph import Op
 from onnx_tagger.hierarchy import HierarchyMap, Merge
 from onnx_tagger.metadata import Source
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.correspondence import Correspondence
 from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.operators import CONVERTERS
-from onnx_tagger.passes.regions import Regions
 from onnx_tagger.passes.renames import NODES, TENSORS, called_after
 from onnx_tagger.passes.replay import CapturedRun, place_by_run
 from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
@@ -68,6 +66,10 @@ class Align(Pass):
         by_run = self.weights and bool(tree.parameters)
         foreign = by_run and index is not None and _known_share(ctx, index) < LEAST_SHARE
         if index is not None and before < len(ctx.ops):
+            # A file whose nodes are all known does without the time and memory that these take to be loaded.
+            from onnx_tagger.passes.correspondence import Correspondence
+            from onnx_tagger.passes.regions import Regions
+
             weights = (ctx.get(StoredWeights), ctx.get(WeightOwners)) if by_run else ({}, {})
             same = Correspondence(ctx, tree, index, ctx.get(DataFlow), *weights, self.distrusted)
             Regions(ctx, tree, same, self.merge).place_all()

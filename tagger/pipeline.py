@@ -31,8 +31,6 @@ from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
 from onnx_tagger.report import Limits, Report, peak_rss_mb
 from onnx_tagger.treefile import hierarchy_of_model
-from onnx_tagger.verify import original_of
-from onnx_tagger.verify import verify as verify_files
 from onnx_tagger.whole import load_whole, write_whole
 
 
@@ -194,6 +192,9 @@ def _verify(
     model: Path, source: MapSource | None, tree: HierarchyMap, inputs: Target | None, report: Report
 ) -> Collection[str]:
     """The tensors that are not what the file that this one was made of calls so, by running both."""
+    from onnx_tagger.verify import original_of
+    from onnx_tagger.verify import verify as verify_files
+
     found = verify_files(original_of(source, tree), model, inputs=Path(inputs) if inputs is not None else None)
     report.verified = found.as_dict()
     if found.differing:
