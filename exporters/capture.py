@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from onnx_tagger.collector import collector_paused
-from onnx_tagger.digest import all_digests, value_digests
+from onnx_tagger.digest import all_digests
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.dispatched import WorkMode
 from onnx_tagger.exporters.recording import CallLog, has_forward, named_modules, quiet_run, recorded
@@ -180,11 +180,6 @@ def _parameters(model: nn.Module) -> tuple[Parameter, ...]:
         Parameter(name, owner, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), digests[id(tensor)])
         for name, owner, tensor in held
     )
-
-
-def tensor_digests(tensor: torch.Tensor) -> tuple[str, str]:
-    """The two digests of a tensor's values; see `digest.value_digests`."""
-    return value_digests(*_arrays(tensor))
 
 
 def _arrays(tensor: torch.Tensor) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:

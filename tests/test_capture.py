@@ -13,7 +13,7 @@ from torch import nn
 
 import onnx_tagger as ot
 from onnx_tagger.errors import ExportError
-from onnx_tagger.exporters.capture import capture, tensor_digests
+from onnx_tagger.exporters.capture import capture
 from onnx_tagger.exporters.recording import CallLog
 from onnx_tagger.hierarchy import HierarchyMap
 
@@ -326,6 +326,22 @@ def test_the_root_s_first_call_alone_is_one_with_what_its_hooks_call() -> None:
             log.leave()
     assert [log.label("a", i) for i in range(3)] == [("a@0",), ("a@1",), ()]
     assert log.label("b", 0) == ()
+
+
+class Held(nn.Module):
+    """Holds one tensor."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("tensor", tensor)
+
+    def forward(self) -> torch.Tensor:
+        return self.tensor + 0
+
+
+def tensor_digests(tensor: torch.Tensor) -> tuple[str, str]:
+    """The digests that a map holds of a tensor."""
+    return capture(Held(tensor)).hierarchy.parameters[0].digests
 
 
 def test_parameters_have_owner_shape_dtype_and_digests() -> None:

@@ -374,71 +374,41 @@ def test_the_output_s_module_never_has_the_root_s_source(source: Source) -> None
     assert tag.source is not Source.ROOT
 
 
-def test_what_an_op_has_taken_in_may_be_computed_once_more_for_others() -> None:
-    saved = """
-        MatMul in w -> h @a.x
-        Add h b -> y @a.y
-        Relu h -> z @b.z
-    """
-    changed = """
-        Gemm in w b -> y
-        MatMul in w -> h9
-        Relu h9 -> z9
-    """
-    assert align(saved, changed) == {
-        "Gemm": ("a", "aligned", ("a.x", "a.y")),
-        "MatMul": ("a.x", "aligned", ()),
-        "Relu": ("b.z", "aligned", ()),
-    }
+@pytest.mark.parametrize(
+    ("saved", "changed", "expected"),
+    [
+        pytest.param(
+            "MatMul in w -> h @a.x\nAdd h b -> y @a.y\nRelu h -> z @b.z",
+            "Gemm in w b -> y\nMatMul in w -> h9\nRelu h9 -> z9",
+            {
+                "Gemm": ("a", "aligned", ("a.x", "a.y")),
+                "MatMul": ("a.x", "aligned", ()),
+                "Relu": ("b.z", "aligned", ()),
+            },
+            id="for others that read it",
+        ),
+        pytest.param(
+            "MatMul in w -> h @a.x\nAdd h b -> g @a.x\nRelu g -> r @b.z",
+            "ms/FusedGemm in w b -> r\nMatMul in w -> h9\nAdd h9 b -> g9",
+            {
+                "FusedGemm": ("", "aligned", ("a.x", "b.z")),
+                "MatMul": ("a.x", "aligned", ()),
+                "Add": ("a.x", "aligned", ()),
+            },
+            id="for a new output, with no reader that is left",
+        ),
+        pytest.param(
+            "Exp in -> h1 @a.x\nAdd h1 b -> y1 @a.x\nExp in -> h2 @b.z\nAdd h2 b -> y2 @b.z",
+            "ms/ExpAdd in b -> y1\nExp in -> h9\nAdd h9 b -> y9",
+            {"ExpAdd": ("a.x", "aligned", ()), "Exp": ("b.z", "aligned", ()), "Add": ("b.z", "aligned", ())},
+            id="by its like, which is left",
+        ),
+    ],
+)
+def test_what_an_op_has_taken_in_may_be_computed_once_more(saved: str, changed: str, expected: Result) -> None:
+    assert align(saved, changed) == expected
 
 
 def test_what_reads_a_renamed_tensor_has_not_taken_in_its_maker() -> None:
-    saved = """
-        Exp in -> h @a.x
-        Abs h -> y @b.z
-    """
-    changed = """
-        Exp in -> h9
-        Cast h9 -> c
-        ms/Fused c -> y
-    """
-    assert align(saved, changed)["Exp"] == ("a.x", "aligned", ())
-    assert align(saved, changed)["Cast"] == ("a.x", "aligned", ())
-
-
-def test_of_two_alike_the_one_that_is_left_is_the_one_that_no_op_has_taken_in() -> None:
-    saved = """
-        Exp in -> h1 @a.x
-        Add h1 b -> y1 @a.x
-        Exp in -> h2 @b.z
-        Add h2 b -> y2 @b.z
-    """
-    changed = """
-        ms/ExpAdd in b -> y1
-        Exp in -> h9
-        Add h9 b -> y9
-    """
-    assert align(saved, changed) == {
-        "ExpAdd": ("a.x", "aligned", ()),
-        "Exp": ("b.z", "aligned", ()),
-        "Add": ("b.z", "aligned", ()),
-    }
-
-
-def test_what_an_op_has_taken_in_may_be_computed_once_more_for_a_new_output() -> None:
-    """No saved node is left that reads it."""
-    saved = """
-        MatMul in w -> h @a.x
-        Add h b -> g @a.x
-        Relu g -> r @b.z
-    """
-    changed = """
-        ms/FusedGemm in w b -> r
-        MatMul in w -> h9
-        Add h9 b -> g9
-    """
-    assert align(saved, changed) == {
-        "FusedGemm": ("", "aligned", ("a.x", "b.z")),
-        "MatMul": ("a.x", "aligned", ()),
-        "Add": ("a.x", "aligned", ()),
-    }
+    found = align("Exp in -> h @a.x\nAbs h -> y @b.z", "Exp in -> h9\nCast h9 -> c\nms/Fused c -> y")
+    assert (found["Exp"], found["Cast"]) == (("a.x", "aligned", ()),) * 2
