@@ -21,9 +21,9 @@ import onnx
 import torch
 
 import onnx_tagger as ot
-from onnx_tagger.exporters.truth import Judgement, feeds_of, judge, observe
-from onnx_tagger.exporters.verdicts import IDLE
-from onnx_tagger.graph import walk
+from onnx_tagger.exporters.truth.truth import Judgement, feeds_of, judge, observe
+from onnx_tagger.exporters.truth.verdicts import IDLE
+from onnx_tagger.model.graph import walk
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "fixtures" / "zoo"))

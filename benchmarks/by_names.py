@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 import onnx
 
-from onnx_tagger.exporters.verdicts import Candidate, Judgement
-from onnx_tagger.graph import MAIN, Op, walk
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import Tag, own_tag, props_of
+from onnx_tagger.exporters.truth.verdicts import Candidate, Judgement
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.model.graph import MAIN, Op, walk
+from onnx_tagger.model.metadata import Tag, own_tag, props_of
 
 CONVERTERS = frozenset(
     {"Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}

@@ -18,9 +18,9 @@ from subjects import EXPORTED
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from onnx_tagger.digest import value_digests
 from onnx_tagger.exporters.capture import capture
-from onnx_tagger.exporters.recording import quiet_run
+from onnx_tagger.exporters.recording.recording import quiet_run
+from onnx_tagger.hierarchy.digest import value_digests
 
 
 def in_empty_mode(model: nn.Module, kwargs: dict[str, Any]) -> Callable[[], object]:

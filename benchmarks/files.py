@@ -22,8 +22,8 @@ from measure import Series, interleaved, machine, peaks, quiet, removed, synced,
 from subjects import Subject, exported, graph, map_of
 
 import onnx_tagger as ot
-from onnx_tagger.metadata import PAD, Source, Tag, write_node
-from onnx_tagger.onnxfile import read_skeleton, write_spliced
+from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
+from onnx_tagger.model.metadata import PAD, Source, Tag, write_node
 
 TAG = Tag("b.c.query", "/A/B/C.query", Source.MATCHED)
 

@@ -22,9 +22,9 @@ from pathlib import Path
 import onnx
 
 import onnx_tagger as ot
-from onnx_tagger.graph import Op
-from onnx_tagger.metadata import clear_model, clear_node
-from onnx_tagger.onnxfile import read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import read_initializer, read_skeleton
+from onnx_tagger.model.graph import Op
+from onnx_tagger.model.metadata import clear_model, clear_node
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.manager import PassManager

@@ -13,10 +13,10 @@ import onnxruntime
 import torch
 
 import onnx_tagger as ot
-from onnx_tagger.claims import claims
-from onnx_tagger.exporters.sources import load_source
-from onnx_tagger.graph import walk
-from onnx_tagger.metadata import own_tag, props_of
+from onnx_tagger.exporters.sources.sources import load_source
+from onnx_tagger.model.claims import claims
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import own_tag, props_of
 
 CONFIG = Path(__file__).parent.parent / "fixtures" / "configs" / "bert-tiny" / "config.json"
 

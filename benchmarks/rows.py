@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from toolbox import CHAINS, CROSSED, OPTIMISERS, ROUNDERS, WIPED
 
 from onnx_tagger.errors import ExportError
-from onnx_tagger.exporters.verdicts import Judgement
+from onnx_tagger.exporters.truth.verdicts import Judgement
 
 
 @dataclass(frozen=True)

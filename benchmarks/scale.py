@@ -38,8 +38,8 @@ for step in report.passes:
 # Each pass with the look-ups that it asks for, which others share in `retag`.
 _PASSES = """
 import onnx
-from onnx_tagger.collector import collector_paused
-from onnx_tagger.hierarchy import HierarchyMap
+from onnx_tagger.model.collector import collector_paused
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager

@@ -12,9 +12,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
-from onnx_tagger.graph import walk
-from onnx_tagger.hierarchy import Module, SavedGraph
-from onnx_tagger.metadata import Source
+from onnx_tagger.hierarchy.hierarchy import Module, SavedGraph
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import Source
 
 _PER_BLOCK = 10
 

@@ -29,9 +29,9 @@ import onnx
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 import onnx_tagger as ot
-from onnx_tagger.exporters.truth import Findings, Observation, compare, feeds_of, judged, observe
-from onnx_tagger.graph import walk
-from onnx_tagger.metadata import own_tag, props_of
+from onnx_tagger.exporters.truth.truth import Findings, Observation, compare, feeds_of, judged, observe
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import own_tag, props_of
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "fixtures" / "zoo"), str(ROOT / "benchmarks")]

@@ -11,11 +11,11 @@ import onnx
 from torch import nn
 
 from onnx_tagger.exporters.capture import Captured
-from onnx_tagger.graph import Walk
-from onnx_tagger.hierarchy import HierarchyMap, Merge
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.proof import Weights
-from onnx_tagger.report import Phase
+from onnx_tagger.files.proof import Weights
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.model.graph import Walk
+from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.model.report import Phase
 
 # Given the exported graph without payloads and the map of it, tag the graph in place and return the finished map.
 Annotate = Callable[[onnx.ModelProto, HierarchyMap], HierarchyMap]

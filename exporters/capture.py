@@ -16,13 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from onnx_tagger.collector import collector_paused
-from onnx_tagger.digest import all_digests
 from onnx_tagger.errors import ExportError
-from onnx_tagger.exporters.dispatched import WorkMode
-from onnx_tagger.exporters.recording import CallLog, has_forward, named_modules, quiet_run, recorded
-from onnx_tagger.hierarchy import HierarchyMap, Module, Parameter
-from onnx_tagger.naming import ModuleRow, class_paths, parent_path
+from onnx_tagger.exporters.recording.dispatched import WorkMode
+from onnx_tagger.exporters.recording.recording import CallLog, has_forward, named_modules, quiet_run, recorded
+from onnx_tagger.hierarchy.digest import all_digests
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module, Parameter
+from onnx_tagger.hierarchy.naming import ModuleRow, class_paths, parent_path
+from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.version import version
 
 # A child of one of these carries its key in its tag.

@@ -14,20 +14,20 @@ import onnx_ir as ir
 import torch
 from torch._export.passes._node_metadata_hook import _EMPTY_NN_MODULE_STACK_KEY
 
-from onnx_tagger.claims import EXPORT_ROOT, claims
 from onnx_tagger.errors import ExportError
-from onnx_tagger.exporters.absorbed import Absorbed
 from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
 from onnx_tagger.exporters.capture import Captured
-from onnx_tagger.exporters.converted import Makers, conversion_watched
-from onnx_tagger.exporters.direct import BODY, has_hooks
-from onnx_tagger.exporters.lowered import enclosing_operations, repeated_by
-from onnx_tagger.exporters.program import make_program
-from onnx_tagger.exporters.saving import save_program, without_values
-from onnx_tagger.graph import walk
-from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.report import Report
+from onnx_tagger.exporters.dynamo.absorbed import Absorbed
+from onnx_tagger.exporters.dynamo.converted import Makers, conversion_watched
+from onnx_tagger.exporters.dynamo.lowered import enclosing_operations, repeated_by
+from onnx_tagger.exporters.dynamo.program import make_program
+from onnx_tagger.exporters.dynamo.saving import save_program, without_values
+from onnx_tagger.exporters.recording.direct import BODY, has_hooks
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph
+from onnx_tagger.model.claims import EXPORT_ROOT, claims
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.model.report import Report
 
 
 class FxExporter:

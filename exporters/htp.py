@@ -25,19 +25,19 @@ from torch import nn
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
 from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
-from onnx_tagger.exporters.direct import calls_seen
-from onnx_tagger.exporters.flatcall import FlatCall, flatten_call
-from onnx_tagger.exporters.forwards import forwards_replaced
-from onnx_tagger.exporters.recording import named_modules, quiet_run
-from onnx_tagger.exporters.traced import Mark, Traced, calls_marked, with_mark
-from onnx_tagger.filled import filled
-from onnx_tagger.graph import Op, Walk, bodies, walk
-from onnx_tagger.hierarchy import HierarchyMap, SavedGraph
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.onnxfile import Skeleton, read_skeleton, write_spliced
-from onnx_tagger.report import Report
-from onnx_tagger.scratch import scratch_folder
-from onnx_tagger.wire import MAX_MESSAGE, MemoryReader
+from onnx_tagger.exporters.recording.direct import calls_seen
+from onnx_tagger.exporters.recording.forwards import forwards_replaced
+from onnx_tagger.exporters.recording.recording import named_modules, quiet_run
+from onnx_tagger.exporters.torchscript.flatcall import FlatCall, flatten_call
+from onnx_tagger.exporters.torchscript.traced import Mark, Traced, calls_marked, with_mark
+from onnx_tagger.files.filled import filled
+from onnx_tagger.files.onnxfile import Skeleton, read_skeleton, write_spliced
+from onnx_tagger.files.scratch import scratch_folder
+from onnx_tagger.files.wire import MAX_MESSAGE, MemoryReader
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph
+from onnx_tagger.model.graph import Op, Walk, bodies, walk
+from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.model.report import Report
 
 # What torch writes in place of values that it hands out.
 _PLACEHOLDER = b"__EXTERNAL"

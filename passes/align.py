@@ -12,17 +12,17 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from onnx_tagger.errors import PassError
-from onnx_tagger.graph import Op
-from onnx_tagger.hierarchy import HierarchyMap, Merge
-from onnx_tagger.metadata import Source
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.model.graph import Op
+from onnx_tagger.model.metadata import Source
+from onnx_tagger.passes.alignment.renames import NODES, TENSORS, called_after
+from onnx_tagger.passes.analyses.index import DataFlow, Flow
+from onnx_tagger.passes.analyses.saved import SavedGraphIndex, SavedIndex
+from onnx_tagger.passes.analyses.sizes import Idle, OnlySizes
+from onnx_tagger.passes.analyses.weights import Anchors, StoredWeights, WeightOwners
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.index import DataFlow, Flow
-from onnx_tagger.passes.operators import CONVERTERS
-from onnx_tagger.passes.renames import NODES, TENSORS, called_after
-from onnx_tagger.passes.replay import CapturedRun, place_by_run
-from onnx_tagger.passes.saved import SavedGraphIndex, SavedIndex
-from onnx_tagger.passes.sizes import Idle, OnlySizes
-from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
+from onnx_tagger.passes.replay.operators import CONVERTERS
+from onnx_tagger.passes.replay.replay import CapturedRun, place_by_run
 
 # Of a file that shares fewer of its tensors with the saved graph, the captured run is asked as well: it was exported by
 # other means, or all of it was renamed.
@@ -67,8 +67,8 @@ class Align(Pass):
         foreign = by_run and index is not None and _known_share(ctx, index) < LEAST_SHARE
         if index is not None and before < len(ctx.ops):
             # A file whose nodes are all known does without the time and memory that these take to be loaded.
-            from onnx_tagger.passes.correspondence import Correspondence
-            from onnx_tagger.passes.regions import Regions
+            from onnx_tagger.passes.alignment.correspondence import Correspondence
+            from onnx_tagger.passes.alignment.regions import Regions
 
             weights = (ctx.get(StoredWeights), ctx.get(WeightOwners)) if by_run else ({}, {})
             same = Correspondence(ctx, tree, index, ctx.get(DataFlow), *weights, self.distrusted)

@@ -16,12 +16,12 @@ import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
 
-from onnx_tagger import graph
 from onnx_tagger.errors import PassError
-from onnx_tagger.graph import Op, Walk
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import Tag
-from onnx_tagger.report import Report
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.model import graph
+from onnx_tagger.model.graph import Op, Walk
+from onnx_tagger.model.metadata import Tag
+from onnx_tagger.model.report import Report
 
 Values = npt.NDArray[np.generic]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from onnx_tagger.errors import CoverageError
-from onnx_tagger.graph import Scope
-from onnx_tagger.metadata import Source
+from onnx_tagger.model.graph import Scope
+from onnx_tagger.model.metadata import Source
+from onnx_tagger.model.report import Limits, count_tags
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.report import Limits, count_tags
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from onnx_tagger.graph import MAIN, Op, functions_in_call_order
-from onnx_tagger.hierarchy import HierarchyMap, Merge
-from onnx_tagger.metadata import Source
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.model.graph import MAIN, Op, functions_in_call_order
+from onnx_tagger.model.metadata import Source
+from onnx_tagger.passes.analyses.index import DataFlow, Flow
+from onnx_tagger.passes.analyses.sizes import OnlySizes
+from onnx_tagger.passes.analyses.weights import Anchors, StoredWeights, WeightOwners
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.index import DataFlow, Flow
 from onnx_tagger.passes.repetition import Repetition
-from onnx_tagger.passes.replay import CapturedRun, Replay
-from onnx_tagger.passes.sizes import OnlySizes
-from onnx_tagger.passes.weights import Anchors, StoredWeights, WeightOwners
+from onnx_tagger.passes.replay.replay import CapturedRun, Replay
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
 _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})

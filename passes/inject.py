@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from onnx_tagger import metadata
+from onnx_tagger.model import metadata
+from onnx_tagger.passes.analyses.notes import OWN, NodeNotes
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.notes import OWN, NodeNotes
 from onnx_tagger.version import version
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import onnx
 
-from onnx_tagger.collector import collector_paused
 from onnx_tagger.errors import PassError, TaggerError
-from onnx_tagger.graph import insist_on_text, walk
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import text_of
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.model.collector import collector_paused
+from onnx_tagger.model.graph import insist_on_text, walk
+from onnx_tagger.model.metadata import text_of
+from onnx_tagger.model.report import PassTiming, Report
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.report import PassTiming, Report
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from onnx_tagger.claims import READABLE, Claim, claim_of_modules, claims
 from onnx_tagger.errors import MapError
-from onnx_tagger.graph import MAIN, Op, operator
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.model.claims import READABLE, Claim, claim_of_modules, claims
+from onnx_tagger.model.graph import MAIN, Op, operator
+from onnx_tagger.model.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
+from onnx_tagger.passes.analyses.notes import OWN, SILENT, NodeNotes, Notes
+from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex, SavedIndex
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.notes import OWN, SILENT, NodeNotes, Notes
-from onnx_tagger.passes.saved import SameNodes, SavedGraphIndex, SavedIndex
 
 # How believable a foreign carrier's word is: torch's keys come from the exporter itself.
 _CARRIER_SOURCE = {"torch": Source.EXPORTED}

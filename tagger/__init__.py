@@ -8,58 +8,58 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onnx_tagger.carrying import Command as Command
-    from onnx_tagger.carrying import carry as carry
-    from onnx_tagger.checks import check as check
-    from onnx_tagger.checks import stats as stats
     from onnx_tagger.errors import CoverageError as CoverageError
     from onnx_tagger.errors import TaggerError as TaggerError
-    from onnx_tagger.graph import Op as Op
-    from onnx_tagger.hierarchy import HierarchyMap as HierarchyMap
-    from onnx_tagger.metadata import Source as Source
-    from onnx_tagger.metadata import Tag as Tag
+    from onnx_tagger.hierarchy.hierarchy import HierarchyMap as HierarchyMap
+    from onnx_tagger.model.graph import Op as Op
+    from onnx_tagger.model.metadata import Source as Source
+    from onnx_tagger.model.metadata import Tag as Tag
+    from onnx_tagger.model.report import Limits as Limits
+    from onnx_tagger.model.report import Report as Report
     from onnx_tagger.passes.align import Align as Align
+    from onnx_tagger.passes.analyses.index import DataFlow as DataFlow
     from onnx_tagger.passes.base import Analysis as Analysis
     from onnx_tagger.passes.base import Context as Context
     from onnx_tagger.passes.base import Pass as Pass
     from onnx_tagger.passes.base import Touches as Touches
     from onnx_tagger.passes.coverage import Coverage as Coverage
-    from onnx_tagger.passes.index import DataFlow as DataFlow
     from onnx_tagger.passes.inherit import Inherit as Inherit
     from onnx_tagger.passes.inject import Inject as Inject
     from onnx_tagger.passes.manager import PassManager as PassManager
     from onnx_tagger.passes.match import Match as Match
     from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass
     from onnx_tagger.passes.surgery import OnnxscriptPass as OnnxscriptPass
-    from onnx_tagger.pipeline import Export as Export
-    from onnx_tagger.pipeline import capture as capture
-    from onnx_tagger.pipeline import default_passes as default_passes
-    from onnx_tagger.pipeline import export as export
-    from onnx_tagger.pipeline import retag as retag
-    from onnx_tagger.pipeline import strip as strip
-    from onnx_tagger.report import Limits as Limits
-    from onnx_tagger.report import Report as Report
+    from onnx_tagger.workflows.carrying import Command as Command
+    from onnx_tagger.workflows.carrying import carry as carry
+    from onnx_tagger.workflows.checks import check as check
+    from onnx_tagger.workflows.checks import stats as stats
+    from onnx_tagger.workflows.pipeline import Export as Export
+    from onnx_tagger.workflows.pipeline import capture as capture
+    from onnx_tagger.workflows.pipeline import default_passes as default_passes
+    from onnx_tagger.workflows.pipeline import export as export
+    from onnx_tagger.workflows.pipeline import retag as retag
+    from onnx_tagger.workflows.pipeline import strip as strip
 
     __version__: str
 
 _HOMES = {
-    "onnx_tagger.carrying": ("Command", "carry"),
-    "onnx_tagger.checks": ("check", "stats"),
+    "onnx_tagger.workflows.carrying": ("Command", "carry"),
+    "onnx_tagger.workflows.checks": ("check", "stats"),
     "onnx_tagger.errors": ("CoverageError", "TaggerError"),
-    "onnx_tagger.graph": ("Op",),
-    "onnx_tagger.hierarchy": ("HierarchyMap",),
-    "onnx_tagger.metadata": ("Source", "Tag"),
+    "onnx_tagger.model.graph": ("Op",),
+    "onnx_tagger.hierarchy.hierarchy": ("HierarchyMap",),
+    "onnx_tagger.model.metadata": ("Source", "Tag"),
     "onnx_tagger.passes.align": ("Align",),
     "onnx_tagger.passes.base": ("Analysis", "Context", "Pass", "Touches"),
     "onnx_tagger.passes.coverage": ("Coverage",),
-    "onnx_tagger.passes.index": ("DataFlow",),
+    "onnx_tagger.passes.analyses.index": ("DataFlow",),
     "onnx_tagger.passes.inherit": ("Inherit",),
     "onnx_tagger.passes.inject": ("Inject",),
     "onnx_tagger.passes.manager": ("PassManager",),
     "onnx_tagger.passes.match": ("Match",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
-    "onnx_tagger.pipeline": ("Export", "capture", "default_passes", "export", "retag", "strip"),
-    "onnx_tagger.report": ("Limits", "Report"),
+    "onnx_tagger.workflows.pipeline": ("Export", "capture", "default_passes", "export", "retag", "strip"),
+    "onnx_tagger.model.report": ("Limits", "Report"),
 }
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

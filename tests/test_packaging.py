@@ -17,7 +17,18 @@ from packaging.utils import canonicalize_name
 import onnx_tagger
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = {"onnx_tagger": "tagger", "onnx_tagger.passes": "passes", "onnx_tagger.exporters": "exporters"}
+TOPS = {
+    "onnx_tagger": "tagger",
+    "onnx_tagger.passes": "passes",
+    "onnx_tagger.exporters": "exporters",
+    "onnx_tagger.runtime": "runtime",
+}
+# Package to folder: the four folders of the repository and the rooms in them.
+FOLDERS = TOPS | {
+    f"{package}.{room.parent.name}": f"{folder}/{room.parent.name}"
+    for package, folder in TOPS.items()
+    for room in (ROOT / folder).glob("*/__init__.py")
+}
 OPTIONAL = {"torch", "transformers", "onnxscript", "onnxruntime", "onnx_graphsurgeon"}
 
 
@@ -88,7 +99,7 @@ def test_installed_package_is_the_folder(package: str, folder: str) -> None:
     assert shipped(installed) == shipped(ROOT / folder), "the install is stale: run make install"
 
 
-@pytest.mark.parametrize("folder", ["passes", "exporters"])
+@pytest.mark.parametrize("folder", ["passes", "exporters", "runtime"])
 def test_bare_folder_refuses_to_be_imported(folder: str) -> None:
     done = python(f"import {folder}")
     assert done.returncode == 1
@@ -96,7 +107,7 @@ def test_bare_folder_refuses_to_be_imported(folder: str) -> None:
     assert f"import onnx_tagger.{folder}" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["onnx_tagger", "onnx_tagger.cli", "onnx_tagger.passes.registry"])
+@pytest.mark.parametrize("module", ["onnx_tagger", "onnx_tagger.cli.cli", "onnx_tagger.passes.registry"])
 def test_import_loads_no_optional_dependency(module: str, tmp_path: Path) -> None:
     done = python(f"import sys, {module}; print(*sorted({OPTIONAL!r} & sys.modules.keys()))", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -120,7 +131,7 @@ def own_entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
 
 def test_the_command_is_declared() -> None:
     (entry,) = own_entry_points("console_scripts")
-    assert (entry.name, entry.value) == ("onnx-tagger", "onnx_tagger.cli:main")
+    assert (entry.name, entry.value) == ("onnx-tagger", "onnx_tagger.cli.cli:main")
 
 
 @pytest.mark.parametrize("entry", own_entry_points("onnx_tagger.passes"), ids=lambda entry: entry.name)

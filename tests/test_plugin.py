@@ -12,10 +12,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from onnx_tagger import metadata
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import Source
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model import metadata
+from onnx_tagger.model.metadata import Source
 
 PLUGIN = Path(__file__).parent / "plugin"
 SEEN = "example.seen"

@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from onnx_tagger import metadata, pipeline
-from onnx_tagger.checks import check, stats
-from onnx_tagger.graph import walk
-from onnx_tagger.hierarchy import HierarchyMap, Parameter, SavedGraph
-from onnx_tagger.hierarchy_file import parse_map, read_map, to_json
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Parameter, SavedGraph
+from onnx_tagger.hierarchy.hierarchy_file import parse_map, read_map, to_json
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model import metadata
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.workflows import pipeline
+from onnx_tagger.workflows.checks import check, stats
 
 OPERATORS = ["Neg", "Add", "MatMul", "Reshape", "Constant", "Custom"]
 CLASSES = ["Linear", "Blk", "Sequential", "a.b", "x/y", "50%", "Ünï"]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from onnx_tagger.errors import PassError
-from onnx_tagger.graph import operator, walk
-from onnx_tagger.hierarchy import HierarchyMap, Merge, SavedGraph, SavedNode
-from onnx_tagger.metadata import Source, add_entries, own_entries
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model.graph import operator, walk
+from onnx_tagger.model.metadata import Source, add_entries, own_entries
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager

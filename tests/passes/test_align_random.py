@@ -13,10 +13,10 @@ import pytest
 from onnx import helper
 
 from onnx_tagger.errors import FileFormatError
-from onnx_tagger.graph import walk
-from onnx_tagger.hierarchy import HierarchyMap, Parameter, SavedGraph
-from onnx_tagger.metadata import Source
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Parameter, SavedGraph
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import Source
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.inherit import Inherit

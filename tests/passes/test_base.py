@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx_tagger.metadata import Source, Tag
+from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Touches
 
 TAG = Tag("", "/Net", Source.EXPORTED)

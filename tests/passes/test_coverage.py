@@ -7,13 +7,13 @@ import pytest
 from onnx import helper
 
 from onnx_tagger.errors import CoverageError
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.model.report import Report
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
-from onnx_tagger.report import Report
 
 TREE = HierarchyMap.from_rows([ModuleRow("", "Net"), ModuleRow("a", "A"), ModuleRow("b", "B")])
 A, B = (TREE.tag(path, Source.MATCHED) for path in "ab")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.manager import PassManager

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from onnx_tagger import metadata
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.hierarchy import HierarchyMap
-from onnx_tagger.metadata import DIALECTS, Source, Tag
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model import metadata
+from onnx_tagger.model.metadata import DIALECTS, Source, Tag
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager

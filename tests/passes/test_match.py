@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from onnx_tagger import metadata
 from onnx_tagger.errors import MapError
-from onnx_tagger.graph import operator, walk
-from onnx_tagger.hierarchy import HierarchyMap, Module, SavedGraph, SavedNode
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.hierarchy.treefile import hierarchy_of_model
+from onnx_tagger.model import metadata
+from onnx_tagger.model.graph import operator, walk
+from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-from onnx_tagger.treefile import hierarchy_of_model
 
 TREE = HierarchyMap.from_rows(
     [

@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from onnx_tagger.graph import operator, walk
-from onnx_tagger.hierarchy import HierarchyMap, SavedGraph, SavedNode
-from onnx_tagger.metadata import Source, Tag
-from onnx_tagger.naming import ModuleRow
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model.graph import operator, walk
+from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.registry import registered

@@ -1,0 +1,172 @@
+"""The dynamo export itself: from a model to an ONNX program, with what has to be done so that it succeeds."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch.utils import _pytree as pytree
+
+from onnx_tagger.errors import ExportError, TaggerError
+from onnx_tagger.exporters.base import Request
+from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
+from onnx_tagger.exporters.dynamo.adaptations import ADAPTATIONS, Adaptation
+from onnx_tagger.exporters.recording.direct import calls_seen, hooks_apart
+from onnx_tagger.exporters.recording.recording import quiet_run
+from onnx_tagger.exporters.torchscript.flatcall import bound_names
+from onnx_tagger.model.claims import literal_list
+from onnx_tagger.model.metadata import TORCH_SCOPES
+
+# The adaptations of one attempt.
+Trial = tuple[Adaptation, ...]
+
+_NOISY = ("torch.onnx", "torch._export", "torch.export", "onnxscript", "onnx_ir")
+
+
+def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
+    """Export, with the adaptations that a model needs; each is told in `notes`.
+
+    A model that torch cannot export is tried again with each adaptation that fits it. A model with
+    control flow is exported in strict mode if that works: only there does torch keep the modules of what runs in
+    branches and loops.
+
+    Returns
+    -------
+    torch.onnx.ONNXProgram
+
+    Raises
+    ------
+    ExportError
+        With the first reason, in one line.
+    """
+    program, trial = _first_that_works(request, captured, notes)
+    if _blind_bodies(program):
+        try:
+            program = _export(request, captured, trial, strict=True)
+        except Exception as error:  # noqa: BLE001 - the program at hand is a good one, less is known of its bodies
+            notes.append(f"fx: the modules inside control flow are not known, strict export fails: {_reason(error)}")
+        else:
+            notes.append("fx: exported in strict mode, which alone tells the modules inside control flow")
+    return program
+
+
+def _first_that_works(request: Request, captured: Captured, notes: list[str]) -> tuple[Any, Trial]:
+    """Export as the model is, then with each adaptation, then with more and more of them."""
+    try:
+        return _export(request, captured, ()), ()
+    except TaggerError:
+        raise
+    except Exception as error:  # noqa: BLE001 - torch raises anything; what is told is this first reason
+        first = error
+    fitting = [adaptation for adaptation in ADAPTATIONS if adaptation.fits(request)]
+    trials: list[Trial] = [(adaptation,) for adaptation in fitting]
+    trials.extend(tuple(fitting[:count]) for count in range(2, len(fitting) + 1))
+    failures: list[str] = []
+    for trial in trials:
+        what = " and ".join(adaptation.told(request) for adaptation in trial)
+        try:
+            program = _export(request, captured, trial)
+        except Exception as error:  # noqa: BLE001 - the next trial, or all reasons together
+            failures.append(f"with {what}: {_reason(error)}")
+            continue
+        notes.append(f"fx: exported with {what}, since: {_reason(first)}")
+        return program, trial
+    others = "".join(f" ({failure})" for failure in failures if _reason(first) not in failure)
+    raise ExportError(f"torch.export cannot do it: {_reason(first)}{others}") from first
+
+
+def _export(request: Request, captured: Captured, trial: Trial, *, strict: bool = False) -> Any:
+    """Export with the adaptations of a trial."""
+    with ExitStack() as stack:
+        for adaptation in trial:
+            request = stack.enter_context(adaptation.applied(request))
+        return _program(request, captured, strict)
+
+
+def _program(request: Request, captured: Captured, strict: bool) -> Any:
+    options: dict[str, Any] = {}
+    shapes: dict[str, Any] = {"dynamic_shapes": _dynamic_shapes(request)} if request.dynamic else {}
+    if request.opset is not None:
+        options["opset_version"] = request.opset
+    direct = direct_modules(request.model, captured.calls)
+    args, kwargs = request.args, dict(request.kwargs)
+    if request.dynamic:
+        args, kwargs = _own_tensors((args, kwargs))
+    with quiet_run(request.model), calls_seen(direct), hooks_apart(request.model), _quiet():
+        model: Any = request.model
+        if strict:
+            model = torch.export.export(model, args, kwargs=kwargs, strict=True, **shapes)
+        program = torch.onnx.export(
+            model, args, kwargs=kwargs, dynamo=True, verbose=False, **options, **({} if strict else shapes)
+        )
+    if program is None:
+        raise ExportError("torch.onnx.export returned no program")
+    return program
+
+
+def _own_tensors(inputs: Any) -> Any:
+    """The same inputs as tensors of our own: torch marks open dimensions on them, and leaves the marks if it fails."""
+    own: dict[int, torch.Tensor] = {}
+
+    def other(leaf: object) -> object:
+        return own.setdefault(id(leaf), leaf.detach()) if isinstance(leaf, torch.Tensor) else leaf
+
+    return pytree.tree_map(other, inputs)
+
+
+def _blind_bodies(program: Any) -> bool:
+    """Whether nodes in bodies do not say which module they are of."""
+    return any(
+        node.graph is not program.model.graph and len(literal_list(node.metadata_props.get(TORCH_SCOPES)) or ()) < 2
+        for node in ir.traversal.RecursiveGraphIterator(program.model.graph)
+    )
+
+
+def _dynamic_shapes(request: Request) -> dict[str, Any]:
+    """Every dimension of every tensor is left to torch, which fixes those that the model needs fixed."""
+
+    def open_dims(leaf: object) -> object:
+        if not isinstance(leaf, torch.Tensor):
+            return None
+        left = [i for i, size in enumerate(leaf.shape) if size != 1 or not request.closed_ones]
+        return dict.fromkeys(left, torch.export.Dim.AUTO)
+
+    names = bound_names(request.model, request.args, request.kwargs)
+    values = (*request.args, *request.kwargs.values())
+    return {name: pytree.tree_map(open_dims, value) for name, value in zip(names, values, strict=True)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's progress and deprecation notes out of our streams."""
+    loggers = [logging.getLogger(name) for name in (*_NOISY, *_below(_NOISY))]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _below(names: tuple[str, ...]) -> list[str]:
+    """Loggers that exist below the given ones: some set a level of their own."""
+    prefixes = tuple(name + "." for name in names)
+    return [name for name in logging.Logger.manager.loggerDict if name.startswith(prefixes)]
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost cause."""
+    seen: set[int] = set()
+    while error.__cause__ is not None and id(error) not in seen:
+        seen.add(id(error))
+        error = error.__cause__
+    return f"{type(error).__name__}: {first_line(error)}"

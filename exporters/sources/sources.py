@@ -1,0 +1,291 @@
+"""Where a model to export comes from: a Hugging Face directory, config or hub id, or a factory in a file or module.
+
+`load_source` finds it, loads it and sees to its inputs. How inputs are made from a signature and a config is in
+`onnx_tagger.exporters.sources.inputs`, how a spec file describes them in `onnx_tagger.exporters.sources.inputspec`.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+
+from onnx_tagger.errors import SourceError, require
+from onnx_tagger.exporters.sources.inputs import check_names, make_inputs
+from onnx_tagger.exporters.sources.inputspec import InputSpec, one_line, read_spec, spec_tensors
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model*.bin.index.json")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_RETURNS = "a factory returns (model, args), (model, args, kwargs) or (model, kwargs), args a tuple and kwargs a dict"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model in eval mode and the inputs of one forward: `model(*args, **kwargs)`.
+
+    `name` is short and fit for a file name: that of the directory, the hub repository or the factory.
+    """
+
+    model: torch.nn.Module
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+    name: str
+
+
+def load_source(source: str, *, inputs: Path | None = None, seed: int = 0) -> Source:
+    """Load a model and its example inputs.
+
+    Parameters
+    ----------
+    source : str
+        A local Hugging Face directory (its weights, or random ones where it has only a config), a `config.json`
+        (random weights), `file.py:factory` or `package.module:factory`, or, where no such file exists, a hub id. Random
+        weights are float32; stored ones keep their dtype. Code that a directory or the hub ships is never run.
+    inputs : Path, optional
+        A JSON spec (see `inputspec`). Its entries take the place of the inputs of that name; an entry that is null takes
+        the input away. All else that a Hugging Face model needs is made from its forward signature and its config.
+    seed : int
+        Seed of random weights and inputs. The caller's own random state is left as it was.
+
+    Returns
+    -------
+    Source
+        The model is in eval mode, `requires_grad` is as it came, and every `use_cache` of its config is off, so that
+        no key-value cache is among its outputs (a factory that wants one passes `use_cache=True`).
+
+    Raises
+    ------
+    SourceError
+        If the source cannot be found, loaded or given inputs.
+    MissingExtraError
+        If it is a Hugging Face model and transformers is not installed.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise SourceError(f"{source}: the seed {seed} does not fit into 64 bits; give a smaller number")
+    spec = read_spec(inputs) if inputs is not None else {}
+    where = str(inputs) if inputs is not None else source
+    path = Path(source).expanduser()
+    # a seeded generator of the CPU alone: `torch.manual_seed` would touch other devices, which are not forked here
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        if ":" in source and not path.exists():
+            model, args, kwargs = _from_factory(source)
+        else:
+            require("transformers", "torch", f"the model source {source}")
+            model, args, kwargs = _hf_model(source, path), (), None
+        model.eval()
+        _switch_off_cache(model)
+        check_names(model.forward, tuple(spec), where)
+        if kwargs is None:
+            return Source(model, args, make_inputs(model, spec=spec, seed=seed, name=source), _hf_name(source, path))
+        args, kwargs = _overridden(model, args, kwargs, spec, seed, where)
+        _check_call(model, args, kwargs, source)
+        return Source(model, args, kwargs, source.rpartition(":")[2])
+
+
+def _switch_off_cache(model: torch.nn.Module) -> None:
+    # parts of a model hold configs of their own, copied or nested
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        if getattr(config, "use_cache", None):
+            setattr(config, "use_cache", False)  # noqa: B010 - what `config` is, only the model knows
+
+
+# --- Hugging Face -----------------------------------------------------------------------------------------------------
+
+
+def _hf_name(source: str, path: Path) -> str:
+    if not path.exists():
+        return source.rpartition("/")[2]
+    path = path.resolve()
+    return path.parent.name if path.name == "config.json" else path.stem if path.is_file() else path.name
+
+
+def _hf_model(source: str, path: Path) -> torch.nn.Module:
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise SourceError(f"{source}: this directory has no config.json, so it is no Hugging Face model directory")
+        stored = any(any(path.glob(pattern)) for pattern in _WEIGHTS)
+        return _hf_stored(str(path), local=True) if stored else _hf_random(str(path))
+    if path.is_file():
+        if path.suffix != ".json":
+            raise SourceError(f"{source}: a file is given as config.json, or as file.py:factory with a factory's name")
+        return _hf_random(str(path))
+    if not _HUB_ID.fullmatch(source) or path.suffix in (".json", ".py"):
+        raise SourceError(
+            f"{source}: no such file or directory; a model source is a Hugging Face directory, a config.json, "
+            "a hub id, file.py:factory or package.module:factory"
+        )
+    return _hf_stored(source, local=False)
+
+
+def _hf_random(source: str) -> torch.nn.Module:
+    config = _hf_config(source, local=True)
+    try:
+        import transformers
+
+        found = _hf_class(config)
+        automatic: Callable[..., torch.nn.Module] = transformers.AutoModel.from_config
+        made = found(config) if found else automatic(config, trust_remote_code=False)
+        # a config may ask for half precision, which not every CPU runtime has kernels for
+        return made.float()
+    except Exception as err:  # a config can make any line of its model's code fail
+        raise SourceError(f"{source}: no model can be built from this config: {one_line(err)}") from err
+
+
+def _hf_stored(source: str, *, local: bool) -> torch.nn.Module:
+    config = _hf_config(source, local=local)
+    try:
+        import transformers
+
+        found = _hf_class(config) or transformers.AutoModel
+        model: torch.nn.Module = found.from_pretrained(source, local_files_only=local, trust_remote_code=False)
+        return model
+    except Exception as err:  # broken weights, a lost connection and model code fail in many ways
+        raise SourceError(f"{source}: its weights cannot be loaded: {one_line(err)}") from err
+
+
+def _hf_config(source: str, *, local: bool) -> "PretrainedConfig":
+    try:
+        import transformers
+
+        read: Callable[..., PretrainedConfig] = transformers.AutoConfig.from_pretrained
+        return read(source, local_files_only=local, trust_remote_code=False)
+    except Exception as err:  # reading a config imports its model's code, and may ask the hub
+        what = "its config cannot be read" if local else "no such file or directory here, and the hub gave no model"
+        raise SourceError(f"{source}: {what}: {one_line(err)}") from err
+
+
+def _hf_class(config: "PretrainedConfig") -> "type[PreTrainedModel] | None":
+    """The first of a config's architectures, if transformers has it."""
+    import transformers
+
+    names = getattr(config, "architectures", None) or [""]
+    found = getattr(transformers, str(names[0]), None)
+    return found if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel) else None
+
+
+# --- factories --------------------------------------------------------------------------------------------------------
+
+_Call = tuple[torch.nn.Module, tuple[object, ...], dict[str, object]]
+
+
+def _from_factory(source: str) -> _Call:
+    target, _, name = source.rpartition(":")
+    is_file = target.endswith(".py")
+    path = Path(target).expanduser().resolve()
+    if not name.isidentifier() or not (is_file or all(part.isidentifier() for part in target.split("."))):
+        raise SourceError(f"{source}: a factory is given as file.py:factory or package.module:factory")
+    if is_file and not path.is_file():
+        raise SourceError(f"{source}: there is no file {target}")
+    # the folder stays on the path for the call too, as a factory may import its neighbours only then
+    with _on_sys_path(path.parent if is_file else Path.cwd()):
+        try:
+            module = _execute(path) if is_file else importlib.import_module(target)
+        except (Exception, SystemExit) as err:
+            raise SourceError(f"{source}: {target} cannot be imported: {one_line(err)}") from err
+        factory = getattr(module, name, None)
+        if not callable(factory):
+            raise SourceError(f"{source}: {target} has no function {name!r}; {_RETURNS}")
+        try:
+            made = factory()
+        except (Exception, SystemExit) as err:
+            raise SourceError(f"{source}: {name}() in {target} failed: {one_line(err)}") from err
+    return _unpacked(made, source)
+
+
+@contextmanager
+def _on_sys_path(folder: Path) -> Iterator[None]:
+    # first, as it would be for `python file.py` and `python -m package.module`
+    entry = str(folder)
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        if entry in sys.path:  # the code that ran may have tidied up after itself
+            sys.path.remove(entry)
+
+
+def _execute(path: Path) -> ModuleType:
+    """Import a file under a name of its own; it stays importable, as classes are looked up by their module later."""
+    name = f"onnx_tagger_source_{next(_numbers)}_{path.stem}"
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise ImportError(f"no importer takes {path.name}")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _unpacked(made: object, source: str) -> _Call:
+    if isinstance(made, torch.nn.Module):
+        raise SourceError(f"{source}: the factory returned a model without inputs; {_RETURNS}")
+    if not isinstance(made, (tuple, list)) or len(made) not in (2, 3) or not isinstance(made[0], torch.nn.Module):
+        parts = ", ".join(type(part).__name__ for part in made) if isinstance(made, (tuple, list)) else ""
+        what = f"({parts})" if parts else type(made).__name__
+        raise SourceError(f"{source}: the factory returned {what}; {_RETURNS}")
+    model, args, kwargs = made[0], made[1], made[2] if len(made) == 3 else None
+    if isinstance(args, Mapping) and kwargs is None:
+        args, kwargs = (), args
+    if isinstance(args, torch.Tensor):
+        args = (args,)
+    kwargs = {} if kwargs is None else kwargs
+    if not isinstance(args, (tuple, list)):
+        raise SourceError(f"{source}: the factory's args are a {type(args).__name__}; {_RETURNS}")
+    if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
+        raise SourceError(f"{source}: the factory's kwargs are no dict of names to inputs; {_RETURNS}")
+    return model, tuple(args), dict(kwargs)
+
+
+def _overridden(
+    model: torch.nn.Module,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    spec: Mapping[str, InputSpec | None],
+    seed: int,
+    where: str,
+) -> tuple[tuple[object, ...], dict[str, object]]:
+    """A factory's inputs with those of the spec in their place, by position where the factory gave them so."""
+    if not spec:
+        return args, kwargs
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][: len(args)]
+    changed, named = list(args), dict(kwargs)
+    tensors = spec_tensors(spec, seed, where)
+    for name in spec:
+        if name in names and name not in tensors:
+            raise SourceError(f"{where}: {name!r} is null, but the factory gives it by position; return it in kwargs")
+        if name in names:
+            changed[names.index(name)] = tensors[name]
+        elif name in tensors:
+            named[name] = tensors[name]
+        else:
+            named.pop(name, None)
+    return tuple(changed), named
+
+
+def _check_call(model: torch.nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object], source: str) -> None:
+    forward: Callable[..., object] = model.forward
+    try:
+        inspect.signature(forward).bind(*args, **kwargs)
+    except TypeError as err:
+        fits = f"{type(model).__name__}.forward{inspect.signature(forward)}"
+        raise SourceError(f"{source}: the factory's inputs do not fit {fits}: {err}; {_RETURNS}") from err

@@ -1,0 +1,135 @@
+"""Truth by execution: which modules really did what each ONNX node does, and what its tag is worth beside that.
+
+`observed` runs the eager model and keeps what each ATen operation makes and reads. Here the ONNX file runs in
+onnxruntime with its tensors exposed and optimisation off. `comparison` ties the one to the other by their values, and
+`verdicts` counts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from torch import nn
+
+from onnx_tagger.errors import require
+from onnx_tagger.exporters.torchscript.flatcall import flatten_call
+from onnx_tagger.exporters.truth.comparison import Comparison, Truth
+from onnx_tagger.exporters.truth.observed import Observation, Values, observe
+from onnx_tagger.exporters.truth.verdicts import Judgement
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import Tag, own_tag, props_of
+
+__all__ = ["Findings", "Judgement", "Observation", "compare", "feeds_of", "judge", "judged", "observe", "tensors_of"]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a `Comparison` found of a file's nodes, by their ids, whatever their tags say.
+
+    Attributes
+    ----------
+    truths, auxiliary, made_in, read_by : mapping
+        As in `Comparison`, whose tensors are let go of.
+    """
+
+    truths: Mapping[int, Truth]
+    auxiliary: Mapping[int, str]
+    made_in: Mapping[int, frozenset[str]]
+    read_by: Mapping[int, frozenset[frozenset[str]]]
+
+
+def tensors_of(path: str | os.PathLike[str], feeds: Mapping[str, Values]) -> dict[str, Values]:
+    """Run an ONNX file without optimisation and return every tensor of its main graph.
+
+    Raises
+    ------
+    MissingExtraError
+        If onnxruntime is not installed.
+    """
+    require("onnxruntime", "ort", "truth by execution")
+    import onnxruntime as ort
+
+    model = onnx.load(os.fspath(path))
+    stated = {value.name for value in model.graph.output}
+    names = [name for node in model.graph.node for name in node.output if name]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in stated)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    wanted = [value.name for value in session.get_outputs()]
+    known = {value.name for value in session.get_inputs()}
+    found = session.run(wanted, {name: value for name, value in feeds.items() if name in known})
+    return {name: value for name, value in zip(wanted, found, strict=True) if isinstance(value, np.ndarray)}
+
+
+def feeds_of(
+    path: str | os.PathLike[str], model: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]
+) -> dict[str, Values]:
+    """The call's tensors under the file's input names: by name where the names agree, else by position."""
+    call = flatten_call(model, args, kwargs)
+    proto = onnx.load(os.fspath(path), load_external_data=False)
+    stored = {tensor.name for tensor in proto.graph.initializer}
+    names = [value.name for value in proto.graph.input if value.name not in stored]
+    by_name = dict(zip(call.names, call.tensors, strict=True))
+    if not set(names) <= set(by_name):
+        by_name = dict(zip(names, call.tensors, strict=False))
+    return {name: tensor.detach().numpy() for name, tensor in by_name.items()}
+
+
+def judge(
+    path: str | os.PathLike[str],
+    hierarchy: HierarchyMap,
+    observations: Sequence[Observation],
+    feeds: Mapping[str, Values],
+) -> Judgement:
+    """Judge the tags of a file by what was observed.
+
+    Of several operations that made the value of a node, the node is judged by the one that agrees best with its tag:
+    values tell no more. A node whose own value no operation makes is judged by the operation that it serves, if all
+    its ways lead to operations of one and the same module.
+
+    Parameters
+    ----------
+    path : path
+        A tagged ONNX file; other tools may have changed it.
+    hierarchy : HierarchyMap
+        The model's map.
+    observations : sequence of Observation
+        From `observe`, with the same inputs.
+    feeds : mapping
+        Input name to value.
+    """
+    return judged(onnx.load(os.fspath(path)), compare(path, observations, feeds), hierarchy)
+
+
+def compare(path: str | os.PathLike[str], observations: Sequence[Observation], feeds: Mapping[str, Values]) -> Findings:
+    """Find whose work each node of a file does; takes what `judge` takes. Several taggings can be judged by it."""
+    found = Comparison(onnx.load(os.fspath(path)), observations, feeds, tensors_of(path, feeds))
+    return Findings(found.truths, found.auxiliary, found.made_in, found.read_by)
+
+
+def judged(model: onnx.ModelProto, findings: Findings, hierarchy: HierarchyMap) -> Judgement:
+    """Judge the tags of a model by what was found of its nodes."""
+    result = Judgement()
+    for op in walk(model).ops:
+        result.nodes += 1
+        tag, found = own_tag(props_of(op.node)), findings.truths[op.id]
+        if found.candidates and not (op.id in findings.auxiliary and _shared(tag)):
+            result.node(op, tag, found.candidates, hierarchy)
+            result.inner += found.inner
+            continue
+        result.untestable[found.reason or findings.auxiliary[op.id]] += 1
+        if op.id in findings.auxiliary:
+            made, readers = findings.made_in[op.id], findings.read_by[op.id]
+            result.beside(op, tag, made, readers, hierarchy)
+    return result
+
+
+def _shared(tag: Tag | None) -> bool:
+    return tag is not None and bool(tag.origins)

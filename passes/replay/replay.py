@@ -1,0 +1,384 @@
+"""A file beside the captured run: which operation of the run each node does part of.
+
+Nodes that read a weight, and nodes that are tagged already, are pinned to the operation that they can only be; those
+between two pinned ones are dealt out to the operations between (`sequence`). The order of nodes in the file stands for
+the order of time; where it contradicts the run, the longest sequence of pins that does not is kept.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge, Operation
+from onnx_tagger.model.graph import MAIN, Op
+from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.passes.analyses.index import DataFlow, TensorKey
+from onnx_tagger.passes.analyses.sizes import OnlySizes
+from onnx_tagger.passes.base import Analysis, Context, Touches
+from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
+from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, dealt
+
+_Places = tuple[int, ...]
+
+# Constants, and what quantisers and blocked layouts insert: it is of what it converts.
+_INSERTED = frozenset(
+    {"Constant", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
+)
+
+
+class Run:
+    """The trace of a map, looked up by module, by call and by weight.
+
+    Parameters
+    ----------
+    trace : sequence of Operation
+    """
+
+    def __init__(self, trace: Sequence[Operation]) -> None:
+        self.trace = trace
+        self.of_call: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+        self.of_module: dict[str, list[int]] = defaultdict(list)
+        self.of_weight: dict[str, list[int]] = defaultdict(list)
+        self.known: dict[object, _Places] = {}
+        for place, operation in enumerate(self.trace):
+            self.of_module[operation.module].append(place)
+            self.of_call[operation.module, operation.call].append(place)
+            if not operation.view:
+                for name in operation.weights:
+                    self.of_weight[name].append(place)
+
+    def fits(self, place: int, operator: str) -> bool:
+        """Whether an operation is usually written with nodes of an operator."""
+        known = writes(self.trace[place].operator)
+        return not known or operator in known or composite(operator)
+
+    def reading(self, names: frozenset[str]) -> _Places:
+        """The operations that read one of some weights, in order of time."""
+        if names not in self.known:
+            self.known[names] = tuple(sorted({place for name in names for place in self.of_weight.get(name, ())}))
+        return self.known[names]
+
+    def tagged(self, tag: Tag) -> _Places:
+        """The operations of a tag's modules, or of their calls that it names, in order of time."""
+        key = (tag.modules, tag.call)
+        if key not in self.known:
+            pairs = ((path, (call,)) for path in tag.modules for call in tag.call)
+            calls = [self.of_call[pair] for pair in pairs if pair in self.of_call]
+            found = calls or [self.of_module.get(path, []) for path in tag.modules]
+            self.known[key] = tuple(sorted({place for places in found for place in places}))
+        return self.known[key]
+
+    def possible(self, operator: str, tag: Tag | None, read: Sequence[frozenset[str]]) -> _Places | None:
+        """The operations that a node may be part of by its tag and the weights that it reads; None if both are mute.
+
+        Where none of those that read a weight is written with such nodes, an exporter has worked it out beforehand; but
+        if that is so of several weights, the node does what a whole series of operations did, as a recurrent layer.
+        """
+        key = (operator, tag.modules if tag is not None else None, tag.call if tag is not None else (), tuple(read))
+        if key not in self.known:
+            claims = [self.tagged(tag)] if tag is not None else []
+            for names in read:
+                claims.append(tuple(place for place in self.reading(names) if self.fits(place, operator)))
+            if len(read) > 1 and not any(claims):
+                claims = [self.reading(frozenset().union(*read))]
+            claims = sorted((claim for claim in claims if claim), key=len)
+            first = claims[0] if claims else ()
+            self.known[key] = tuple(place for place in first if all(_holds(claim, place) for claim in claims[1:]))
+        return self.known[key] or None
+
+
+def _holds(places: _Places, place: int) -> bool:
+    """Whether a place is among ordered ones."""
+    index = bisect_left(places, place)
+    return index < len(places) and places[index] == place
+
+
+class CapturedRun(Analysis[Run]):
+    """The run of the map, looked up; empty if the map holds none."""
+
+    reads = Touches.NOTHING
+
+    def compute(self, ctx: Context) -> Run:
+        """Index the trace."""
+        return Run(ctx.hierarchy.trace if ctx.hierarchy is not None else ())
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the captured run says of nodes.
+
+    Attributes
+    ----------
+    tags : dict
+        Of the nodes whose module is known.
+    bounds : dict
+        Of the nodes that may be part of operations of several modules, the module that encloses those.
+    strays : dict
+        Of the nodes that do no operation of the run, the module that encloses those before and after them.
+    """
+
+    tags: dict[Op, Tag]
+    bounds: dict[Op, str]
+    strays: dict[Op, str]
+
+
+class Replay:
+    """Pins the nodes of a file's main graph to the operations of the run, and deals out those between.
+
+    Parameters
+    ----------
+    ctx : Context
+        With the tags that are known; its map holds a run.
+    weights : mapping
+        Stored tensor to the parameters that it may be, from `StoredWeights`.
+
+    Attributes
+    ----------
+    pins : dict
+        Op to the position in the trace of the one operation that it can be part of.
+    """
+
+    def __init__(self, ctx: Context, weights: Mapping[str, frozenset[str]]) -> None:
+        self.ops, self.flow, self.run = ctx.ops, ctx.get(DataFlow), ctx.get(CapturedRun)
+        self.solved: dict[object, tuple[_Places, ...]] = {}
+        self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
+        # No operation of the run stands for what prepares weights, makes constants, converts and works out sizes.
+        out, sizes = self._preparing(), ctx.get(OnlySizes)
+        self.items = [
+            op
+            for op in self.ops
+            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in _INSERTED
+        ]
+        self.possible = {op: self.run.possible(op.node.op_type, ctx.tags.get(op), self._read(op)) for op in self.items}
+        certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
+        self.pins = _in_order(self.items, self._by_weights() | certain)
+        self.done: dict[int, tuple[str, ...]] = {}
+        for op, place in self.pins.items():
+            self.done[place] = (*self.done.get(place, ()), op.node.op_type)
+
+    def _preparing(self) -> set[Op]:
+        """The nodes that only prepare weights, whose results are those weights, too."""
+        found: set[Op] = set()
+        for index in self.flow.order if self.whose else ():
+            keys = self.flow.inputs[index]
+            claims = [self.whose[key] for key in keys if key in self.whose]
+            moved = self.ops[index].node.op_type in MOVES
+            if claims and moved and all(key in self.whose or key in self.flow.stored for key in keys):
+                found.add(self.ops[index])
+                place, names = self.flow.place[index], frozenset.union(*claims)
+                self.whose.update({(place, name): names for name in self.ops[index].node.output if name})
+        return found
+
+    def _read(self, op: Op) -> list[frozenset[str]]:
+        """For each stored tensor that a node reads the parameters that it may be."""
+        return [self.whose[key] for key in self.flow.inputs[op.id] if key in self.whose]
+
+    def _by_weights(self) -> dict[Op, int]:
+        """The first reader of a weight does the first operation that reads it, and so on, if there are as many."""
+        readers: dict[frozenset[str], dict[str, list[Op]]] = defaultdict(lambda: defaultdict(list))
+        for op in self.items:
+            for names in self._read(op):
+                readers[names][op.node.op_type].append(op)
+        found: dict[Op, int] = {}
+        for names, by_operator in readers.items():
+            for operator, ops in by_operator.items():
+                fitting = [place for place in self.run.reading(names) if self.run.fits(place, operator)]
+                if len(ops) == len(fitting):
+                    found.update(zip(ops, fitting, strict=True))
+        return found
+
+    def places(self) -> dict[Op, _Places]:
+        """For each node of which something is known the operations that it may be part of."""
+        # A weight tells whose its reader is, also of one that the order of nodes has in another place.
+        known = {op: found for op, found in self.possible.items() if found is not None}
+        return known | {op: (place,) for op, place in self.pins.items()} | self.dealt()
+
+    def tags(self, tree: HierarchyMap, source: Source, merge: Merge) -> Said:
+        """What the run says of the nodes."""
+        places = self.places()
+        folded = self.folded(places)
+        tags: dict[Op, Tag] = {}
+        bounds: dict[Op, str] = {}
+        for op, ways in places.items():
+            done = [self.run.trace[place] for place in folded.get(op, ways)]
+            modules, calls = {operation.module for operation in done}, {operation.call for operation in done}
+            if op in folded:
+                tags[op] = tree.merged([tree.tag(step.module, source, call=step.call) for step in done], merge, source)
+            elif len(modules) > 1:
+                bounds[op] = tree.enclosing(modules)
+            else:
+                tags[op] = tree.tag(modules.pop(), source, call=calls.pop() if len(calls) == 1 else ())
+        return Said(tags, bounds, self._strays(tree, places))
+
+    def _strays(self, tree: HierarchyMap, places: Mapping[Op, _Places]) -> dict[Op, str]:
+        """For each node that does no operation of the run what encloses the ones before and after it in the file."""
+        around: dict[Op, list[str]] = {op: [] for op in self.items if op not in places}
+        for items, end in ((self.items, -1), (self.items[::-1], 0)):
+            nearest: int | None = None
+            for op in items:
+                if op in places:
+                    nearest = places[op][end]
+                elif nearest is not None:
+                    around[op].append(self.run.trace[nearest].module)
+        both = {op: tree.enclosing(modules) for op, modules in around.items() if len(modules) == 2}
+        # With nothing before or behind it, it may be of the module around that one just as well.
+        return both | {op: tree.chain(modules[0])[-2:][0] for op, modules in around.items() if len(modules) == 1}
+
+    def dealt(self) -> dict[Op, _Places]:
+        """The nodes between the pinned ones, each with the operations that it may be part of."""
+        found: dict[Op, _Places] = {}
+        for window, first, last in self._windows(self.items, self.pins, 0, len(self.run.trace) - 1):
+            if len(window) * (last - first + 1) <= MOST_PAIRS:
+                found.update(self._deal(window, first, last))
+                continue
+            more = _in_order(window, self._by_kind(window, first, last))
+            found.update({op: (place,) for op, place in more.items()})
+            for part, start, end in self._windows(window, more, first, last):
+                if len(part) * (end - start + 1) <= MOST_PAIRS:
+                    found.update(self._deal(part, start, end))
+        return found
+
+    def _deal(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
+        """Deal the nodes of a window out to its operations."""
+        nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last)) for op in window)
+        operations = tuple(self._letter(place) for place in range(first, last + 1))
+        # Blocks repeat, and so do their windows.
+        if (nodes, operations) not in self.solved:
+            self.solved[nodes, operations] = dealt(nodes, operations)
+        pairs = zip(window, self.solved[nodes, operations], strict=True)
+        return {op: tuple(first + place for place in places) for op, places in pairs if places}
+
+    def _by_kind(self, window: Sequence[Op], first: int, last: int) -> dict[Op, int]:
+        """The first node of an operator does the first operation that is written so, if there are as many of each."""
+        nodes: dict[str, list[Op]] = defaultdict(list)
+        for op in window:
+            if op.node.op_type not in MOVES:
+                nodes[op.node.op_type].append(op)
+        places: dict[str, list[int]] = defaultdict(list)
+        for place in range(first, last + 1):
+            for operator in writes(self.run.trace[place].operator):
+                places[operator].append(place)
+        pairs = ((ops, places[operator]) for operator, ops in nodes.items())
+        return {
+            op: place for ops, found in pairs if len(ops) == len(found) for op, place in zip(ops, found, strict=True)
+        }
+
+    @staticmethod
+    def _windows(
+        items: Iterable[Op], pins: Mapping[Op, int], first: int, last: int
+    ) -> Iterator[tuple[list[Op], int, int]]:
+        """The nodes between two pinned ones with the first and the last operation that may be theirs."""
+        window: list[Op] = []
+        for op in items:
+            if op not in pins:
+                window.append(op)
+                continue
+            if window:
+                yield window, first, pins[op]
+            window, first = [], pins[op]
+        if window and first <= last:
+            yield window, first, last
+
+    def folded(self, places: Mapping[Op, _Places]) -> dict[Op, list[int]]:
+        """The nodes that do, besides their own, the work of neighbouring operations that no node does.
+
+        Exporters fold a normalisation into the weights of the convolution before it; optimisers fuse what comes before
+        or behind into operators of their own. The operation whose output survives comes last.
+
+        Parameters
+        ----------
+        places : mapping
+            All nodes that are placed, with the operations that each may be part of.
+        """
+        sure = {op: found[0] for op, found in places.items() if len(found) == 1}
+        done, trace, readers = set(sure.values()), self.run.trace, self._readers()
+        folded: dict[Op, list[int]] = {}
+        # What several nodes lead to is the last one's: the others' results were there before.
+        for op in reversed([op for op in self.items if op in sure]):
+            place = sure[op]
+            fused = op.node.domain not in ("", "ai.onnx")
+            steps = [place]
+            if fused and op.node.op_type not in LINEAR:
+                steps[:0] = [
+                    before
+                    for before in trace[place].reads
+                    if before not in done and readers[before] == [place] and not trace[before].weights
+                ]
+            behind = readers[place]
+            while (fused or op.node.op_type in LINEAR) and len(behind) == 1 and behind[0] not in done:
+                if not (trace[behind[0]].weights or fused):
+                    break
+                steps.append(behind[0])
+                behind = readers[behind[0]]
+            if len(steps) > 1:
+                folded[op] = steps
+                done.update(steps)
+        return folded
+
+    def _readers(self) -> dict[int, list[int]]:
+        """For each operation those that read its result, views left out."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for place, operation in enumerate(self.run.trace):
+            if not operation.view:
+                for before in operation.reads:
+                    found[before].append(place)
+        return found
+
+    def _letter(self, place: int) -> OperationLetter:
+        operation = self.run.trace[place]
+        optional = operation.view or MOVES.issuperset(writes(operation.operator) or {""})
+        return OperationLetter(operation.operator, optional, self.done.get(place, ()))
+
+    def _within(self, op: Op, first: int, last: int) -> frozenset[int] | None:
+        """The operations of a window that a node may be part of, by their positions there."""
+        places = self.possible[op]
+        if places is None:
+            return None
+        return frozenset(place - first for place in places[bisect_left(places, first) : bisect_right(places, last)])
+
+
+def place_by_run(ctx: Context, tree: HierarchyMap, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:
+    """Tag the nodes of which the captured run of a map says whose work they do.
+
+    Parameters
+    ----------
+    ctx, tree
+        The model and its map.
+    weights : mapping
+        From `StoredWeights`.
+    merge : "enclosing" or "output"
+        Whose tag a node gets that does the work of two operations.
+    """
+    said = Replay(ctx, weights).tags(tree, Source.ALIGNED, merge)
+    for op, tag in said.tags.items():
+        known = ctx.tags.get(op)
+        if known is None:
+            ctx.tags[op] = tag
+        elif known.module in tag.modules and not known.origins:
+            merged = tree.tag(tag.module, max(known.source, tag.source), tag.origins, tag.call)
+            ctx.tags[op] = merged if tag.origins else replace(known, call=tag.call)
+
+
+def _in_order(items: Sequence[Op], pins: Mapping[Op, int]) -> dict[Op, int]:
+    """The longest part of the pins that follows the order of time.
+
+    By patience sorting: Fredman, "On computing the length of longest increasing subsequences", 1975.
+    """
+    pinned = [op for op in items if op in pins]
+    tails: list[int] = []
+    ends: list[int] = []
+    previous: list[int] = []
+    for index, op in enumerate(pinned):
+        pile = bisect_right(tails, pins[op])
+        previous.append(ends[pile - 1] if pile else -1)
+        tails[pile : pile + 1] = [pins[op]]
+        ends[pile : pile + 1] = [index]
+    kept: dict[Op, int] = {}
+    index = ends[-1] if ends else -1
+    while index >= 0:
+        kept[pinned[index]] = pins[pinned[index]]
+        index = previous[index]
+    return kept

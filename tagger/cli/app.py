@@ -1,0 +1,170 @@
+"""The command line as such: its name, its global options, and what the commands share.
+
+The commands are in `commands` and `inspection`. Whatever takes long to import is imported inside functions, so that
+`--help` is answered quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from onnx_tagger.errors import TaggerError
+
+if TYPE_CHECKING:
+    from onnx_tagger.model.report import Report
+    from onnx_tagger.passes.base import Context
+    from onnx_tagger.reporters.views import Screen
+
+app = typer.Typer(
+    name="onnx-tagger",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass
+class Settings:
+    """The global options of this run."""
+
+    debug: bool = False
+    quiet: bool = False
+
+
+settings = Settings()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from onnx_tagger.version import version
+
+        typer.echo(f"onnx-tagger {version()}")
+        raise typer.Exit
+
+
+@app.callback(epilog="--debug and --quiet may also stand behind the command.")
+def _global_options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something is wrong.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress, notes and summaries.")] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N,...",
+            help="Take in larger or only smaller inputs: skeleton-bytes, nodes, modules, depth, string-bytes, "
+            "tensor-bytes, keys, map-bytes, map-values; see docs/trust.md.",
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Write onto each node of an ONNX file the PyTorch module that it came from, and read it back."""
+    from onnx_tagger.model.limits import limited, limits_of_texts
+
+    settings.debug, settings.quiet = debug, quiet
+    context.with_resource(limited(limits_of_texts(limit or ())))
+
+
+def screen_of_run() -> Screen:
+    """Where this run prints, with the global options."""
+    from onnx_tagger.reporters.views import Screen
+
+    return Screen(settings.quiet)
+
+
+def read_tagged(model: Path, map_file: Path | None = None) -> Context:
+    """A file's tags, by whatever convention it carries."""
+    from onnx_tagger.files.onnxfile import read_skeleton
+    from onnx_tagger.workflows.checks import load_map, read_tags
+
+    return read_tags(read_skeleton(model).model, load_map(map_file) if map_file is not None else None)
+
+
+def names_of(also: Sequence[str] | None) -> list[str] | None:
+    """Names that were repeated, parted by commas, or both; None if the option was not given."""
+    if also is None or not also:
+        return None
+    return [name.strip() for text in also for name in text.split(",") if name.strip()]
+
+
+def files_of(source: str) -> list[Path]:
+    """What a SOURCE may mean as a file: itself, or the part before the factory's name."""
+    return [Path(text) for text in {source, source.rpartition(":")[0]} if text]
+
+
+def target_of(model: Path, output: Path | None, in_place: bool) -> Path:
+    """The file to write."""
+    if output is None:
+        if not in_place:
+            raise TaggerError(f"{model}: no output is named; give -o OUT.onnx or --in-place")
+        return model
+    if in_place and not _same(model, output):
+        raise TaggerError(f"{output}: is not the input, which --in-place would write to; give either -o or --in-place")
+    return output
+
+
+def check_targets(targets: Iterable[Path | None], sources: Iterable[Path | None]) -> None:
+    """Insist before any work that every file can be written, none twice and none over one that is read."""
+    from onnx_tagger.files.filecopy import permissions_of
+
+    taken = [path for path in sources if path is not None]
+    for target in targets:
+        if target is None:
+            continue
+        if any(_same(target, path) for path in taken):
+            raise TaggerError(
+                f"{target}: is read or written by this very command under another option; name another file"
+            )
+        if target.is_dir():
+            raise TaggerError(f"{target}: is a directory; name a file to write")
+        if not target.parent.is_dir():
+            raise TaggerError(f"{target.parent}: no such folder; make it first")
+        permissions_of(target)
+        taken.append(target)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.resolve() == other.resolve() or one.samefile(other)
+    except OSError:
+        return False
+
+
+def tell_verified(screen: Screen, report: Report) -> None:
+    """Tell what running both files showed, if that was asked for."""
+    found = report.verified
+    if found is not None:
+        screen.note(
+            f"verified: {found['agreed']} of {found['tensors']} tensors agree with {found['original']} "
+            f"within {found['tolerance']:g} ({found['kind']})"
+        )
+
+
+def tell_weights(screen: Screen, report: Report) -> None:
+    """Tell what was proved of the weights, if that was asked for."""
+    found = report.weights
+    if found is not None:
+        screen.note(f"weights unchanged: {found['tensors']} tensors, {found['bytes']} bytes, sha256 {found['sha256']}")
+
+
+def finish(screen: Screen, report: Report, target: Path | None) -> None:
+    """Write the report if one was asked for, and tell what was not done in the first way."""
+    from onnx_tagger.reporters.views import show_notes
+
+    write_report(report, target)
+    show_notes(screen, report)
+
+
+def write_report(report: Report, target: Path | None) -> None:
+    """Write the report if one was asked for."""
+    from onnx_tagger.files.files import replace_file
+    from onnx_tagger.reporters.formats import json_text
+
+    if target is not None:
+        replace_file(target, (json_text(report) + "\n").encode())

@@ -1,0 +1,388 @@
+"""An ONNX file read as a skeleton and written by splice: everything but tensor payloads in memory, all else copied.
+
+Reading steps over the payloads and parses what is left; writing copies every byte of the source as it was, except the
+metadata and doc_strings that the skeleton says otherwise now. Nothing here knows what the metadata means. A model whose
+graph was changed cannot be spliced; it is saved through `onnx`.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from onnx_tagger.errors import FileFormatError, TaggerError
+from onnx_tagger.files import wire
+from onnx_tagger.files.edits import Change
+from onnx_tagger.files.external import contained, insist_on_no_data_file, locations, most_external, placed, same_file
+from onnx_tagger.files.filecopy import Output, permissions_of, replacing
+from onnx_tagger.files.proof import Weights, data_files_of, weights_of
+from onnx_tagger.files.pruning import Pruner, prune
+from onnx_tagger.files.splice import Layout, parse, plan
+from onnx_tagger.files.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, open_file
+from onnx_tagger.model.limits import InputLimits, input_limits
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader
+
+
+@dataclass(eq=False)
+class Skeleton:
+    """A model without its tensors' payloads, and where its parts lie in the source.
+
+    Attributes
+    ----------
+    model : onnx.ModelProto
+        Everything but the values of tensors whose message exceeds 1024 bytes (those in nodes of up to 4096 bytes stay).
+        What its nodes' `metadata_props` and `doc_string` and its own `metadata_props` hold is what a splice writes;
+        other changes are not written.
+    path : Path or None
+        The file, None for a model that is in memory (whose bytes must not change while the skeleton is in use).
+    external : tuple of str or bytes
+        The data files that its tensors name, each once, as they stand in the model.
+    """
+
+    model: onnx.ModelProto
+    path: Path | None
+    external: tuple[str | bytes, ...]
+    layout: Layout = field(repr=False)
+    identity: tuple[int, ...] = field(repr=False)
+    memory: MemoryReader | None = field(repr=False)
+    initializers: dict[str | bytes, int] | None = field(default=None, repr=False)
+
+    @contextmanager
+    def opened(self) -> Iterator[Reader]:
+        """Open the source again; it must be what it was when the skeleton was read."""
+        if self.path is None:
+            assert self.memory is not None
+            yield self.memory
+            return
+        with open_file(self.path) as reader:
+            if reader.identity != self.identity:
+                raise TaggerError(f"{self.path} was changed after it was read; read it again")
+            yield reader
+
+
+def read_skeleton(source: Source) -> Skeleton:
+    """Read everything of an ONNX model but its tensors' payloads.
+
+    Parameters
+    ----------
+    source : path, bytes-like or MemoryReader
+        A file, or a serialized model in memory, whole or in pieces.
+
+    Returns
+    -------
+    Skeleton
+        The parsed rest, with the layout that a splice needs.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such file, or it is no ONNX model or a damaged one.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        view = memoryview(source)
+        view = view.cast("B") if view.c_contiguous else memoryview(bytes(view))
+        return _read(MemoryReader(view), None)
+    if isinstance(source, MemoryReader):
+        return _read(source, None)
+    path = Path(source)
+    with open_file(path) as reader:
+        return _read(reader, path)
+
+
+def _read(reader: Reader, path: Path | None) -> Skeleton:
+    if reader.size == 0:
+        raise FileFormatError(f"{reader.name} is empty; give an ONNX model")
+    layout, model, most, named = Layout(), onnx.ModelProto(), 0, False
+
+    def take(data: bytearray) -> None:
+        nonlocal most, named
+        # It ends between two fields of the main graph, so no tensor is in two parts.
+        here = most_external(data)
+        most += here
+        named = named or (here > 0 and b"location" in data)
+        parse(model.MergeFromString, data, reader, 0)
+
+    take(_pruned_model(reader, layout, take))
+    if not model.HasField("graph"):
+        what = "a model without a graph" if model.HasField("ir_version") else "something other than a model"
+        raise broken(reader, 0, f"there is {what}")
+    # The name of the key lies beside the mark of external data, so that most models skip the walk.
+    external = tuple(dict.fromkeys(locations(model, most))) if named else ()
+    identity = reader.identity if isinstance(reader, FileReader) else ()
+    memory = reader if isinstance(reader, MemoryReader) else None
+    return Skeleton(model, path, external, layout, identity, memory)
+
+
+def _pruned_model(reader: Reader, layout: Layout, take: Callable[[bytearray], object]) -> bytearray:
+    """Collect the skeleton's bytes and note on the way where things lie; return those that were not taken before."""
+    window, limits = Window(reader), input_limits()
+    pruner = Pruner(window, limits, take)
+    # A walk to the end first: the fields inside are only worth reading if the outermost ones fit the file.
+    layout.top = list(_top_fields(window, reader, limits))
+    run = graphs = 0
+    for number, kind, at, before, value, end in layout.top:
+        if kind != wire.LENGTH:
+            raise broken(reader, at, f"field {number} of ModelProto is not a message")
+        if number == wire.METADATA_OF_MODEL:
+            continue
+        record: dict[int, array[int]] = {}
+        if number == wire.GRAPH_OF_MODEL:
+            graphs += 1
+            record = {wire.NODE_OF_GRAPH: layout.nodes, wire.INITIALIZER_OF_GRAPH: layout.initializers}
+        elif number == wire.FUNCTION_OF_MODEL:
+            layout.functions.append(array("Q"))
+            record = {wire.NODE_OF_FUNCTION: layout.functions[-1]}
+        if graphs > 1:
+            raise broken(reader, at, "a second graph starts, where a model has one")
+        pruner.keep(run, before)
+        if number == wire.GRAPH_OF_MODEL:
+            pruner.graph(value, end, record)
+        else:
+            pruner.inside(wire.MODEL.children[number], value, end, depth=1, record=record)
+        run = end
+    pruner.keep(run, reader.size)
+    return pruner.out
+
+
+def _top_fields(window: Window, reader: Reader, limits: InputLimits) -> Iterator[Field]:
+    """Yield the model's own fields that a splice or a skeleton has to know of."""
+    entries = 0
+    for found in fields(window, 0, reader.size):
+        if found[0] == wire.METADATA_OF_MODEL:
+            entries += 1
+            if entries > limits.keys:
+                what = f"the model holds more than {limits.keys} metadata entries"
+                raise wire.too_much(reader, found[2], what, "keys")
+            yield found
+        elif found[0] in wire.MODEL.children:
+            yield found
+
+
+def write_spliced(
+    skeleton: Skeleton,
+    target: str | os.PathLike[str],
+    *,
+    in_place: bool = False,
+    link: bool = False,
+    pad_key: str | None = None,
+    verify_bytes: bool = False,
+) -> Weights | None:
+    """Write the source with the metadata and doc_strings that the skeleton holds now.
+
+    Every byte is copied as it was, except metadata entries (those still wanted keep their bytes and place, others are
+    cut, new ones come last), changed doc_strings, and the length prefixes around them. Entries that are added and
+    later removed again so leave the original, byte for byte.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        What `read_skeleton` returned, with changed metadata.
+    target : path
+        The file to write. It appears whole or not at all; what is there already is replaced and lends its permissions.
+    in_place : bool
+        Allow the target to be the source.
+    link : bool
+        Hard-link external data into another folder instead of copying it. (onnx's own loader, from 1.21, refuses
+        data files that have several hard links.)
+    pad_key : str, optional
+        Key of a model metadata entry that may be added so that the weights keep their place modulo 4096, which lets
+        the system copy them at full speed. It is an ordinary entry: removed from the skeleton, a later write cuts it.
+    verify_bytes : bool
+        Read source and result once more before the result takes its place, and insist that every stored tensor and
+        every data file is the same.
+
+    Returns
+    -------
+    Weights or None
+        What was proved to be the same, with `verify_bytes`.
+
+    Raises
+    ------
+    TaggerError
+        If the target is the source or one of its data files, cannot be written, external data cannot follow, or the
+        result would exceed protobuf's 2 GiB, or `verify_bytes` finds a difference.
+    """
+    path = Path(target)
+    with skeleton.opened() as reader, ExitStack() as stack:
+        before = weights_of(reader, _data_files(skeleton, skeleton.path)) if verify_bytes else None
+        is_source = skeleton.path is not None and same_file(path, skeleton.path)
+        if is_source and not in_place:
+            raise TaggerError(f"{path} is the input itself; choose another target or allow it with --in-place")
+        if skeleton.path is not None:
+            insist_on_no_data_file(skeleton.external, skeleton.path, path)
+        permissions_of(path)
+        segments = plan(reader, skeleton.layout, skeleton.model, pad_key=pad_key)
+        if is_source and not segments:
+            return before
+        _check_size(reader, segments, str(path))
+        if skeleton.path is not None and skeleton.external and not same_file(path.parent, skeleton.path.parent):
+            stack.enter_context(placed(skeleton.external, skeleton.path.parent, path.parent, link=link, model=path))
+        # Last in, first out: if the model cannot take its place, its data files are taken away again.
+        output = stack.enter_context(replacing(path.resolve()))
+        _write(output, reader, segments)
+        if before is not None:
+            weights_of(output.reader(str(path)), _data_files(skeleton, path)).insist_on(before, path)
+            output.resume()
+        return before
+
+
+def _data_files(skeleton: Skeleton, model: Path | None) -> list[Path]:
+    """The data files that a model of this skeleton has, were it at this path; none for one in memory."""
+    return [] if skeleton.path is None or model is None else data_files_of(skeleton.external, model.parent)
+
+
+def _check_size(reader: Reader, segments: list[Change], target: str) -> None:
+    """Raise if metadata makes a model too large for protobuf that was not so before."""
+    size = reader.size + sum(segment.size - (segment.end - segment.start) for segment in segments)
+    if reader.size <= wire.MAX_MESSAGE < size:
+        raise TaggerError(
+            f"{target} would take {size} bytes, and protobuf reads up to {wire.MAX_MESSAGE}; "
+            "save the weights as external data first"
+        )
+
+
+def _write(output: Output, reader: Reader, segments: list[Change]) -> None:
+    at = 0
+    for segment in segments:
+        output.copy(reader, at, segment.start)
+        for data in segment.pieces():
+            output.write(data)
+        at = segment.end
+    output.copy(reader, at, reader.size)
+
+
+def splice_bytes(skeleton: Skeleton) -> bytes:
+    """Return what `write_spliced` would write, without padding.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        What `read_skeleton` returned, with changed metadata.
+
+    Returns
+    -------
+    bytes
+        The serialized model, with its tensors' payloads; external data stays where it is.
+
+    Raises
+    ------
+    TaggerError
+        As `write_spliced`, for the source and the size.
+    """
+    with skeleton.opened() as reader:
+        segments = plan(reader, skeleton.layout, skeleton.model)
+        _check_size(reader, segments, reader.name)
+        parts: list[bytes | bytearray] = []
+        at = 0
+        for segment in segments:
+            parts.append(reader.read(at, segment.start - at))
+            parts += segment.pieces()
+            at = segment.end
+        parts.append(reader.read(at, reader.size - at))
+        return b"".join(parts)
+
+
+def read_initializer(skeleton: Skeleton, name: str) -> npt.NDArray[np.generic]:
+    """Read one initializer's values from the source.
+
+    Parameters
+    ----------
+    skeleton : Skeleton
+        What `read_skeleton` returned.
+    name : str
+        Name of an initializer of the main graph.
+
+    Returns
+    -------
+    numpy.ndarray
+        Its values, as `onnx.numpy_helper.to_array` gives them.
+
+    Raises
+    ------
+    TaggerError
+        If there is no such initializer, or its external data is missing, too short or outside the model's folder.
+    FileFormatError
+        If the values do not fit the shape and type.
+    """
+    with skeleton.opened() as reader:
+        window = Window(reader)
+        if skeleton.initializers is None:
+            skeleton.initializers = _initializer_index(window, skeleton.layout.initializers)
+        at = skeleton.initializers.get(name)
+        if at is None:
+            raise TaggerError(f"{reader.name} has no initializer {name!r} in its main graph; check the name")
+        _, value, end = skeleton.layout.initializers[at : at + 3]
+        tensor = _whole_tensor(window, value, end)
+        try:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                tensor.raw_data = _external_values(skeleton, tensor)
+                tensor.data_location = onnx.TensorProto.DEFAULT
+                del tensor.external_data[:]
+            values: npt.NDArray[np.generic] = numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+            raise broken(reader, value, f"the values of {name!r} do not fit its shape and type ({error})") from error
+        return values
+
+
+def _initializer_index(window: Window, spans: array[int]) -> dict[str | bytes, int]:
+    """Map the name of each initializer to its place in the layout; of equal names the first one counts."""
+    index: dict[str | bytes, int] = {}
+    for at in range(0, len(spans), 3):
+        pruned = prune(window, wire.TENSOR, spans[at + 1], spans[at + 2])
+        index.setdefault(_parsed(window, pruned, spans[at + 1]).name, at)
+    return index
+
+
+def _parsed(window: Window, data: bytes, at: int) -> onnx.TensorProto:
+    tensor: onnx.TensorProto = parse(onnx.TensorProto.FromString, data, window.reader, at)
+    return tensor
+
+
+def _whole_tensor(window: Window, value: int, end: int) -> onnx.TensorProto:
+    """Parse a tensor with its values; raw values do not go through the parser, which stops at 2 GiB."""
+    _insist_on_readable(window.reader, value, end - value)
+    payload = [found for found in fields(window, value, end) if found[0] in wire.TENSOR.payload]
+    if len(payload) == 1 and payload[0][:2] == (wire.RAW_DATA_OF_TENSOR, wire.LENGTH):
+        tensor = _parsed(window, prune(window, wire.TENSOR, value, end), value)
+        tensor.raw_data = window.reader.read(payload[0][4], payload[0][5] - payload[0][4])
+        return tensor
+    if end - value > wire.MAX_MESSAGE:
+        raise broken(window.reader, value, "a tensor exceeds 2 GiB")
+    return _parsed(window, window.read(value, end), value)
+
+
+def _external_values(skeleton: Skeleton, tensor: onnx.TensorProto) -> bytes:
+    """Read a tensor's values from its data file."""
+    if skeleton.path is None:
+        raise TaggerError(
+            f"{tensor.name!r} has external data, which a model in memory cannot find; read it from its file"
+        )
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    with open_file(contained(skeleton.path.parent, entries.get("location", ""))) as data:
+        try:
+            offset = int(entries.get("offset", 0))
+            length = int(entries.get("length", data.size - offset))
+        except ValueError as error:
+            raise TaggerError(
+                f"the place of {tensor.name!r} in {data.name} is no number; save the model again"
+            ) from error
+        if offset < 0 or length < 0 or offset + length > data.size:
+            raise TaggerError(f"{data.name} ends before the values of {tensor.name!r}; copy the data file again")
+        _insist_on_readable(data, offset, length)
+        return data.read(offset, length)
+
+
+def _insist_on_readable(reader: Reader, at: int, length: int) -> None:
+    most = input_limits().tensor_bytes
+    if length > most:
+        raise wire.too_much(reader, at, f"a tensor's values take more than {most} bytes", "tensor_bytes")

@@ -1,0 +1,137 @@
+"""How a module is named by its class path, the tag: by the module tree alone, never by inputs or by what ran."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from onnx_tagger.errors import MapError
+from onnx_tagger.model.metadata import escape_attribute, escape_class
+
+
+class ModuleRow(NamedTuple):
+    """What naming needs to know of one module.
+
+    Attributes
+    ----------
+    path : str
+        Canonical module path, ``""`` for the root.
+    class_name : str
+        Name of its class.
+    tagged : bool
+        Whether the class defines `forward`; a ModuleList does not and has no tag.
+    keyed : bool
+        Whether its children carry their key: ModuleList, ModuleDict and Sequential.
+    """
+
+    path: str
+    class_name: str
+    tagged: bool = True
+    keyed: bool = False
+
+
+def parent_path(path: str) -> str:
+    """The path without its last attribute."""
+    return path.rpartition(".")[0]
+
+
+def class_paths(rows: Sequence[ModuleRow]) -> dict[str, str | None]:
+    """Name every module: module path to tag, None for a module without `forward`.
+
+    One segment for each module on the way whose class defines `forward`. A segment is the class name; a child of a
+    ModuleList, ModuleDict or Sequential carries its key; while any two sibling segments are equal, each of them takes
+    one more part of its attribute path from the right. Siblings are the modules with the same nearest tagged ancestor.
+
+    Parameters
+    ----------
+    rows : sequence of ModuleRow
+        The module tree in any order; the root, with the path ``""``, among them.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    MapError
+        If two modules have one path, or there is no root.
+
+    Examples
+    --------
+    >>> rows = [ModuleRow("", "Net"), ModuleRow("a", "Linear"), ModuleRow("b", "Linear"),
+    ...         ModuleRow("list", "ModuleList", tagged=False, keyed=True), ModuleRow("list.0", "Blk")]
+    >>> class_paths(rows)
+    {'': '/Net', 'a': '/Net/Linear.a', 'b': '/Net/Linear.b', 'list': None, 'list.0': '/Net/Blk.0'}
+    """
+    by_path = {row.path: row for row in rows}
+    if len(by_path) < len(rows):
+        twice = next(path for path, count in Counter(row.path for row in rows).items() if count > 1)
+        raise MapError(f"two modules have the path {twice!r}: rename one, a tag must name exactly one module")
+    if "" not in by_path:
+        raise MapError("the module tree has no root: a module with the path '' is needed")
+    families: dict[str, list[tuple[str, ModuleRow]]] = defaultdict(list)
+    anchor: dict[str, str] = {}
+    ordered = sorted(rows, key=lambda row: row.path.count(".") + bool(row.path))
+    for row in ordered[1:]:
+        above = parent_path(row.path)
+        if above not in by_path:
+            above = _nearest(above, by_path)
+        anchor[row.path] = above if by_path[above].tagged or not above else anchor[above]
+        if row.tagged:
+            families[anchor[row.path]].append((above, row))
+    segment = {"": escape_class(by_path[""].class_name)}
+    for ancestor, members in families.items():
+        segment.update(_sibling_segments(ancestor, members, by_path))
+    tags = {"": "/" + segment[""]}
+    for row in ordered[1:]:
+        if row.tagged:
+            tags[row.path] = f"{tags[anchor[row.path]]}/{segment[row.path]}"
+    return {row.path: tags.get(row.path) for row in rows}
+
+
+def _nearest(path: str, by_path: dict[str, ModuleRow]) -> str:
+    while path and path not in by_path:
+        path = parent_path(path)
+    return path
+
+
+def _sibling_segments(
+    ancestor: str, members: list[tuple[str, ModuleRow]], by_path: dict[str, ModuleRow]
+) -> dict[str, str]:
+    """Segments of all modules whose nearest tagged ancestor is `ancestor`, made to differ."""
+    skip = ancestor.count(".") + 1 if ancestor else 0
+    parts: dict[str, list[str]] = {}
+    used: dict[str, int] = {}
+    names: dict[str, str] = {}
+    for above, row in members:
+        parts[row.path] = escape_attribute(row.path).split(".")[skip:]
+        # A gap in the tree (a container that the rows do not list) is keyed, too: only containers have no rows.
+        direct = parent_path(row.path) == above
+        used[row.path] = int(by_path[above].keyed or not direct)
+        names[row.path] = _segment(row, parts[row.path], used[row.path])
+    clash = _equal(names)
+    while clash:
+        grew = False
+        for path in clash:
+            if used[path] < len(parts[path]):
+                used[path] += 1
+                names[path] = _segment(by_path[path], parts[path], used[path])
+                grew = True
+        clash = _equal(names) if grew else []
+    return names
+
+
+def _segment(row: ModuleRow, parts: list[str], count: int) -> str:
+    name = _escaped(row.class_name)
+    return ".".join([name, *parts[len(parts) - count :]]) if count else name
+
+
+# Many modules are of few classes.
+_escaped = lru_cache(maxsize=1024)(escape_class)
+
+
+def _equal(names: dict[str, str]) -> list[str]:
+    counts = Counter(names.values())
+    return [path for path, name in names.items() if counts[name] > 1]

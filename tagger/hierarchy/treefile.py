@@ -1,0 +1,131 @@
+"""A hierarchy map from an ONNX file alone: from our own keys, torch's keys, or the class paths of a dialect.
+
+Such a map knows only the modules that the file names. A tagged file so serves as a map for files made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from urllib.parse import unquote
+
+import onnx
+
+from onnx_tagger.errors import FileFormatError
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module
+from onnx_tagger.hierarchy.naming import ModuleRow, parent_path
+from onnx_tagger.model.claims import READABLE, claims
+from onnx_tagger.model.graph import Walk, walk
+from onnx_tagger.model.limits import advice, input_limits
+from onnx_tagger.model.metadata import MAP, MAX_PARTS, Tag, escape_attribute, model_value, own_tag, props_of, segments
+
+# The one class of torch that both runs by itself and gives its children their keys as names.
+_KEYED_CLASS = "Sequential"
+
+
+def hierarchy_of_model(
+    model: onnx.ModelProto, *, dialects: Iterable[str] = READABLE, own: bool = True
+) -> HierarchyMap | None:
+    """Make a map of what a file says of itself.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    dialects : iterable of str
+        Foreign carriers to read where our own keys are missing.
+    own : bool
+        Whether our own keys are read.
+
+    Returns
+    -------
+    HierarchyMap or None
+        None if the file names no module.
+    """
+    walked = walk(model)
+    tags = [own_tag(props_of(op.node)) if own and op.node.metadata_props else None for op in walked.ops]
+    found = _from_own(tags)
+    if found is None:
+        found = _from_claims(walked, tuple(dialects))
+    if found is None:
+        return None
+    return replace(found, digest=model_value(model, MAP))
+
+
+def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:
+    """Modules of our own keys; where two nodes contradict each other the first is believed, as `check` tells."""
+    known: dict[str, str] = {}
+    taken: set[str] = set()
+    origins: set[str] = set()
+    for tag in tags:
+        if tag is None:
+            continue
+        origins.update(tag.origins)
+        if tag.module not in known and tag.tag not in taken:
+            known[tag.module] = tag.tag
+            taken.add(tag.tag)
+    if not known:
+        return None
+    _insist_on_few(known)
+    root = "/" + next(iter(known.values())).split("/")[1]
+    tree: dict[str, str | None] = {"": root, **dict.fromkeys(sorted(origins - {""})), **known}
+    _insist_on_few(tree)
+    return HierarchyMap(_linked(tree))
+
+
+def _insist_on_few(modules: Collection[str]) -> None:
+    most = input_limits().modules
+    if len(modules) > most:
+        raise FileFormatError(f"the nodes name more than {most} modules; {advice('modules')}")
+
+
+def _linked(tree: dict[str, str | None]) -> tuple[Module, ...]:
+    """Modules with their parents: the nearest path that the tree has."""
+    modules = []
+    for path, tag in tree.items():
+        parent = parent_path(path)
+        while parent not in tree:
+            parent = parent_path(parent)
+        name = unquote(tag.rpartition("/")[2].partition(".")[0]) if tag else ""
+        modules.append(Module(path, name, tag, parent if path else None))
+    return tuple(modules)
+
+
+def _from_claims(walked: Walk, dialects: tuple[str, ...]) -> HierarchyMap | None:
+    """Modules of foreign carriers: torch's stacks if there are any, else class paths."""
+    stacks: dict[str, str] = {}
+    paths: dict[str, None] = {}
+    for op in walked.ops:
+        if not op.node.metadata_props:
+            continue
+        for claim in claims(op.node, dialects):
+            for path, name in claim.stack:
+                stacks.setdefault(path, name)
+            if claim.tag is not None:
+                paths.setdefault(claim.tag)
+        _insist_on_few(stacks)
+    if "" in stacks:
+        return HierarchyMap.from_rows([ModuleRow(p, name, keyed=name == _KEYED_CLASS) for p, name in stacks.items()])
+    return _from_class_paths(paths)
+
+
+def _from_class_paths(tags: Iterable[str]) -> HierarchyMap | None:
+    """Modules of bare class paths: the attributes are not known, so the class path itself serves as module path."""
+    tree: dict[str, str | None] = {}
+    root = ""
+    for tag in tags:
+        parts = segments(tag) or []
+        root = root or parts[0][0]
+        if parts[0] != (root, ()):
+            continue
+        prefix, path = "/" + root, ""
+        tree.setdefault("", prefix)
+        for name, keys in parts[1:]:
+            # A tag that is escaped as none of ours is would belong to no path.
+            if any(escape_attribute(unquote(key)) != key for key in keys) or path.count(".") >= MAX_PARTS:
+                break
+            prefix += "/" + ".".join((name, *keys))
+            step = ".".join(unquote(text) for text in (name, *keys))
+            path = f"{path}.{step}" if path else step
+            tree.setdefault(path, prefix)
+        _insist_on_few(tree)
+    return HierarchyMap(_linked(tree)) if tree else None

@@ -1,0 +1,218 @@
+"""What a command did, in one shape for `--report`, `stats --json` and `check --format json`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onnx_tagger.model.metadata import Source
+
+
+@dataclass(frozen=True, slots=True)
+class PassTiming:
+    """One run of one pass: its name, milliseconds, how many nodes it changed, and of how many."""
+
+    name: str
+    ms: float
+    changed: int
+    nodes: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """The run as plain values; without nodes there are no microseconds per node."""
+        each = round(self.ms * 1e3 / self.nodes, 3) if self.nodes else None
+        return {"name": self.name, "ms": round(self.ms, 3), "changed": self.changed, "us_per_node": each}
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of a command and its wall time in seconds."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What coverage must hold; limits compare counts.
+
+    Attributes
+    ----------
+    min_coverage : float
+        Smallest share of tagged nodes, 0 to 100.
+    max_root : int
+        Largest number of nodes with the source `root`.
+    max_inherited : int or None
+        Largest number of nodes with the source `inherited`; None for no limit.
+    """
+
+    min_coverage: float = 100.0
+    max_root: int = 0
+    max_inherited: int | None = None
+
+
+@dataclass
+class Report:
+    """Counts, sources, timings and what fell short.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether the limits hold; `failures` says in sentences why not.
+    nodes, tagged : int
+        Counted nodes (main graph, bodies, functions that are called), and those with a tag.
+    by_source, by_graph : dict
+        Tagged nodes by source; all counted nodes by graph, body and function.
+    untagged : list of str
+        Ids of nodes without a tag, such as ``main/If_3.then_branch#4 Add``.
+    weak : dict
+        Source to ids of nodes, for the sources that a limit may name; not part of the JSON.
+    tags : dict
+        Tag to number of nodes.
+    origins : int
+        Nodes that do the work of several modules.
+    strategy : str or None
+        The export strategy that was taken.
+    fallbacks : list of str
+        Sentences about what was not done in the first way, and about carriers that contradict each other.
+    verified : dict or None
+        What running both files showed.
+    weights : dict or None
+        What was proved to be stored as before: the tensors' number, bytes and digest.
+    passes, phases : list
+        Timings.
+    peak_rss_mb : float or None
+        Largest memory of the process so far, in megabytes (10**6 bytes).
+    """
+
+    ok: bool = True
+    nodes: int = 0
+    tagged: int = 0
+    by_source: dict[str, int] = field(default_factory=lambda: {source.label: 0 for source in Source})
+    by_graph: dict[str, int] = field(default_factory=dict)
+    untagged: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    weak: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    tags: dict[str, int] = field(default_factory=dict)
+    origins: int = 0
+    strategy: str | None = None
+    fallbacks: list[str] = field(default_factory=list)
+    verified: dict[str, object] | None = None
+    weights: dict[str, object] | None = None
+    passes: list[PassTiming] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+    peak_rss_mb: float | None = None
+
+    @property
+    def coverage(self) -> float:
+        """Share of counted nodes with a tag, 0 to 100; 100 for an empty graph."""
+        return 100.0 * self.tagged / self.nodes if self.nodes else 100.0
+
+    def judge(self, limits: Limits) -> None:
+        """Set `ok` and append a sentence to `failures` for each limit that does not hold."""
+        missing = self.nodes - self.tagged
+        if self.tagged * 100 < limits.min_coverage * self.nodes:
+            self.failures.append(
+                f"{missing} of {self.nodes} nodes have no tag, at least {limits.min_coverage:g} % must: "
+                f"{_first(self.untagged)}"
+            )
+        root = self.by_source[Source.ROOT.label]
+        if root > limits.max_root:
+            first = _first(self.weak.get(Source.ROOT.label, ()))
+            self.failures.append(f"{root} nodes got only the root as fallback, at most {limits.max_root} may: {first}")
+        inherited = self.by_source[Source.INHERITED.label]
+        if limits.max_inherited is not None and inherited > limits.max_inherited:
+            first = _first(self.weak.get(Source.INHERITED.label, ()))
+            self.failures.append(f"{inherited} nodes inherited their tag, at most {limits.max_inherited} may: {first}")
+        self.ok = not self.failures
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a block and add it to `phases`, also when it fails."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name, time.perf_counter() - start))
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as plain values; what does not apply is None."""
+        whole = sum(phase.seconds for phase in self.phases)
+        return {
+            "ok": self.ok,
+            "nodes": self.nodes,
+            "tagged": self.tagged,
+            "coverage": self.coverage,
+            "by_source": self.by_source,
+            "by_graph": self.by_graph,
+            "untagged": self.untagged,
+            "failures": self.failures,
+            "tags": self.tags,
+            "origins": self.origins,
+            "strategy": self.strategy,
+            "fallbacks": self.fallbacks,
+            "verified": self.verified,
+            "weights": self.weights,
+            "passes": [step.as_dict() for step in self.passes],
+            "phases": [
+                {"name": p.name, "seconds": round(p.seconds, 6), "share": round(p.seconds / whole, 4) if whole else 0.0}
+                for p in self.phases
+            ],
+            "peak_rss_mb": self.peak_rss_mb,
+        }
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return json.dumps(self.as_dict(), ensure_ascii=False, indent=1)
+
+    def split(self) -> str:
+        """Coverage with its split by source, in a line."""
+        parts = [f"{name} {count}" for name, count in self.by_source.items() if count]
+        return f"{shown_share(self.tagged, self.nodes)} of {self.nodes} nodes tagged" + (
+            f" ({', '.join(parts)})" if parts else ""
+        )
+
+
+def _first(ids: Sequence[str], count: int = 5) -> str:
+    """The first ids of a list, for a sentence."""
+    return ", ".join(ids[:count]) + (", ..." if len(ids) > count else "")
+
+
+def shown_share(part: int, whole: int) -> str:
+    """A percentage for people, rounded down so that 100 % means all.
+
+    Examples
+    --------
+    >>> shown_share(9999, 10000), shown_share(2, 2), shown_share(99999, 100000)
+    ('99.9 %', '100 %', '99.9 %')
+    """
+    if part >= whole:
+        return "100 %"
+    return f"{int(1000 * part / whole) / 10:.1f} %"
+
+
+def peak_rss_mb() -> float | None:
+    """Peak resident memory of this process in megabytes, or None where the platform does not tell."""
+    # Linux hands the other figure down from the parent process, this one is of the program itself.
+    with suppress(OSError, ValueError, StopIteration):
+        with Path("/proc/self/status").open(encoding="ascii") as stream:
+            peak_kib = next(line for line in stream if line.startswith("VmHWM:")).split()[1]
+        return round(int(peak_kib) * 1024 / 1e6, 1)
+    try:
+        import resource
+    except ImportError:
+        return None
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts kibibytes, macOS bytes.
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def count_tags(tags: Iterable[str]) -> dict[str, int]:
+    """Tag to number of nodes, in order of the tag."""
+    return dict(sorted(Counter(tags).items()))

@@ -1,0 +1,262 @@
+"""Looking at files: their maps, what their metadata says of each node, and whether it holds. Nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+
+import onnx
+
+from onnx_tagger.errors import MapError, TaggerError
+from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.hierarchy.digest import value_digests
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Parameter, SavedGraph
+from onnx_tagger.hierarchy.treefile import hierarchy_of_model
+from onnx_tagger.model import metadata
+from onnx_tagger.model.claims import READABLE, claims
+from onnx_tagger.model.collector import collector_paused
+from onnx_tagger.model.report import Limits, Report, peak_rss_mb
+from onnx_tagger.passes.analyses.weights import LEAST_VALUES
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.coverage import Coverage
+from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.match import Match
+
+Target = str | os.PathLike[str]
+MapSource = HierarchyMap | str | os.PathLike[str]
+
+
+def map_path(path: Target) -> Path:
+    """Where a model's map is saved: ``M.onnx`` has ``M.hierarchy.json`` beside it."""
+    return Path(path).with_suffix(".hierarchy.json")
+
+
+def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> HierarchyMap:
+    """A map from a ``.hierarchy.json[.gz]`` file or from a tagged ``.onnx``.
+
+    Parameters
+    ----------
+    source : HierarchyMap or path
+    beside : onnx.ModelProto, optional
+        A model that is to be tagged from the map: if it has weights of other names, those of a tagged ``.onnx`` are
+        read, so that they can be known by their values.
+
+    Raises
+    ------
+    MapError
+        If it is neither, or the model has no tags.
+    """
+    if isinstance(source, HierarchyMap):
+        return source
+    path = Path(source)
+    if not path.is_file():
+        raise MapError(f"{path}: no such map; give a .hierarchy.json[.gz] file or a tagged .onnx")
+    if path.suffix != ".onnx":
+        return HierarchyMap.load(path)
+    skeleton = read_skeleton(path)
+    ctx = read_tags(skeleton.model)
+    if ctx.hierarchy is None:
+        raise MapError(f"{path}: holds no tags, so it is no map; tag it first, or give its .hierarchy.json")
+    owners = _owners(ctx)
+    graph = SavedGraph.of(ctx.walk, [ctx.tags.get(op) for op in ctx.ops], owners)
+    parameters: tuple[Parameter, ...] = ()
+    if beside is not None and any(tensor.name not in owners for tensor in beside.graph.initializer):
+        parameters = _parameters(skeleton, owners)
+    return replace(ctx.hierarchy, graph=graph, parameters=parameters)
+
+
+def _owners(ctx: Context) -> dict[str, tuple[str, ...]]:
+    """Stored tensors of the main graph with the modules of the nodes that read them."""
+    found: dict[str, dict[str, None]] = {name: {} for name in ctx.walk.scopes[0].initializer_names}
+    for op, tag in ctx.tags.items():
+        for name in op.node.input:
+            if name in found:
+                found[name].update(dict.fromkeys(tag.modules))
+    return {name: tuple(paths) for name, paths in found.items()}
+
+
+def _parameters(skeleton: Skeleton, owners: Mapping[str, tuple[str, ...]]) -> tuple[Parameter, ...]:
+    """The weights of a tagged file that one module alone reads, with digests of their values.
+
+    A tensor that several modules read says of none of them that it is theirs.
+    """
+    found = []
+    for tensor in skeleton.model.graph.initializer:
+        if len(owners[tensor.name]) != 1 or prod(tensor.dims) < LEAST_VALUES:
+            continue
+        values = read_initializer(skeleton, tensor.name)
+        if values.dtype.kind in "fiub":
+            shape = tuple(tensor.dims)
+            (owner,) = owners[tensor.name]
+            found.append(Parameter(tensor.name, owner, shape, values.dtype.name, value_digests(values)))
+    return tuple(found)
+
+
+def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:
+    """What a model's own metadata says, by any carrier: our keys, torch's keys, dialects.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        Read only.
+    hierarchy : HierarchyMap, optional
+        A map to look modules up in; None for the modules that the metadata names.
+    """
+    tree = hierarchy or hierarchy_of_model(model)
+    ctx = Context(model, tree)
+    if tree is not None:
+        PassManager([Match()]).run_in(ctx)
+    return ctx
+
+
+def count(model: onnx.ModelProto, report: Report) -> None:
+    """Count the nodes of a model into a report, reading any carrier."""
+    ctx = read_tags(model)
+    ctx.report = report
+    PassManager([Coverage()]).run_in(ctx)
+
+
+@collector_paused()
+def stats(model: Target, hierarchy: MapSource | None = None) -> Report:
+    """Count the nodes of a file by source, graph and tag, reading any carrier."""
+    report = Report()
+    with report.phase("read"):
+        skeleton = read_skeleton(model)
+        tree = load_map(hierarchy) if hierarchy is not None else None
+    with report.phase("count"):
+        ctx = read_tags(skeleton.model, tree)
+        ctx.report = report
+        PassManager([Coverage()]).run_in(ctx)
+    report.peak_rss_mb = peak_rss_mb()
+    return report
+
+
+@collector_paused()
+def check(
+    model: Target,
+    hierarchy: MapSource | None = None,
+    *,
+    dialect: str | None = None,
+    min_coverage: float = 100.0,
+    max_root: int = 0,
+    max_inherited: int | None = None,
+) -> Report:
+    """Check a file's tags: every node has one, they are consistent, and the limits hold.
+
+    Parameters
+    ----------
+    model : path
+    hierarchy : HierarchyMap, path or None
+        With a map, each pair of module and tag must exist in it; without, the keys must fit each other.
+    dialect : str, optional
+        Count what this carrier says instead of our own keys: ``torch``, ``winml``, ``namespace``, ``layer_ann`` or
+        ``doc_string``.
+    min_coverage : float
+        Smallest share of tagged nodes, 0 to 100.
+    max_root, max_inherited : int
+        Largest numbers of nodes with these sources.
+
+    Returns
+    -------
+    Report
+        `ok` and `failures` say whether it holds.
+
+    Raises
+    ------
+    TaggerError
+        If the file or the map cannot be read.
+    """
+    if not 0 <= min_coverage <= 100:
+        raise TaggerError(f"the smallest coverage is {min_coverage:g}, it must lie between 0 and 100")
+    report = Report()
+    limits = Limits(min_coverage, max_root, max_inherited)
+    with report.phase("read"):
+        skeleton = read_skeleton(model)
+        tree = load_map(hierarchy) if hierarchy is not None else None
+    with report.phase("check"):
+        if dialect is None:
+            problems, ctx = _own_problems(skeleton.model, tree)
+        else:
+            problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
+        ctx.report = report
+        step = Coverage(min_coverage=limits.min_coverage, max_root=limits.max_root, max_inherited=limits.max_inherited)
+        PassManager([step]).run_in(ctx)
+        report.failures.extend(problems)
+        report.ok = not report.failures
+    report.peak_rss_mb = peak_rss_mb()
+    return report
+
+
+def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[list[str], Context]:
+    """Read our own keys; a node whose keys do not hold has no tag and a sentence says why."""
+    ctx = Context(model, tree)
+    problems: list[str] = []
+    known: dict[tuple[str, str], str] = {}
+    pairs = _Pairs(tree)
+    for op in ctx.walk.counted:
+        props = metadata.props_of(op.node)
+        if not any(key.startswith(metadata.PREFIX) for key in props):
+            continue
+        tag, problem = metadata.parse_own(props)
+        if tag is not None:
+            key = (tag.module, tag.tag)
+            if key not in known:
+                known[key] = pairs.problem(*key)
+            problem = known[key] or pairs.origins_problem(tag.origins)
+        if tag is not None and not problem:
+            ctx.tags[op] = tag
+        else:
+            problems.append(f"{op.label} {problem}")
+    return problems, ctx
+
+
+class _Pairs:
+    """Whether module and tag belong together: by the map, or one to one within the file."""
+
+    def __init__(self, tree: HierarchyMap | None) -> None:
+        self.tree = tree
+        self.tags: dict[str, str] = {}
+        self.modules: dict[str, str] = {}
+
+    def problem(self, module: str, tag: str) -> str:
+        if self.tree is not None:
+            found = self.tree.by_path.get(module)
+            if found is None:
+                return f"has the module {module!r}, which the map does not know"
+            return (
+                "" if found.tag == tag else f"has the tag {tag!r}, but the map gives {module!r} the tag {found.tag!r}"
+            )
+        if self.tags.setdefault(module, tag) != tag:
+            return f"has the tag {tag!r}, but another node of {module!r} has {self.tags[module]!r}"
+        if self.modules.setdefault(tag, module) != module:
+            return f"has the module {module!r}, but another node tagged {tag!r} has {self.modules[tag]!r}"
+        root = tag.split("/")[1]
+        if self.modules.setdefault("/", root) != root:
+            return f"has the tag {tag!r}, but other tags begin with '/{self.modules['/']}'"
+        return ""
+
+    def origins_problem(self, origins: Iterable[str]) -> str:
+        if self.tree is None:
+            return ""
+        lost = [path for path in origins if path not in self.tree.by_path]
+        return f"has the origin {lost[0]!r}, which the map does not know" if lost else ""
+
+
+def _dialect_problems(model: onnx.ModelProto, tree: HierarchyMap | None, dialect: str) -> tuple[list[str], Context]:
+    """Read one foreign carrier alone; with a map, what it names must exist there."""
+    names = metadata.check_dialects([dialect], READABLE)
+    known = tree or hierarchy_of_model(model, dialects=names, own=False)
+    ctx = Context(model, known)
+    if known is None:
+        return [], ctx
+    PassManager([Match(dialects=names, own=False, saved=False)]).run_in(ctx)
+    problems = []
+    if tree is not None:
+        for op in ctx.walk.counted:
+            claim = next(claims(op.node, names), None)
+            if claim is not None and op not in ctx.tags:
+                problems.append(f"{op.label} names {claim.module or claim.tag!r}, which the map does not know")
+    return problems, ctx

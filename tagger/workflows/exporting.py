@@ -1,0 +1,246 @@
+"""The chain of an export: capture, digests, export with tags, and the map; and the capture alone.
+
+Only this module knows both sides, exporters and passes; torch is imported by the exporters alone, and only when one is
+asked for. Files that are there already are `pipeline`'s.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import onnx
+
+from onnx_tagger.errors import require
+from onnx_tagger.files.filecopy import permissions_of
+from onnx_tagger.files.onnxfile import read_skeleton
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.model import metadata
+from onnx_tagger.model.report import Report, peak_rss_mb
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.coverage import Coverage
+from onnx_tagger.passes.inherit import Inherit
+from onnx_tagger.passes.inject import Inject
+from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.match import Match
+from onnx_tagger.workflows.checks import Target, count, map_path
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Progress = Callable[[str], None]
+
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+# Whose turn it is to have a model run and exported.
+_TURN = RLock()
+
+
+@dataclass(frozen=True)
+class Export:
+    """What `export` made.
+
+    Attributes
+    ----------
+    path : Path
+        The ONNX file.
+    map_path : Path
+        The map beside it.
+    hierarchy : HierarchyMap
+        The map itself.
+    report : Report
+        Coverage, phases, the strategy that was taken and why.
+    """
+
+    path: Path
+    map_path: Path
+    hierarchy: HierarchyMap
+    report: Report
+
+
+def _in_turn(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+    """Have one thread at a time call a function: what it replaces is the model's and the process's, not its own."""
+
+    @functools.wraps(function)
+    def called(*args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
+        with _TURN:
+            return function(*args, **kwargs)
+
+    return called
+
+
+@_in_turn
+def export(
+    model: nn.Module,
+    args: Sequence[object] | Tensor = (),
+    path: Target = "model.onnx",
+    *,
+    kwargs: Mapping[str, object] | None = None,
+    strategy: str = "auto",
+    tag: bool = True,
+    also: Iterable[str] = (),
+    opset: int | None = None,
+    dynamic: bool = False,
+    merge: Merge = "enclosing",
+    verify_bytes: bool = False,
+    progress: Progress | None = None,
+) -> Export:
+    """Export a PyTorch model as a tagged ONNX file, with its map beside it.
+
+    Threads take turns at this and at `capture`: both replace things of the model's and of torch's while they run.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Exported in evaluation mode; left as it was.
+    args, kwargs
+        What its `forward` takes; a tensor alone is the only positional argument.
+    path : path
+        The file to write; the map goes to ``M.hierarchy.json`` beside it.
+    strategy : "auto", "fx" or "htp"
+        ``dynamo`` and ``torchscript`` are accepted for fx and htp.
+    tag : bool
+        False for the bare export through the same path; no map is written.
+    also : iterable of str
+        Dialects to write besides our own keys.
+    opset : int, optional
+        ONNX opset version.
+    dynamic : bool
+        Leave the dimensions of tensor inputs open.
+    merge : "enclosing" or "output"
+        Whose tag a node gets that does the work of several modules.
+    verify_bytes : bool
+        Prove by digests, before the file takes its place, that it stores what the exporter made.
+    progress : callable, optional
+        Told the name of each phase as it begins.
+
+    Returns
+    -------
+    Export
+
+    Raises
+    ------
+    ExportError
+        If no strategy can export the model.
+    TaggerError
+        If the target cannot be written or an option is unknown.
+    """
+    require("torch", "torch", "export")
+    from onnx_tagger.exporters.base import Request
+    from onnx_tagger.exporters.capture import capture as captured_of
+    from onnx_tagger.exporters.capture import with_parameters
+    from onnx_tagger.exporters.select import export_with, strategy_names
+
+    target = Path(path)
+    strategy_names(strategy)
+    dialects = metadata.check_dialects(also)
+    for written in (target, map_path(target)) if tag else (target,):
+        permissions_of(written)
+    inputs = _positional(args)
+    report = Report()
+    tell = progress or (lambda _: None)
+    tell("capture")
+    with report.phase("capture"):
+        captured = captured_of(model, inputs, kwargs, digests=False)
+    if tag:
+        tell("digests")
+        with report.phase("digests"):
+            captured = with_parameters(captured, model)
+    annotator = _Annotator(dialects, merge, report)
+    # Exporters rename what they have made into place, which would put a link's target out of use.
+    place = target.resolve() if target.is_symlink() else target
+    request = Request(model, inputs, dict(kwargs or {}), place, annotator if tag else None, opset, dynamic, merge)
+    request = replace(request, verify_bytes=verify_bytes)
+    tell("export")
+    chosen, exported = export_with(strategy, request, captured)
+    report.phases.extend(exported.timings)
+    report.strategy = chosen
+    report.weights = exported.weights.as_dict() if exported.weights is not None else None
+    report.fallbacks[:0] = [*exported.notes, *_other_opset(target, opset)]
+    hierarchy = exported.hierarchy
+    if tag:
+        tell("save map")
+        with report.phase("save map"):
+            hierarchy.save(map_path(target))
+    else:
+        count(read_skeleton(target).model, report)
+    report.peak_rss_mb = peak_rss_mb()
+    return Export(target, map_path(target), hierarchy, report)
+
+
+def _positional(args: object) -> tuple[object, ...]:
+    """The arguments of a call; one that stands alone, as `torch.onnx.export` takes it, is the only one."""
+    return tuple(args) if isinstance(args, (tuple, list)) else (args,)
+
+
+def _other_opset(path: Path, opset: int | None) -> list[str]:
+    """A sentence if a file is not of the opset that was asked for: torch keeps its own where it cannot convert."""
+    if opset is None:
+        return []
+    found = [entry.version for entry in read_skeleton(path).model.opset_import if entry.domain in ("", "ai.onnx")]
+    return [f"opset {opset} was asked for, torch wrote opset {found[0]}"] if found and found[0] != opset else []
+
+
+class _Annotator:
+    """Tags an exporter's graph before its only save: the `annotate` that exporters are handed."""
+
+    def __init__(self, also: tuple[str, ...], merge: Merge, report: Report) -> None:
+        self.also, self.merge, self.report = also, merge, report
+
+    def __call__(self, skeleton: onnx.ModelProto, hierarchy: HierarchyMap) -> HierarchyMap:
+        from onnx_tagger.hierarchy.hierarchy_file import digest_of, to_json
+
+        self.report.passes.clear()
+        ctx = Context(skeleton, hierarchy, report=self.report)
+        PassManager([Match(fresh=True), Inherit()]).run_in(ctx)
+        graph = hierarchy.graph
+        assert graph is not None
+        nodes = [node._replace(tag=ctx.tags.get(op)) for op, node in zip(ctx.ops, graph.nodes, strict=True)]
+        finished = replace(hierarchy, graph=replace(graph, nodes=nodes))
+        digest = digest_of(to_json(finished))
+        PassManager([Inject(also=self.also, map_digest=digest), Coverage()]).run_in(ctx)
+        return replace(finished, digest=digest)
+
+
+@_in_turn
+def capture(
+    model: nn.Module,
+    args: Sequence[object] | Tensor = (),
+    *,
+    kwargs: Mapping[str, object] | None = None,
+    report: Report | None = None,
+) -> HierarchyMap:
+    """Run a model once and return its module-usage map, for an ONNX file that others exported.
+
+    Threads take turns at this and at `export`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Left as it was.
+    args, kwargs
+        What its `forward` takes; a tensor alone is the only positional argument.
+    report : Report, optional
+        Takes the phases.
+
+    Raises
+    ------
+    ExportError
+        If the model raises on these inputs.
+    """
+    require("torch", "torch", "capture")
+    from onnx_tagger.exporters.capture import capture as captured_of
+    from onnx_tagger.exporters.capture import with_parameters
+
+    told = report or Report()
+    with told.phase("capture"):
+        captured = captured_of(model, _positional(args), kwargs, digests=False)
+    with told.phase("digests"):
+        captured = with_parameters(captured, model)
+    told.peak_rss_mb = peak_rss_mb()
+    return captured.hierarchy

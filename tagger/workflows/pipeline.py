@@ -1,0 +1,264 @@
+"""The default chains that write: re-tag and strip, and by its name export. What the command and the API both call.
+
+How a model is exported is `exporting`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+
+import onnx
+
+from onnx_tagger.errors import TaggerError
+from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton, write_spliced
+from onnx_tagger.files.whole import load_whole, write_whole
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.hierarchy.treefile import hierarchy_of_model
+from onnx_tagger.model import metadata
+from onnx_tagger.model.collector import collector_paused
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.report import Limits, Report, peak_rss_mb
+from onnx_tagger.passes.align import Align
+from onnx_tagger.passes.base import Context, Pass, Touches, Values
+from onnx_tagger.passes.coverage import Coverage
+from onnx_tagger.passes.inherit import Inherit
+from onnx_tagger.passes.inject import Inject
+from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.match import Match
+from onnx_tagger.workflows.checks import MapSource, Target, load_map
+from onnx_tagger.workflows.exporting import Export as Export
+from onnx_tagger.workflows.exporting import Progress as Progress
+from onnx_tagger.workflows.exporting import capture as capture
+from onnx_tagger.workflows.exporting import export as export
+from onnx_tagger.workflows.kinship import Kinship, insist_on_kin, note_of_part
+
+
+def default_passes(
+    *,
+    merge: Merge = "enclosing",
+    also: Iterable[str] | None = None,
+    limits: Limits | None = None,
+    distrusted: Collection[str] = (),
+) -> list[Pass]:
+    """The chain that re-tags a model: Match, Align, Inherit, Inject, Coverage.
+
+    Parameters
+    ----------
+    merge : "enclosing" or "output"
+        Whose tag a node gets that does the work of several modules; see `Align`.
+    also : iterable of str, optional
+        Dialects to write besides our own keys; None keeps those that the model carries.
+    limits : Limits, optional
+        What the report judges coverage by.
+    distrusted : collection of str
+        Tensors that are not what the map's graph calls so; see `Align`.
+
+    Examples
+    --------
+    >>> [step.name for step in default_passes()]
+    ['match', 'align', 'inherit', 'inject', 'coverage']
+    """
+    bounds = limits or Limits()
+    written = None if also is None else metadata.check_dialects(also)
+    return [
+        Match(distrusted=distrusted),
+        Align(merge=merge, distrusted=distrusted),
+        Inherit(merge=merge),
+        Inject(also=written),
+        Coverage(min_coverage=bounds.min_coverage, max_root=bounds.max_root, max_inherited=bounds.max_inherited),
+    ]
+
+
+@collector_paused()
+def retag(
+    model: Target,
+    hierarchy: MapSource | None,
+    target: Target,
+    *,
+    merge: Merge = "enclosing",
+    also: Iterable[str] | None = None,
+    passes: Sequence[Pass] = (),
+    force: bool = False,
+    values: bool = True,
+    in_place: bool = False,
+    link: bool = False,
+    ir_version: int | None = None,
+    verify: bool | Target = False,
+    inputs: Target | None = None,
+    verify_bytes: bool = False,
+    verify_passes: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Tag an ONNX file from a saved map, or from its own metadata.
+
+    Parameters
+    ----------
+    model : path
+        The file to read.
+    hierarchy : HierarchyMap, path or None
+        A map, a ``.hierarchy.json[.gz]`` file or a tagged ``.onnx``; None for the file's own metadata.
+    target : path
+        The file to write; it may be the input only with `in_place`.
+    merge, also
+        See `default_passes`.
+    passes : sequence of Pass
+        Run after the tags are found and before they are written.
+    force : bool
+        Accept a map that is another model's by all that it knows of the file's tensors and weights.
+    values : bool
+        Whether weights may be read, external ones too, to know them again by their values.
+    in_place : bool
+        Allow `target` to be the input.
+    link : bool
+        Hard-link external data into another folder instead of copying it.
+    ir_version : int, optional
+        Written on the model; 10 is what the specification asks for with node metadata.
+    verify : bool or path
+        Run the file and the one that it was made of in onnxruntime, and align by no tensor whose values differ. True
+        for the file that the map was made from: the tagged ``.onnx`` itself, or the one beside the ``.hierarchy.json``.
+    inputs : path, optional
+        With `verify`, an ``.npz`` file with an array for each input; random values otherwise.
+    verify_bytes : bool
+        Prove by digests, before the result takes its place, that it stores the same tensors.
+    verify_passes : bool
+        Hold every pass to what it declares.
+    progress : callable, optional
+        Told the name of each phase as it begins.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TaggerError
+        If an input cannot be used or the target not be written; nothing is half-written.
+    """
+    if ir_version is not None and not 3 <= ir_version <= onnx.IR_VERSION:
+        raise TaggerError(
+            f"IR version {ir_version} is not one that onnx {onnx.__version__} knows: 3 to {onnx.IR_VERSION}"
+        )
+    report = Report()
+    tell = progress or (lambda _: None)
+    tell("read")
+    with report.phase("read"):
+        skeleton = read_skeleton(model)
+        if not in_place and Path(target).exists() and Path(target).samefile(model):
+            raise TaggerError(f"{target}: is the input file; choose another output or ask for --in-place")
+        beside = skeleton.model if values else None
+        tree = load_map(hierarchy, beside=beside) if hierarchy is not None else hierarchy_of_model(skeleton.model)
+        rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in passes)
+        whole = load_whole(Path(model), Path(target)) if rebuilds else None
+    if tree is None:
+        raise TaggerError(
+            f"{model}: says nothing of modules by itself; give --map with the .hierarchy.json saved at export"
+        )
+    distrusted: Collection[str] = ()
+    if verify:
+        tell("verify")
+        with report.phase("verify"):
+            distrusted = _verify(Path(model), hierarchy if verify is True else verify, tree, inputs, report)
+    elif inputs is not None:
+        raise TaggerError(f"{inputs}: inputs are for verifying; ask for that, too, with --verify")
+    chain = default_passes(merge=merge, also=also, distrusted=distrusted)
+    position = next(i for i, step in enumerate(chain) if isinstance(step, Inject))
+    tell("tag")
+    with report.phase("tag"):
+        proto = whole if whole is not None else skeleton.model
+        ctx = Context(proto, tree, report=report, values=_reader(skeleton, report) if values else None)
+        kinship = Kinship(ctx, tree) if hierarchy is not None else None
+        if kinship is not None and not force:
+            insist_on_kin(ctx, tree, kinship, str(model))
+        PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run_in(ctx)
+        note = note_of_part(ctx, kinship) if kinship is not None else None
+        report.fallbacks.extend([note] if note is not None else ())
+    # As much memory as the writing needs, or more.
+    del ctx, kinship, tree
+    tell("write")
+    with report.phase("write"):
+        if whole is not None:
+            proved = write_whole(whole, ir_version, Path(model), Path(target), verify_bytes)
+        else:
+            proved = write_spliced(
+                skeleton, target, in_place=in_place, link=link, verify_bytes=verify_bytes, pad_key=metadata.PAD
+            )
+        report.weights = proved.as_dict() if proved is not None else None
+    report.peak_rss_mb = peak_rss_mb()
+    return report
+
+
+def _verify(
+    model: Path, source: MapSource | None, tree: HierarchyMap, inputs: Target | None, report: Report
+) -> Collection[str]:
+    """The tensors that are not what the file that this one was made of calls so, by running both."""
+    from onnx_tagger.runtime.verify import original_of
+    from onnx_tagger.runtime.verify import verify as verify_files
+
+    found = verify_files(original_of(source, tree), model, inputs=Path(inputs) if inputs is not None else None)
+    report.verified = found.as_dict()
+    if found.differing:
+        report.fallbacks.append(found.sentence())
+    return found.distrusted
+
+
+def _reader(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None]:
+    """Reads weights on request; those that cannot be read are noted once and do without."""
+
+    def read(name: str) -> Values | None:
+        try:
+            return read_initializer(skeleton, name)
+        except TaggerError as error:
+            if not any(note.startswith("weights are not compared") for note in report.fallbacks):
+                report.fallbacks.append(f"weights are not compared by value: {error}")
+            return None
+
+    return read
+
+
+@collector_paused()
+def strip(
+    model: Target,
+    target: Target,
+    *,
+    stack_traces: bool = False,
+    in_place: bool = False,
+    verify_bytes: bool = False,
+    report: Report | None = None,
+) -> int:
+    """Remove what this package wrote from a file, and nothing else.
+
+    Parameters
+    ----------
+    model, target : path
+    stack_traces : bool
+        Also remove the local paths that torch leaves in ``pkg.torch.onnx.stack_trace``.
+    in_place : bool
+        Allow `target` to be the input.
+    verify_bytes : bool
+        Prove by digests, before the result takes its place, that it stores the same tensors.
+    report : Report, optional
+        Takes the phases.
+
+    Returns
+    -------
+    int
+        How many nodes changed.
+    """
+    told = report or Report()
+    with told.phase("read"):
+        skeleton = read_skeleton(model)
+    with told.phase("strip"):
+        also = metadata.also_of(skeleton.model)
+        changed = 0
+        for op in walk(skeleton.model).ops:
+            touched = metadata.clear_node(op.node, also)
+            if stack_traces:
+                touched = metadata.remove_key(op.node, metadata.TORCH_STACK) or touched
+            changed += touched
+        metadata.clear_model(skeleton.model)
+    with told.phase("write"):
+        proved = write_spliced(skeleton, target, in_place=in_place, verify_bytes=verify_bytes)
+    told.weights = proved.as_dict() if proved is not None else None
+    told.peak_rss_mb = peak_rss_mb()
+    return changed

@@ -1,0 +1,46 @@
+"""The demo from end to end, once; it is the one test of the command that exports a real model."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onnx_tagger.cli import cli
+from onnx_tagger.cli.demo import check_folder
+from onnx_tagger.errors import TaggerError
+
+
+def test_demo(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    line = [sys.executable, "-m", "onnx_tagger", "demo", "--keep", str(folder)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    names = ["bert.hierarchy.json", "bert.onnx", "bert.opt.onnx", "bert.opt.tagged.onnx", "config.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    steps = [line.split()[1:3] for line in done.stdout.splitlines() if line.startswith("$ ")]
+    assert [step[1] for step in steps] == ["export", "tree", "nodes", "-c", "retag", "check"]
+    assert done.stdout.count("100 % of") == 3
+    assert "0 of them with metadata left" in done.stdout
+    assert "    BertLayer.1  encoder.layer.1  " in done.stdout
+    assert "-> encoder.layer.0.attention.self.query" in done.stdout
+    assert "bert.opt.tagged.onnx: ok, " in done.stdout
+
+
+def test_what_the_demo_needs_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from importlib import util
+
+    find = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
+    assert cli.run(["demo"]) == 2
+    assert capsys.readouterr().err == (
+        "onnx-tagger: the demo needs onnxruntime, which is not installed: pip install 'onnx-tagger[ort]'\n"
+    )
+
+
+def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new" / "folder")
+    (tmp_path / "mine").touch()
+    for taken in (tmp_path, tmp_path / "mine"):
+        with pytest.raises(TaggerError, match="an empty or a new folder"):
+            check_folder(taken)

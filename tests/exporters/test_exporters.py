@@ -1,0 +1,395 @@
+"""Both export strategies on modules that make tagging hard, and `auto`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+import onnx_tagger as ot
+from onnx_tagger.exporters.torchscript.flatcall import flatten_call
+from onnx_tagger.hierarchy.hierarchy import Merge
+from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import own_tag, props_of
+
+STRATEGIES = ("fx", "htp")
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.linear(x))
+
+
+class Stage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = Block()
+        self.blocks = nn.ModuleList([Block(), Block()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.block(self.block(x)) + 1
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Hard(nn.Module):
+    """Nested reuse, a child called from outside its parent, a Sequential iterated by hand, a direct `.forward()`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Stage()
+        self.second = Stage()
+        self.odd = nn.ModuleDict({"a/b": nn.Linear(4, 4), "50%": nn.Linear(4, 4)})
+        self.row = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Sequential(nn.Linear(4, 4)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(self.first(x))
+        x = self.second.blocks[1](x)
+        x = self.odd["50%"](self.odd["a/b"](x))
+        for module in self.row:
+            x = module(x)
+        return self.second.block.linear.forward(x) * 2
+
+
+EXPECTED = [
+    *(
+        f"Gemm first.{name}.linear first@{k}.{mark}.linear"
+        for k in range(2)
+        for name, mark in (
+            ("block", "block@0"),
+            ("block", "block@1"),
+            ("blocks.0", "blocks.0"),
+            ("blocks.1", "blocks.1"),
+        )
+    ),
+    "Gemm second.blocks.1.linear",
+    "Gemm odd.a/b",
+    "Gemm odd.50%",
+    "Gemm row.0",
+    "Gemm row.2.0",
+    "Gemm second.block.linear",
+]
+
+
+def _tags(path: Path, *types: str) -> list[tuple[str, ot.Tag]]:
+    found = []
+    for op in walk(onnx.load(path)).ops:
+        tag = own_tag(props_of(op.node))
+        assert tag is not None, op.label
+        if not types or op.node.op_type in types:
+            found.append((op.node.op_type, tag))
+    return found
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_right_module_and_call_on_hard_modules(strategy: str, tmp_path: Path) -> None:
+    exported = ot.export(Hard(), (torch.randn(2, 4),), tmp_path / "hard.onnx", strategy=strategy)
+    assert exported.report.by_source["exported"] == exported.report.nodes
+    found = [" ".join([kind, tag.module, *tag.call]) for kind, tag in _tags(exported.path, "Gemm")]
+    assert found == EXPECTED
+    assert [(kind, tag.module) for kind, tag in _tags(exported.path, "Mul", "Sigmoid")] == [
+        ("Sigmoid", "row.1"),
+        ("Mul", ""),
+    ]
+
+
+class Folded(nn.Module):
+    """The exporters fold the normalisation into the convolution; the dropout is a no-op that they drop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3)
+        self.drop, self.last = nn.Dropout(), nn.Conv1d(3, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.drop(torch.relu(self.norm(self.conv(x)))))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("merge", "module"), [("enclosing", ""), ("output", "norm")])
+def test_a_folded_node_has_both_origins(strategy: str, merge: Merge, module: str, tmp_path: Path) -> None:
+    model = Folded().eval()
+    nn.init.normal_(model.norm.weight)
+    exported = ot.export(model, (torch.randn(1, 2, 8),), tmp_path / "m.onnx", strategy=strategy, merge=merge)
+    folded, last = (tag for _, tag in _tags(exported.path, "Conv"))
+    assert (folded.origins, folded.module, folded.source) == (("conv", "norm"), module, ot.Source.EXPORTED)
+    assert (last.origins, last.module) == ((), "last")
+    assert ot.check(exported.path, exported.map_path).ok
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_a_hook_computes_is_the_callers(strategy: str, tmp_path: Path) -> None:
+    model = nn.Sequential(Block(), Block())
+    model[0].register_forward_hook(lambda module, args, out: torch.sin(out))
+    exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
+    assert [tag.module for _, tag in _tags(exported.path, "Sin", "Relu")] == ["0", "", "1"]
+    assert list(dict(model.named_modules())) == ["", "0", "0.linear", "1", "1.linear"]
+    assert "forward" not in model[0].__dict__
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_a_hook_of_the_root_calls_and_its_forward_are_two_calls(strategy: str, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model.register_forward_pre_hook(lambda module, args: (module[0](args[0]),))
+    exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
+    assert [tag.call for _, tag in _tags(exported.path, "Gemm")] == [("0@0",), ("0@1",), ()]
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.yes, self.no = Block(), Block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cond(x.sum() > 0, lambda v: self.yes(v) + 1, lambda v: self.no(v), (x,)) * 2
+
+
+def test_modules_inside_control_flow_are_known(tmp_path: Path) -> None:
+    exported = ot.export(Branches(), (torch.randn(2, 4),), tmp_path / "m.onnx")
+    assert exported.report.by_source["exported"] == exported.report.nodes
+    assert any("strict mode" in note for note in exported.report.fallbacks)
+    found = {op.label: own_tag(props_of(op.node)) for op in walk(onnx.load(exported.path)).ops if op.scope.owner}
+    modules = {label.partition("/")[2].split(".")[1]: tag.module for label, tag in found.items() if tag is not None}
+    assert modules == {
+        "then_branch#0 Gemm": "yes.linear",
+        "then_branch#1 Relu": "yes",
+        "then_branch#2 Add": "",
+        "else_branch#0 Gemm": "no.linear",
+        "else_branch#1 Relu": "no",
+    }
+    assert exported.report.by_graph.keys() >= {"main"}
+    assert sum(exported.report.by_graph.values()) == exported.report.nodes
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_the_root_only_hands_on_is_the_roots(strategy: str, tmp_path: Path) -> None:
+    class Hands(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Block()
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.block(x), x
+
+    exported = ot.export(Hands(), (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
+    assert exported.report.ok, exported.report.failures
+    assert exported.report.by_source["exported"] == exported.report.nodes
+
+
+def test_convnets_keep_their_tags_through_blocked_layouts(tmp_path: Path) -> None:
+    """onnxruntime stores tensors in blocks, renames them and inserts nodes that convert between the layouts."""
+    ort = pytest.importorskip("onnxruntime")
+    model = nn.Sequential(*(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)) for _ in range(2)))
+    exported = ot.export(model, (torch.randn(1, 8, 16, 16),), tmp_path / "m.onnx", strategy="htp")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "best.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(str(exported.path), options, providers=["CPUExecutionProvider"])
+    report = ot.retag(tmp_path / "best.onnx", exported.map_path, tmp_path / "tagged.onnx")
+    assert report.ok, report.failures
+    modules = {
+        tag.module: tag.source for kind, tag in _tags(tmp_path / "tagged.onnx") if kind in ("MaxPool", "Reorder")
+    }
+    assert all(source in (ot.Source.MATCHED, ot.Source.ALIGNED) for source in modules.values())
+    for kind, tag in _tags(tmp_path / "tagged.onnx"):
+        assert len(tag.origins) <= 2, (kind, tag)
+
+
+def test_shared_constants_are_of_all_that_read_them(tmp_path: Path) -> None:
+    class Sums(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sum(1, keepdim=True)
+
+    exported = ot.export(nn.Sequential(Sums(), Sums()), (torch.randn(2, 4),), tmp_path / "m.onnx", strategy="htp")
+    constants = [tag for _, tag in _tags(exported.path, "Constant")]
+    assert [(tag.module, tag.origins, tag.source) for tag in constants] == [("", ("0", "1"), ot.Source.EXPORTED)]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_dynamic_shapes_stay_open(strategy: str, tmp_path: Path) -> None:
+    exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy=strategy, dynamic=True)
+    first = onnx.load(exported.path).graph.input[0].type.tensor_type.shape.dim[0]
+    assert first.dim_param
+
+
+class Wide(nn.Module):
+    """Its second input has size 1 where the first is as wide as a weight, which torch cannot leave open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.linear(x) + x * y
+
+
+def test_a_dynamic_export_leaves_no_marks_on_the_inputs(tmp_path: Path) -> None:
+    inputs = (torch.randn(2, 4), torch.randn(1))
+    try:
+        ot.export(Wide(), inputs, tmp_path / "m.onnx", strategy="fx", dynamic=True)
+    except ot.TaggerError:
+        assert list(tmp_path.iterdir()) == []
+    assert [vars(tensor) for tensor in inputs] == [{}, {}]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_opset_is_taken(strategy: str, tmp_path: Path) -> None:
+    exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy=strategy, opset=18)
+    assert onnx.load(exported.path).opset_import[0].version == 18
+    assert exported.report.coverage == 100
+
+
+def test_another_opset_than_the_one_asked_for_is_told(tmp_path: Path) -> None:
+    exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy="fx", opset=7)
+    written = onnx.load(exported.path).opset_import[0].version
+    told = [note for note in exported.report.fallbacks if "opset 7" in note]
+    assert told == ([f"opset 7 was asked for, torch wrote opset {written}"] if written != 7 else [])
+
+
+def test_a_tensor_alone_is_the_only_argument(tmp_path: Path) -> None:
+    ot.export(Block(), torch.randn(3, 4), tmp_path / "m.onnx", strategy="htp")
+    assert [d.dim_value for d in onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape.dim] == [3, 4]
+    assert ot.capture(Block(), torch.randn(3, 4)).by_path["linear"].calls == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_link_is_written_through_and_a_pipe_is_left_alone(strategy: str, tmp_path: Path) -> None:
+    (tmp_path / "link.onnx").symlink_to("real.onnx")
+    ot.export(Block(), (torch.randn(3, 4),), tmp_path / "link.onnx", strategy=strategy)
+    assert (tmp_path / "link.onnx").is_symlink()
+    assert ot.check(tmp_path / "real.onnx").ok
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ot.TaggerError, match="is not a regular file"):
+        ot.export(Block(), (torch.randn(3, 4),), tmp_path / "pipe", strategy=strategy)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("dialect", ["namespace", "layer_ann", "winml", "doc_string"])
+def test_dialects_are_written_and_stripped(strategy: str, dialect: str, tmp_path: Path) -> None:
+    model, x = Block(), (torch.randn(3, 4),)
+    tagged = ot.export(model, x, tmp_path / "m.onnx", strategy=strategy, also=[dialect])
+    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy=strategy, tag=False)
+    # Torch's own `namespace` is foreign to us: it stays, and is no word of ours.
+    if (strategy, dialect) != ("fx", "namespace"):
+        assert ot.check(tagged.path, tagged.map_path, dialect=dialect).ok
+    ot.strip(tagged.path, tmp_path / "stripped.onnx")
+    assert (tmp_path / "stripped.onnx").read_bytes() == bare.path.read_bytes()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_equal_exports_give_equal_files(strategy: str, tmp_path: Path) -> None:
+    model, x = Hard(), (torch.randn(2, 4),)
+    made = [ot.export(model, x, tmp_path / f"{i}.onnx", strategy=strategy) for i in range(2)]
+    assert made[0].path.read_bytes() == made[1].path.read_bytes()
+    assert made[0].map_path.read_bytes() == made[1].map_path.read_bytes()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_saved_map_tags_the_bare_file_as_the_export_did(strategy: str, tmp_path: Path) -> None:
+    model, x = Hard(), (torch.randn(2, 4),)
+    tagged = ot.export(model, x, tmp_path / "tagged.onnx", strategy=strategy)
+    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy=strategy, tag=False)
+    report = ot.retag(bare.path, tagged.map_path, tmp_path / "retagged.onnx")
+    assert report.by_source["matched"] == report.nodes
+    want = [(kind, tag.module, tag.call) for kind, tag in _tags(tagged.path)]
+    assert [(kind, tag.module, tag.call) for kind, tag in _tags(tmp_path / "retagged.onnx")] == want
+
+
+def test_a_captured_map_reads_torchscript_names(tmp_path: Path) -> None:
+    model, x = Stage(), (torch.randn(2, 4),)
+    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy="htp", tag=False)
+    ot.retag(bare.path, ot.capture(model, x), tmp_path / "retagged.onnx")
+    found = [tag.module for _, tag in _tags(tmp_path / "retagged.onnx", "Gemm")]
+    assert found == ["block.linear", "block.linear", "blocks.0.linear", "blocks.1.linear"]
+
+
+def test_auto_takes_fx_and_says_so(tmp_path: Path) -> None:
+    report = ot.export(Block(), (torch.randn(2, 4),), tmp_path / "m.onnx").report
+    assert report.strategy == "fx"
+    assert report.fallbacks == []
+
+
+class OnlyTraceable(nn.Module):
+    """Asks for a number that torch.export cannot know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = Block()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.block(x) if x.sum().item() > -1e9 else x
+
+
+def test_auto_falls_back_to_htp_and_says_why(tmp_path: Path) -> None:
+    exported = ot.export(OnlyTraceable(), (torch.randn(2, 4),), tmp_path / "m.onnx")
+    assert exported.report.strategy == "htp"
+    assert exported.report.fallbacks[0].startswith("auto took htp, since fx: torch.export cannot do it")
+    assert ot.check(exported.path, exported.map_path).ok
+
+
+def test_a_model_that_no_strategy_exports_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Never(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.ops.aten._linalg_eigvals(x).abs() if x.sum().item() > -1e9 else x
+
+    with pytest.raises(ot.TaggerError, match=r"fx: .*; htp: ") as caught:
+        ot.export(Never(), (torch.randn(3, 3),), tmp_path / "m.onnx")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().out == "", "torch prints the graph that it could not export"
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_keyword_and_nested_inputs_keep_their_names(strategy: str, tmp_path: Path) -> None:
+    class Takes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = Block()
+
+        def forward(
+            self, x: torch.Tensor, *, pair: tuple[torch.Tensor, torch.Tensor], scale: float = 1.0
+        ) -> torch.Tensor:
+            return self.block(x) * scale + pair[0] - pair[1]
+
+    one = torch.randn(2, 4)
+    kwargs = {"pair": (torch.randn(2, 4), torch.randn(2, 4)), "scale": 2.0}
+    exported = ot.export(Takes(), (one,), tmp_path / "m.onnx", kwargs=kwargs, strategy=strategy)
+    names = [value.name for value in onnx.load(exported.path).graph.input]
+    assert len(names) == 3
+    assert names[0] == "x"
+    assert all("pair" in name for name in names[1:])
+
+
+def test_flatten_call_is_undone_by_rebuild() -> None:
+    class Takes(nn.Module):
+        def forward(self, a: torch.Tensor, b: list[torch.Tensor], flag: bool = False) -> torch.Tensor:
+            return a
+
+    a, b = torch.zeros(1), [torch.ones(1), torch.ones(2)]
+    call = flatten_call(Takes(), (a, b), {"flag": True})
+    assert call.names == ["a", "b_0", "b_1"]
+    args, kwargs = call.rebuild([tensor + 1 for tensor in call.tensors])
+    assert kwargs == {"flag": True}
+    assert torch.equal(args[1][1], torch.full((2,), 2.0))
+
+
+def test_unknown_options_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    for options, words in (
+        ({"strategy": "magic"}, "choose from auto"),
+        ({"also": ["latin"]}, "unknown dialect 'latin'"),
+        ({"path": tmp_path / "no" / "m.onnx"}, "there is no folder"),
+    ):
+        path = options.pop("path", tmp_path / "m.onnx")
+        with pytest.raises(ot.TaggerError, match=words):
+            ot.export(Block(), (torch.randn(2, 4),), path, **options)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,682 @@
+"""retag, check and strip on files: equal bytes, byte for byte back, any carrier, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+
+import onnx_tagger as ot
+from onnx_tagger.errors import FileFormatError, MapError, TaggerError
+from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model import metadata
+from onnx_tagger.model.graph import operator, walk
+from onnx_tagger.model.metadata import DIALECTS, Source
+from onnx_tagger.workflows.checks import load_map, map_path, read_tags
+from onnx_tagger.workflows.pipeline import default_passes
+
+TREE = HierarchyMap.from_rows(
+    [
+        ModuleRow("", "Net"),
+        ModuleRow("a", "A"),
+        ModuleRow("a.x", "Linear"),
+        ModuleRow("a.y", "Linear"),
+        ModuleRow("b", "B"),
+    ]
+)
+MODULES = ["a.x", "a.x", "a", "a.y", "b", "b", "a.x"]
+
+dialects = st.sets(st.sampled_from(sorted(DIALECTS))).map(lambda names: metadata.check_dialects(names))
+each_dialect = pytest.mark.parametrize("also", [(), *((name,) for name in DIALECTS), tuple(DIALECTS)], ids=str)
+few = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+def values(names: str) -> list[onnx.ValueInfoProto]:
+    return [helper.make_tensor_value_info(name, 1, [1]) for name in names.split()]
+
+
+def exported() -> onnx.ModelProto:
+    """Make a model that passes the checker: a chain, two bodies and a function; `MODULES` are its nodes' modules."""
+    branches = {
+        name: helper.make_graph(
+            [helper.make_node(op, ["s"], [f"{name}_out"], f"{name}_node")], name, [], values(f"{name}_out")
+        )
+        for name, op in (("then_branch", "Neg"), ("else_branch", "Abs"))
+    }
+    either = helper.make_node("If", ["cond"], ["i"], "if")
+    either.attribute.extend(helper.make_attribute(name, branch) for name, branch in branches.items())
+    nodes = [
+        helper.make_node("Mul", ["in", "w"], ["m"], "mul"),
+        helper.make_node("Add", ["m", "w"], ["s"], "add"),
+        either,
+        helper.make_node("act", ["i"], ["out"], "call", domain="my"),
+    ]
+    function = helper.make_function(
+        "my", "act", ["p"], ["r"], [helper.make_node("Relu", ["p"], ["r"], "relu")], [helper.make_opsetid("", 20)]
+    )
+    inputs = [*values("in"), helper.make_tensor_value_info("cond", onnx.TensorProto.BOOL, [])]
+    graph = helper.make_graph(nodes, "g", inputs, values("out"), [helper.make_tensor("w", 1, [1], [2.0])])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("my", 1)]
+    return helper.make_model(graph, functions=[function], opset_imports=opsets, ir_version=10)
+
+
+def map_of(made: onnx.ModelProto) -> HierarchyMap:
+    nodes = [
+        SavedNode(
+            op.scope.name,
+            op.node.name,
+            operator(op.node),
+            tuple(op.node.input),
+            tuple(op.node.output),
+            TREE.tag(path, Source.EXPORTED),
+        )
+        for op, path in zip(walk(made).ops, MODULES, strict=True)
+    ]
+    return HierarchyMap(TREE.modules, (), SavedGraph(nodes, ("in", "cond"), ("out",), {"w": ()}), "test")
+
+
+@pytest.fixture(name="bare")
+def _bare(tmp_path: Path) -> Path:
+    """An untagged file, with its map beside it."""
+    path = tmp_path / "bare.onnx"
+    onnx.save(exported(), path)
+    map_of(exported()).save(map_path(path))
+    return path
+
+
+@pytest.fixture(name="tagged")
+def _tagged(bare: Path) -> Path:
+    path = bare.with_name("tagged.onnx")
+    ot.retag(bare, map_path(bare), path)
+    return path
+
+
+def change(path: Path, how: Callable[[onnx.ModelProto], object], name: str = "changed.onnx") -> Path:
+    """Write a changed copy beside a file."""
+    made = onnx.load(path)
+    how(made)
+    onnx.save(made, path.with_name(name))
+    return path.with_name(name)
+
+
+def nodes(path: Path) -> list[onnx.NodeProto]:
+    return [op.node for op in walk(onnx.load(path)).ops]
+
+
+def modules(path: Path) -> list[str | None]:
+    return [metadata.props_of(node).get(metadata.MODULE) for node in nodes(path)]
+
+
+def noted(made: onnx.ModelProto) -> None:
+    """Put metadata and texts of others everywhere, among them what looks like ours, empty texts and equal values."""
+    for index, op in enumerate(walk(made).ops):
+        op.node.doc_string = ["", "text", "text\n", "\n", "two\nlines", " ", "onnx"][index]
+        entries = [("theirs", str(index)), ("namespace", ["their/place", "", "Net/A"][index % 3])]
+        entries += [("layer_ann", "gpu(encoder)"), ("theirs", "again"), ("winml.hierarchy.depth", "3")]
+        metadata.add_entries(op.node, entries[: index + 1])
+    metadata.add_entries(made, [("theirs", "1"), ("", ""), ("onnx_tagger", "no prefix")])
+
+
+# Tagging.
+
+
+def test_retag_from_a_map(bare: Path, tagged: Path) -> None:
+    onnx.checker.check_model(onnx.load(bare))
+    onnx.checker.check_model(onnx.load(tagged))
+    assert modules(tagged) == MODULES
+    report = ot.check(tagged)
+    assert (report.ok, report.nodes, report.coverage) == (True, 7, 100.0)
+    assert report.by_source == {"exported": 0, "matched": 7, "aligned": 0, "inherited": 0, "root": 0}
+    assert ot.check(tagged, map_path(bare)).ok
+
+
+def test_the_model_carries_the_digest_of_its_map(bare: Path, tagged: Path) -> None:
+    assert metadata.model_value(onnx.load(tagged), metadata.MAP) == HierarchyMap.load(map_path(bare)).digest
+
+
+def test_everything_but_our_metadata_is_as_it_was(bare: Path, tagged: Path) -> None:
+    made = onnx.load(tagged)
+    for op in walk(made).ops:
+        del op.node.metadata_props[:]
+    del made.metadata_props[:]
+    assert made == onnx.load(bare)
+
+
+def test_the_phases_and_passes_are_reported(bare: Path) -> None:
+    told: list[str] = []
+    report = ot.retag(bare, map_path(bare), bare.with_name("t.onnx"), progress=told.append, verify_passes=True)
+    assert told == [phase.name for phase in report.phases] == ["read", "tag", "write"]
+    assert [step.name for step in report.passes] == [step.name for step in default_passes()]
+
+
+@each_dialect
+def test_retag_twice_gives_equal_bytes(bare: Path, also: tuple[str, ...]) -> None:
+    one, two = bare.with_name("1.onnx"), bare.with_name("2.onnx")
+    for target in (one, two):
+        ot.retag(bare, map_path(bare), target, also=also)
+    assert one.read_bytes() == two.read_bytes()
+
+
+@each_dialect
+@pytest.mark.parametrize("with_map", [True, False])
+@pytest.mark.parametrize("how", [lambda made: None, noted], ids=["plain", "noted"])
+def test_retag_of_its_own_output_gives_equal_bytes(
+    bare: Path, also: tuple[str, ...], with_map: bool, how: Callable[[onnx.ModelProto], object]
+) -> None:
+    first, second, third = (bare.with_name(f"{i}.onnx") for i in range(3))
+    ot.retag(change(bare, how), map_path(bare), first, also=also)
+    ot.retag(first, map_path(bare) if with_map else None, second, also=also)
+    assert second.read_bytes() == first.read_bytes()
+    # Without being told, the dialects that the file carries stay.
+    ot.retag(first, map_path(bare) if with_map else None, third)
+    assert third.read_bytes() == first.read_bytes()
+
+
+def test_retag_of_a_changed_file_settles_too(bare: Path) -> None:
+    """What was aligned or inherited is found again as it was."""
+
+    def fuse(made: onnx.ModelProto) -> None:
+        del made.graph.node[:2]
+        made.graph.node.insert(0, helper.make_node("Fused", ["in", "w"], ["s"], domain="ms"))
+        made.graph.node.append(helper.make_node("Shape", ["out"], ["shape"]))
+
+    changed, first, second = change(bare, fuse), bare.with_name("1.onnx"), bare.with_name("2.onnx")
+    report = ot.retag(changed, map_path(bare), first)
+    assert report.by_source == {"exported": 0, "matched": 5, "aligned": 1, "inherited": 1, "root": 0}
+    assert modules(first)[0] == "a.x"
+    for tree in (map_path(bare), None):
+        ot.retag(first, tree, second)
+        assert second.read_bytes() == first.read_bytes()
+
+
+def test_a_tagged_file_serves_as_map(bare: Path, tagged: Path) -> None:
+    target = bare.with_name("again.onnx")
+    report = ot.retag(bare, tagged, target)
+    assert report.by_source["matched"] == 7
+    assert modules(target) == MODULES
+
+
+def test_in_place(bare: Path, tagged: Path) -> None:
+    before = tagged.read_bytes()
+    ot.retag(bare, map_path(bare), bare, in_place=True)
+    assert bare.read_bytes() == before
+
+
+def test_ir_version_is_written_when_asked_for(bare: Path) -> None:
+    old = change(bare, lambda made: setattr(made, "ir_version", 8))
+    kept, told = bare.with_name("kept.onnx"), bare.with_name("told.onnx")
+    ot.retag(old, map_path(bare), kept)
+    ot.retag(old, map_path(bare), told, ir_version=10)
+    assert onnx.load(kept).ir_version == 8
+    assert onnx.load(told).ir_version == 10
+    assert modules(told) == modules(kept) == MODULES
+
+
+def test_own_passes_run_before_the_tags_are_written(bare: Path) -> None:
+    class Everything(ot.Pass):
+        name = "everything-is-b"
+        touches = ot.Touches.TAGS
+
+        def run(self, ctx: ot.Context) -> int:
+            assert len(ctx.tags) == len(ctx.ops)
+            ctx.tags.update(dict.fromkeys(ctx.ops, TREE.tag("b", Source.MATCHED)))
+            return len(ctx.ops)
+
+    target = bare.with_name("t.onnx")
+    report = ot.retag(bare, map_path(bare), target, passes=[Everything()], verify_passes=True)
+    assert modules(target) == ["b"] * 7
+    assert report.tags == {"/Net/B": 7}
+
+
+def test_a_pass_that_adds_nodes_is_saved(bare: Path) -> None:
+    class AddsOne(ot.Pass):
+        name = "adds-one"
+        touches = ot.Touches.TOPOLOGY | ot.Touches.TAGS
+
+        def run(self, ctx: ot.Context) -> int:
+            ctx.model.graph.node.append(helper.make_node("Identity", ["out"], ["out2"], "added"))
+            return 1
+
+    target = bare.with_name("t.onnx")
+    ot.retag(bare, map_path(bare), target, passes=[AddsOne()], verify_passes=True)
+    assert [node.name for node in nodes(target)][:5] == ["mul", "add", "if", "then_branch_node", "else_branch_node"]
+    assert "added" in [node.name for node in nodes(target)]
+    assert [path for path, node in zip(modules(target), nodes(target), strict=True) if node.name != "added"] == MODULES
+    assert onnx.load(target).graph.initializer[0] == exported().graph.initializer[0]
+
+
+# Strip.
+
+
+@few
+@given(dialects, dialects, st.booleans())
+def test_strip_gives_back_the_file_byte_for_byte(
+    tmp_path: Path, first: tuple[str, ...], second: tuple[str, ...], foreign: bool
+) -> None:
+    made = exported()
+    tree = map_of(made)
+    if foreign:
+        noted(made)
+    untagged, once, twice, back = (tmp_path / f"{name}.onnx" for name in ("untagged", "once", "twice", "back"))
+    onnx.save(made, untagged)
+    ot.retag(untagged, tree, once, also=first)
+    ot.retag(once, None, twice, also=second)
+    for path in (once, twice):
+        assert path.read_bytes() != untagged.read_bytes()
+        assert ot.strip(path, back) == 7
+        assert back.read_bytes() == untagged.read_bytes()
+
+
+def test_weights_keep_their_place_in_the_pages_of_the_file(bare: Path) -> None:
+    """They are copied at full speed then; re-tagging settles, and nothing is left of the padding."""
+    weights = numpy_helper.from_array(np.random.default_rng(0).standard_normal(1 << 19).astype(np.float32), "large")
+    large = change(bare, lambda made: made.graph.initializer.append(weights))
+    once, twice, back = (bare.with_name(f"{name}.onnx") for name in ("once", "twice", "back"))
+    ot.retag(large, map_path(bare), once)
+    ot.retag(once, map_path(bare), twice)
+    ot.strip(twice, back)
+    places = [path.read_bytes().index(weights.raw_data) for path in (large, once)]
+    assert places[0] != places[1]
+    assert (places[1] - places[0]) % 4096 == 0
+    assert metadata.model_value(onnx.load(once), metadata.PAD).isspace()
+    assert twice.read_bytes() == once.read_bytes()
+    assert back.read_bytes() == large.read_bytes()
+
+
+def test_strip_of_an_untagged_file_changes_nothing(bare: Path) -> None:
+    copy = bare.with_name("copy.onnx")
+    assert ot.strip(bare, copy) == 0
+    assert copy.read_bytes() == bare.read_bytes()
+
+
+def test_strip_in_place(bare: Path, tagged: Path) -> None:
+    with pytest.raises(TaggerError, match="--in-place"):
+        ot.strip(tagged, tagged)
+    ot.strip(tagged, tagged, in_place=True)
+    assert tagged.read_bytes() == bare.read_bytes()
+
+
+def test_strip_of_stack_traces_only_when_asked_for(bare: Path) -> None:
+    def trace(made: onnx.ModelProto) -> None:
+        made.graph.node[0].metadata_props.add(key=metadata.TORCH_STACK, value="File x")
+
+    traced, target = change(bare, trace), bare.with_name("t.onnx")
+    assert ot.strip(traced, target) == 0
+    assert target.read_bytes() == traced.read_bytes()
+    assert ot.strip(traced, target, stack_traces=True) == 1
+    assert target.read_bytes() == bare.read_bytes()
+
+
+# Refusals.
+
+
+def test_the_target_may_not_be_the_input(bare: Path) -> None:
+    before = bare.read_bytes()
+    linked = bare.with_name("linked.onnx")
+    os.link(bare, linked)
+    for target in (bare, linked, bare.parent / "." / bare.name):
+        with pytest.raises(TaggerError, match="is the input file; choose another output or ask for --in-place"):
+            ot.retag(bare, map_path(bare), target)
+    assert bare.read_bytes() == before
+
+
+def test_a_target_that_cannot_be_written(bare: Path) -> None:
+    for target in (bare.parent, bare.parent / "missing" / "t.onnx"):
+        with pytest.raises(TaggerError):
+            ot.retag(bare, map_path(bare), target)
+
+
+def test_an_ir_version_that_nobody_reads_is_refused(bare: Path) -> None:
+    for version in (0, 99):
+        with pytest.raises(TaggerError, match=f"IR version {version} is not one"):
+            ot.retag(bare, map_path(bare), bare.with_name("t.onnx"), ir_version=version)
+
+
+def test_a_rebuilt_model_does_not_take_the_place_of_its_weights(bare: Path) -> None:
+    folder = bare.parent / "apart"
+    folder.mkdir()
+    made = onnx.load(bare)
+    made.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones(1, np.float32), "w"))
+    onnx.save(made, folder / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    before = (folder / "m.data").read_bytes()
+    with pytest.raises(TaggerError, match="holds the weights"):
+        ot.retag(folder / "m.onnx", map_path(bare), folder / "m.data", ir_version=10)
+    assert (folder / "m.data").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x00" * 100, b"{}", b"PK\x03\x04", b"\x08\x0a"])
+def test_what_is_no_model(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "m.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    calls: list[Callable[[], object]] = [
+        lambda: ot.retag(path, TREE, tmp_path / "t.onnx"),
+        lambda: ot.retag(path, None, tmp_path / "t.onnx"),
+        lambda: ot.check(path),
+        lambda: ot.stats(path),
+        lambda: ot.strip(path, tmp_path / "t.onnx"),
+    ]
+    for call in calls:
+        with pytest.raises(FileFormatError) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+        assert str(path) in str(caught.value)
+    assert not (tmp_path / "t.onnx").exists()
+
+
+def test_what_is_no_map(bare: Path) -> None:
+    target = bare.with_name("t.onnx")
+    (bare.parent / "torn.json").write_bytes(b"{")
+    for tree in (bare.parent / "none.json", bare.parent / "none.onnx", bare.parent / "torn.json", bare.parent, bare):
+        with pytest.raises(MapError):
+            ot.retag(bare, tree, target)
+        with pytest.raises(MapError):
+            ot.check(bare, tree)
+    assert not target.exists()
+
+
+def test_a_file_that_says_nothing_needs_a_map(bare: Path) -> None:
+    with pytest.raises(TaggerError, match="says nothing of modules by itself; give --map"):
+        ot.retag(bare, None, bare.with_name("t.onnx"))
+
+
+def test_another_model_s_map_is_refused_unless_forced(bare: Path) -> None:
+    def rename(made: onnx.ModelProto) -> None:
+        for op in walk(made).ops:
+            for names in (op.node.input, op.node.output):
+                names[:] = [f"other_{name}" for name in names]
+        made.graph.initializer[0].name = "other_w"
+
+    other, target = change(bare, rename), bare.with_name("t.onnx")
+    with pytest.raises(MapError, match=r"the map knows 0 % of its \d tensors, so it is another model's"):
+        ot.retag(other, map_path(bare), target)
+    assert not target.exists()
+    ot.retag(other, map_path(bare), target, force=True)
+    assert target.exists()
+
+
+def test_unknown_options_are_refused(bare: Path) -> None:
+    target = bare.with_name("t.onnx")
+    with pytest.raises(TaggerError, match="unknown dialect 'graphviz'"):
+        ot.retag(bare, map_path(bare), target, also=["graphviz"])
+    with pytest.raises(TaggerError, match="choose 'enclosing' or 'output'"):
+        ot.retag(bare, map_path(bare), target, merge="input")  # type: ignore[arg-type]
+    with pytest.raises(TaggerError, match="unknown dialect 'graphviz'"):
+        ot.check(bare, dialect="graphviz")
+    for share in (-1.0, 101.0, float("nan")):
+        with pytest.raises(TaggerError, match="must lie between 0 and 100"):
+            ot.check(bare, min_coverage=share)
+    assert not target.exists()
+
+
+# Check.
+
+
+def set_all(key: str, value: str | None) -> Callable[[onnx.ModelProto], None]:
+    """Return a change that sets a key on every node, or removes it."""
+
+    def how(made: onnx.ModelProto) -> None:
+        for op in walk(made).ops:
+            for at, entry in reversed(list(enumerate(op.node.metadata_props))):
+                if entry.key == key:
+                    del op.node.metadata_props[at]
+            if value is not None:
+                op.node.metadata_props.add(key=key, value=value)
+
+    return how
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "phrase"),
+    [
+        (metadata.TAG, "x", "main#0 Mul has the tag 'x', which does not fit its module 'a.x'"),
+        (metadata.TAG, "/Net", "main#0 Mul has the tag '/Net', which does not fit"),
+        (metadata.TAG, None, "main#0 Mul has no pkg.onnx_tagger.tag"),
+        (metadata.MODULE, None, "main#0 Mul has no pkg.onnx_tagger.module"),
+        (metadata.SOURCE, None, "main#0 Mul has no pkg.onnx_tagger.source"),
+        (metadata.SOURCE, "guessed", "unknown pkg.onnx_tagger.source 'guessed'"),
+        (metadata.SOURCE, "root", "has source 'root' but the module 'a.x'"),
+        (metadata.ORIGINS, "a", "no JSON list of two or more module paths"),
+    ],
+)
+def test_check_fails_on_keys_that_do_not_hold(tagged: Path, key: str, value: str | None, phrase: str) -> None:
+    report = ot.check(change(tagged, set_all(key, value)))
+    assert not report.ok
+    assert phrase in "; ".join(report.failures)
+    assert report.tagged == 0
+    assert report.failures[0].startswith("7 of 7 nodes have no tag")
+
+
+def set_one(**values: str) -> Callable[[onnx.ModelProto], None]:
+    """Return a change that sets keys of ours on the first node."""
+
+    def how(made: onnx.ModelProto) -> None:
+        for entry in made.graph.node[0].metadata_props:
+            entry.value = values.get(entry.key.removeprefix(metadata.PREFIX), entry.value)
+
+    return how
+
+
+@pytest.mark.parametrize(
+    ("how", "phrase"),
+    [
+        (set_one(tag="/Net/A/Other"), "but another node of 'a.x' has"),
+        (set_one(module="a.z"), "has the module 'a.x', but another node tagged '/Net/A/Linear.x' has 'a.z'"),
+        (set_one(tag="/Elsewhere", module=""), "but other tags begin with"),
+    ],
+)
+def test_check_fails_on_pairs_that_contradict_each_other(
+    tagged: Path, how: Callable[[onnx.ModelProto], None], phrase: str
+) -> None:
+    if "a.z" in phrase:
+        # '/Net/A/Linear.x' cannot be the tag of 'a.z' by itself: the plain segment can.
+        tagged = change(tagged, set_all(metadata.TAG, "/Net/A/Linear"), "plain.onnx")
+        phrase = phrase.replace("Linear.x", "Linear")
+    report = ot.check(change(tagged, how))
+    assert not report.ok
+    assert phrase in "; ".join(report.failures)
+
+
+def test_check_with_a_map_knows_which_pairs_there_are(bare: Path, tagged: Path) -> None:
+    # '/Net/A/Linear' fits 'a.z' and contradicts nothing in the file.
+    odd = change(tagged, set_one(tag="/Net/A/Linear", module="a.z"))
+    assert ot.check(odd).ok
+    report = ot.check(odd, map_path(bare))
+    assert not report.ok
+    assert "main#0 Mul has the module 'a.z', which the map does not know" in report.failures
+    report = ot.check(change(tagged, set_all(metadata.ORIGINS, '["a.x", "elsewhere"]')), map_path(bare))
+    assert "main#0 Mul has the origin 'elsewhere', which the map does not know" in report.failures
+    other = HierarchyMap.from_rows(
+        [ModuleRow(p, c) for p, c in (("", "Net"), ("a", "A"), ("a.x", "X"), ("a.y", "Y"), ("b", "B"))]
+    )
+    report = ot.check(tagged, other)
+    assert "main#0 Mul has the tag '/Net/A/Linear.x', but the map gives 'a.x' the tag '/Net/A/X'" in report.failures
+
+
+def test_check_of_an_untagged_file(bare: Path) -> None:
+    report = ot.check(bare)
+    assert not report.ok
+    assert (report.nodes, report.tagged) == (7, 0)
+    assert ot.check(bare, min_coverage=0).ok
+
+
+def test_check_counts_sources(tagged: Path) -> None:
+    def inherited(made: onnx.ModelProto) -> None:
+        made.graph.node[0].metadata_props[2].value = "inherited"
+
+    changed = change(tagged, inherited)
+    assert ot.check(changed).ok
+    assert ot.check(changed, max_inherited=1).ok
+    assert not ot.check(changed, max_inherited=0).ok
+
+
+def test_check_limits_the_root(bare: Path) -> None:
+    def unknown(made: onnx.ModelProto) -> None:
+        made.graph.node.append(helper.make_node("RandomNormal", [], ["noise"], shape=[1]))
+
+    target = bare.with_name("t.onnx")
+    ot.retag(change(bare, unknown), map_path(bare), target)
+    report = ot.check(target)
+    assert report.coverage == 100.0
+    assert not report.ok
+    assert ot.check(target, max_root=1).ok
+
+
+def test_foreign_keys_do_not_count_as_ours(bare: Path) -> None:
+    target = bare.with_name("t.onnx")
+    ot.retag(bare, map_path(bare), target, also=["winml"])
+    for key in (metadata.TAG, metadata.MODULE, metadata.SOURCE):
+        target = change(target, set_all(key, None), f"{key}.onnx")
+    assert not ot.check(target).ok
+    assert ot.check(target).tagged == 0
+    assert ot.check(target, dialect="winml").ok
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_check_reads_a_dialect(bare: Path, dialect: str) -> None:
+    target = bare.with_name("t.onnx")
+    ot.retag(bare, map_path(bare), target, also=[dialect])
+    with_map = ot.check(target, map_path(bare), dialect=dialect)
+    assert (with_map.ok, with_map.tagged) == (True, 7)
+    assert with_map.tags == ot.check(target).tags
+    if dialect != "doc_string":  # module paths alone name no class: they need a map
+        alone = ot.check(target, dialect=dialect)
+        assert (alone.ok, alone.tagged) == (True, 7)
+        assert alone.tags == with_map.tags
+    other = ot.check(target, dialect=next(name for name in DIALECTS if name != dialect))
+    assert (other.ok, other.tagged) == (False, 0)
+
+
+def test_check_of_a_dialect_goes_by_that_dialect_alone(tagged: Path) -> None:
+    report = ot.check(change(tagged, set_all(metadata.WINML_TAG, "/Net/Other")), dialect="winml")
+    assert (report.ok, report.tags) == (True, {"/Net/Other": 7})
+
+
+def test_check_of_a_dialect_with_a_map_knows_what_there_is(bare: Path) -> None:
+    target = bare.with_name("t.onnx")
+    ot.retag(bare, map_path(bare), target, also=["winml"])
+    report = ot.check(change(target, set_all(metadata.WINML_TAG, "/Net/Other")), map_path(bare), dialect="winml")
+    assert not report.ok
+    assert "main#0 Mul names '/Net/Other', which the map does not know" in report.failures
+
+
+# Files that others have tagged.
+
+
+def winml_only(made: onnx.ModelProto) -> None:
+    for op, path in zip(walk(made).ops, MODULES, strict=True):
+        tag = TREE.tag(path, Source.MATCHED)
+        metadata.add_entries(op.node, [(metadata.WINML_TAG, tag.tag), (metadata.WINML_DEPTH, str(tag.tag.count("/")))])
+
+
+def torch_only(made: onnx.ModelProto) -> None:
+    for op, path in zip(walk(made).ops, MODULES, strict=True):
+        chain = TREE.chain(path)
+        metadata.add_entries(
+            op.node,
+            [
+                (metadata.TORCH_SCOPES, repr([*chain, "op_1"])),
+                (metadata.TORCH_CLASSES, repr([*(f"lib.{TREE.by_path[p].class_name}" for p in chain), "aten.op"])),
+            ],
+        )
+
+
+def test_own_keys_are_made_of_a_winml_tagged_file(bare: Path) -> None:
+    theirs, target = change(bare, winml_only), bare.with_name("t.onnx")
+    assert ot.check(theirs, dialect="winml").ok
+    report = ot.retag(theirs, None, target)
+    assert report.by_source["matched"] == 7
+    checked = ot.check(target)
+    assert checked.ok
+    assert checked.tags == ot.check(theirs, dialect="winml").tags
+    # Their entries are theirs.
+    assert ot.strip(target, bare.with_name("back.onnx")) == 7
+    assert bare.with_name("back.onnx").read_bytes() == theirs.read_bytes()
+
+
+def test_own_keys_are_made_of_a_torch_tagged_file(bare: Path) -> None:
+    theirs, target = change(bare, torch_only), bare.with_name("t.onnx")
+    assert ot.check(theirs, dialect="torch").ok
+    report = ot.retag(theirs, None, target)
+    assert report.by_source["exported"] == 7
+    assert modules(target) == MODULES
+    assert ot.check(target, map_path(bare)).ok
+    assert ot.strip(target, bare.with_name("back.onnx")) == 7
+    assert bare.with_name("back.onnx").read_bytes() == theirs.read_bytes()
+
+
+def test_a_dialect_that_a_file_already_has_stays_theirs(bare: Path) -> None:
+    theirs, target, back = change(bare, winml_only), bare.with_name("t.onnx"), bare.with_name("back.onnx")
+    ot.retag(theirs, map_path(bare), target, also=["winml"])
+    ot.retag(target, None, target, in_place=True)
+    ot.strip(target, back)
+    assert back.read_bytes() == theirs.read_bytes()
+
+
+def test_stats_reads_any_carrier(bare: Path) -> None:
+    assert ot.stats(change(bare, torch_only)).tagged == 7
+    assert ot.stats(change(bare, winml_only)).tagged == 7
+    assert ot.stats(bare).tagged == 0
+    assert ot.stats(bare, map_path(bare)).tagged == 7
+
+
+# Smaller parts.
+
+
+def test_default_passes() -> None:
+    chain = default_passes(merge="output", also=["doc_string", "winml"], limits=ot.Limits(90.0, 1, 2))
+    assert [step.name for step in chain] == ["match", "align", "inherit", "inject", "coverage"]
+    assert chain[1:2] == [ot.Align(merge="output")]
+    assert chain[3:] == [
+        ot.Inject(also=("winml", "doc_string")),
+        ot.Coverage(min_coverage=90.0, max_root=1, max_inherited=2),
+    ]
+
+
+def test_map_path() -> None:
+    assert map_path("x/M.onnx") == Path("x/M.hierarchy.json")
+    assert map_path("bert.int8.onnx") == Path("bert.int8.hierarchy.json")
+
+
+def test_load_map(bare: Path, tagged: Path) -> None:
+    assert load_map(TREE) is TREE
+    assert load_map(map_path(bare)) == map_of(exported())
+    known = load_map(tagged)
+    assert known.graph is not None
+    assert {m.path: m.tag for m in known.modules} == {m.path: m.tag for m in TREE.modules}
+
+
+def test_read_tags_changes_nothing(tagged: Path) -> None:
+    made = onnx.load(tagged)
+    before = made.SerializeToString(deterministic=True)
+    ctx = read_tags(made)
+    assert [ctx.tags[op].module for op in ctx.ops] == MODULES
+    assert made.SerializeToString(deterministic=True) == before
+    assert read_tags(exported()).tags == {}
+
+
+def test_a_plain_retag_loads_only_what_it_needs(bare: Path) -> None:
+    """Of a small file, what is loaded is most of the memory."""
+    code = (
+        "import sys, onnx\n"
+        "before = set(sys.modules)\n"
+        "import onnx_tagger as ot\n"
+        "ot.retag(*sys.argv[1:])\n"
+        "heavy = {'hashlib', 'networkx', 'pydantic', 'rich', 'typer', 'onnxruntime', 'torch'}\n"
+        "sys.exit(' '.join(heavy & (set(sys.modules) - before)) or 0)"
+    )
+    arguments = (bare, map_path(bare), bare.with_name("again.onnx"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
