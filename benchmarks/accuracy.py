@@ -21,7 +21,7 @@ import onnx
 import torch
 
 import onnx_tagger as ot
-from onnx_tagger.exporters.truth.truth import Judgement, feeds_of, judge, observe
+from onnx_tagger.exporters.truth.judging import Judgement, feeds_of, judge, observe
 from onnx_tagger.exporters.truth.verdicts import IDLE
 from onnx_tagger.model.graph import walk
 

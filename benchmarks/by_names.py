@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 import onnx
 
 from onnx_tagger.exporters.truth.verdicts import Candidate, Judgement
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import MAIN, Op, walk
 from onnx_tagger.model.metadata import Tag, own_tag, props_of
 

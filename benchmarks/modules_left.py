@@ -13,8 +13,8 @@ import onnxruntime
 import torch
 
 import onnx_tagger as ot
-from onnx_tagger.exporters.sources.sources import load_source
-from onnx_tagger.model.claims import claims
+from onnx_tagger.exporters.sources.loading import load_source
+from onnx_tagger.model.dialects import claims
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import own_tag, props_of
 

@@ -39,7 +39,7 @@ for step in report.passes:
 _PASSES = """
 import onnx
 from onnx_tagger.model.collector import collector_paused
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager

@@ -12,7 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
-from onnx_tagger.hierarchy.hierarchy import Module, SavedGraph
+from onnx_tagger.hierarchy.map import Module, SavedGraph
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source
 

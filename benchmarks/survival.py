@@ -29,7 +29,7 @@ import onnx
 from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
 import onnx_tagger as ot
-from onnx_tagger.exporters.truth.truth import Findings, Observation, compare, feeds_of, judged, observe
+from onnx_tagger.exporters.truth.judging import Findings, Observation, compare, feeds_of, judged, observe
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import own_tag, props_of
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from onnx_tagger.exporters.capture import Captured
 from onnx_tagger.files.proof import Weights
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model.graph import Walk
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.model.report import Phase

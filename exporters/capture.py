@@ -20,7 +20,7 @@ from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.recording.dispatched import WorkMode
 from onnx_tagger.exporters.recording.recording import CallLog, has_forward, named_modules, quiet_run, recorded
 from onnx_tagger.hierarchy.digest import all_digests
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module, Parameter
+from onnx_tagger.hierarchy.map import HierarchyMap, Module, Parameter
 from onnx_tagger.hierarchy.naming import ModuleRow, class_paths, parent_path
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.version import version

@@ -23,8 +23,8 @@ from onnx_tagger.exporters.dynamo.lowered import enclosing_operations, repeated_
 from onnx_tagger.exporters.dynamo.program import make_program
 from onnx_tagger.exporters.dynamo.saving import save_program, without_values
 from onnx_tagger.exporters.recording.direct import BODY, has_hooks
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph
-from onnx_tagger.model.claims import EXPORT_ROOT, claims
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph
+from onnx_tagger.model.dialects import EXPORT_ROOT, claims
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.model.report import Report

@@ -34,7 +34,7 @@ from onnx_tagger.files.filled import filled
 from onnx_tagger.files.onnxfile import Skeleton, read_skeleton, write_spliced
 from onnx_tagger.files.scratch import scratch_folder
 from onnx_tagger.files.wire import MAX_MESSAGE, MemoryReader
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph
 from onnx_tagger.model.graph import Op, Walk, bodies, walk
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.model.report import Report

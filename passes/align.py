@@ -2,8 +2,8 @@
 
 Tensors that are the same in both graphs are cut points (`correspondence`). The nodes of the new graph that others
 connect form a region; what the saved graph computes between the same cut points (`cones`) is what the region computes.
-Its nodes are dealt out to those of the region (`dealing`); their modules are the origins. Nodes that are known outright
-are `match`'s.
+Its nodes are assigned to those of the region (`assignment`); their modules are the origins. Nodes that are known
+outright are `match`'s.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from onnx_tagger.errors import PassError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.passes.alignment.renames import NODES, TENSORS, called_after
-from onnx_tagger.passes.analyses.index import DataFlow, Flow
+from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.analyses.saved import SavedGraphIndex, SavedIndex
 from onnx_tagger.passes.analyses.sizes import Idle, OnlySizes
 from onnx_tagger.passes.analyses.weights import Anchors, StoredWeights, WeightOwners

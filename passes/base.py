@@ -17,7 +17,7 @@ import onnx
 import onnx.numpy_helper
 
 from onnx_tagger.errors import PassError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import graph
 from onnx_tagger.model.graph import Op, Walk
 from onnx_tagger.model.metadata import Tag

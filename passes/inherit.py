@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model.graph import MAIN, Op, functions_in_call_order
 from onnx_tagger.model.metadata import Source
-from onnx_tagger.passes.analyses.index import DataFlow, Flow
+from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.analyses.weights import Anchors, StoredWeights, WeightOwners
 from onnx_tagger.passes.base import Context, Pass, Touches

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import onnx
 
 from onnx_tagger.errors import PassError, TaggerError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import insist_on_text, walk
 from onnx_tagger.model.metadata import text_of

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
-from onnx_tagger.model.claims import READABLE, Claim, claim_of_modules, claims
+from onnx_tagger.hierarchy.map import HierarchyMap
+from onnx_tagger.model.dialects import READABLE, Claim, claim_of_modules, claims
 from onnx_tagger.model.graph import MAIN, Op, operator
 from onnx_tagger.model.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.analyses.notes import OWN, SILENT, NodeNotes, Notes

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import Op, operator
 from onnx_tagger.model.metadata import Tag
-from onnx_tagger.passes.analyses.index import Flow
+from onnx_tagger.passes.analyses.dataflow import Flow
 
 # How far a neighbourhood reaches.
 _ROUNDS = 3

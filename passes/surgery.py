@@ -13,7 +13,7 @@ from typing import Any
 import onnx
 
 from onnx_tagger.errors import PassError, require
-from onnx_tagger.hierarchy.hierarchy import SavedGraph
+from onnx_tagger.hierarchy.map import SavedGraph
 from onnx_tagger.model import metadata
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context, Pass, Touches

@@ -19,10 +19,10 @@ import onnx
 
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.files.onnxfile import read_skeleton
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import MAP, model_value
-from onnx_tagger.runtime.running import Runner, run_both
+from onnx_tagger.runtime.sessions import Runner, run_both
 
 Array = npt.NDArray[Any]
 

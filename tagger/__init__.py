@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onnx_tagger.errors import CoverageError as CoverageError
     from onnx_tagger.errors import TaggerError as TaggerError
-    from onnx_tagger.hierarchy.hierarchy import HierarchyMap as HierarchyMap
+    from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
     from onnx_tagger.model.graph import Op as Op
     from onnx_tagger.model.metadata import Source as Source
     from onnx_tagger.model.metadata import Tag as Tag
     from onnx_tagger.model.report import Limits as Limits
     from onnx_tagger.model.report import Report as Report
     from onnx_tagger.passes.align import Align as Align
-    from onnx_tagger.passes.analyses.index import DataFlow as DataFlow
+    from onnx_tagger.passes.analyses.dataflow import DataFlow as DataFlow
     from onnx_tagger.passes.base import Analysis as Analysis
     from onnx_tagger.passes.base import Context as Context
     from onnx_tagger.passes.base import Pass as Pass
@@ -31,34 +31,35 @@ if TYPE_CHECKING:
     from onnx_tagger.passes.surgery import OnnxscriptPass as OnnxscriptPass
     from onnx_tagger.workflows.carrying import Command as Command
     from onnx_tagger.workflows.carrying import carry as carry
-    from onnx_tagger.workflows.checks import check as check
-    from onnx_tagger.workflows.checks import stats as stats
-    from onnx_tagger.workflows.pipeline import Export as Export
-    from onnx_tagger.workflows.pipeline import capture as capture
-    from onnx_tagger.workflows.pipeline import default_passes as default_passes
-    from onnx_tagger.workflows.pipeline import export as export
-    from onnx_tagger.workflows.pipeline import retag as retag
-    from onnx_tagger.workflows.pipeline import strip as strip
+    from onnx_tagger.workflows.checking import check as check
+    from onnx_tagger.workflows.checking import stats as stats
+    from onnx_tagger.workflows.exporting import Export as Export
+    from onnx_tagger.workflows.exporting import capture as capture
+    from onnx_tagger.workflows.exporting import export as export
+    from onnx_tagger.workflows.retagging import default_passes as default_passes
+    from onnx_tagger.workflows.retagging import retag as retag
+    from onnx_tagger.workflows.retagging import strip as strip
 
     __version__: str
 
 _HOMES = {
     "onnx_tagger.workflows.carrying": ("Command", "carry"),
-    "onnx_tagger.workflows.checks": ("check", "stats"),
+    "onnx_tagger.workflows.checking": ("check", "stats"),
     "onnx_tagger.errors": ("CoverageError", "TaggerError"),
     "onnx_tagger.model.graph": ("Op",),
-    "onnx_tagger.hierarchy.hierarchy": ("HierarchyMap",),
+    "onnx_tagger.hierarchy.map": ("HierarchyMap",),
     "onnx_tagger.model.metadata": ("Source", "Tag"),
     "onnx_tagger.passes.align": ("Align",),
     "onnx_tagger.passes.base": ("Analysis", "Context", "Pass", "Touches"),
     "onnx_tagger.passes.coverage": ("Coverage",),
-    "onnx_tagger.passes.analyses.index": ("DataFlow",),
+    "onnx_tagger.passes.analyses.dataflow": ("DataFlow",),
     "onnx_tagger.passes.inherit": ("Inherit",),
     "onnx_tagger.passes.inject": ("Inject",),
     "onnx_tagger.passes.manager": ("PassManager",),
     "onnx_tagger.passes.match": ("Match",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
-    "onnx_tagger.workflows.pipeline": ("Export", "capture", "default_passes", "export", "retag", "strip"),
+    "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
+    "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
     "onnx_tagger.model.report": ("Limits", "Report"),
 }
 

@@ -23,8 +23,8 @@ def model(data: bytes) -> None:
     from onnx_tagger.files.proof import weights_of
     from onnx_tagger.files.wire import MemoryReader
     from onnx_tagger.model.metadata import Source, Tag, clear_model, clear_node, write_model, write_node
-    from onnx_tagger.passes.analyses.index import DataFlow
-    from onnx_tagger.workflows.checks import read_tags
+    from onnx_tagger.passes.analyses.dataflow import DataFlow
+    from onnx_tagger.workflows.checking import read_tags
 
     try:
         skeleton = read_skeleton(data)
@@ -64,7 +64,7 @@ def model(data: bytes) -> None:
 def map(data: bytes) -> None:  # noqa: A001 - the target's name
     """A map is refused in a sentence, or it reads back as it is written."""
     from onnx_tagger.errors import MapError
-    from onnx_tagger.hierarchy.hierarchy_file import parse_map, to_json
+    from onnx_tagger.hierarchy.file import parse_map, to_json
 
     try:
         found = parse_map(data, "the map")
@@ -80,10 +80,10 @@ def map(data: bytes) -> None:  # noqa: A001 - the target's name
 def metadata(data: bytes) -> None:
     """Metadata, a line for each entry, key and value parted by a tab, is read without harm; own keys read back."""
     from onnx_tagger.errors import TaggerError
-    from onnx_tagger.hierarchy.treefile import hierarchy_of_model
+    from onnx_tagger.hierarchy.from_model import hierarchy_of_model
     from onnx_tagger.model.graph import walk
     from onnx_tagger.model.metadata import clear_node, parse_own, props_of, write_node
-    from onnx_tagger.workflows.query import code_line
+    from onnx_tagger.workflows.querying import code_line
 
     proto = onnx.ModelProto()
     node = proto.graph.node.add(op_type="Neg", name="n")
@@ -121,10 +121,10 @@ def main(target: str, seconds: int) -> None:
     with atheris.instrument_imports(include=["onnx_tagger"]):
         import onnx_tagger.files.onnxfile
         import onnx_tagger.files.proof
-        import onnx_tagger.hierarchy.hierarchy_file
-        import onnx_tagger.hierarchy.treefile
-        import onnx_tagger.workflows.checks
-        import onnx_tagger.workflows.query  # noqa: F401
+        import onnx_tagger.hierarchy.file
+        import onnx_tagger.hierarchy.from_model
+        import onnx_tagger.workflows.checking
+        import onnx_tagger.workflows.querying  # noqa: F401
     with tempfile.TemporaryDirectory(prefix="onnx-tagger-fuzz-") as grown:
         options = [
             f"-max_total_time={seconds}",

@@ -107,7 +107,7 @@ def test_bare_folder_refuses_to_be_imported(folder: str) -> None:
     assert f"import onnx_tagger.{folder}" in done.stderr
 
 
-@pytest.mark.parametrize("module", ["onnx_tagger", "onnx_tagger.cli.cli", "onnx_tagger.passes.registry"])
+@pytest.mark.parametrize("module", ["onnx_tagger", "onnx_tagger.cli.main", "onnx_tagger.passes.registry"])
 def test_import_loads_no_optional_dependency(module: str, tmp_path: Path) -> None:
     done = python(f"import sys, {module}; print(*sorted({OPTIONAL!r} & sys.modules.keys()))", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -131,7 +131,7 @@ def own_entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
 
 def test_the_command_is_declared() -> None:
     (entry,) = own_entry_points("console_scripts")
-    assert (entry.name, entry.value) == ("onnx-tagger", "onnx_tagger.cli.cli:main")
+    assert (entry.name, entry.value) == ("onnx-tagger", "onnx_tagger.cli.main:main")
 
 
 @pytest.mark.parametrize("entry", own_entry_points("onnx_tagger.passes"), ids=lambda entry: entry.name)

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Parameter, SavedGraph
-from onnx_tagger.hierarchy.hierarchy_file import parse_map, read_map, to_json
+from onnx_tagger.hierarchy.file import parse_map, read_map, to_json
+from onnx_tagger.hierarchy.map import HierarchyMap, Parameter, SavedGraph
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source, Tag
-from onnx_tagger.workflows import pipeline
-from onnx_tagger.workflows.checks import check, stats
+from onnx_tagger.workflows import retagging
+from onnx_tagger.workflows.checking import check, stats
 
 OPERATORS = ["Neg", "Add", "MatMul", "Reshape", "Constant", "Custom"]
 CLASSES = ["Linear", "Blk", "Sequential", "a.b", "x/y", "50%", "Ünï"]
@@ -126,18 +126,18 @@ def test_retag_and_strip(model: onnx.ModelProto, tree: HierarchyMap, seed: int, 
     full = with_graph(tree, model, random.Random(seed))
     source, out, again, bare = (tmp_path / f"{name}.onnx" for name in ("m", "out", "again", "bare"))
     source.write_bytes(model.SerializeToString())
-    report = pipeline.retag(source, full, out, also=also, force=True, verify_passes=True, verify_bytes=True)
+    report = retagging.retag(source, full, out, also=also, force=True, verify_passes=True, verify_bytes=True)
 
     # What is not ours stays as it is, and strip gives all of it back, byte for byte.
     assert foreign(onnx.load(out)) == foreign(model)
-    pipeline.strip(out, bare, verify_bytes=True)
+    retagging.strip(out, bare, verify_bytes=True)
     assert bare.read_bytes() == source.read_bytes()
 
     # To tag again changes nothing; without a map, the file's own tags are its map.
-    pipeline.retag(out, full, again, force=True)
+    retagging.retag(out, full, again, force=True)
     assert again.read_bytes() == out.read_bytes()
     if report.tagged:
-        own = pipeline.retag(out, None, again)
+        own = retagging.retag(out, None, again)
         assert own.tags == report.tags
         assert own.by_source == report.by_source
 

@@ -18,7 +18,7 @@ import torch
 
 from onnx_tagger.exporters.dynamo.converted import Makers
 from onnx_tagger.exporters.recording.dispatched import is_view
-from onnx_tagger.model.claims import literal_list
+from onnx_tagger.model.dialects import literal_list
 from onnx_tagger.model.metadata import TORCH_SCOPES, props_of
 
 # The folder replaces a sequence of chunks by one Split and numbers its outputs so.

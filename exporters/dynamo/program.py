@@ -19,7 +19,7 @@ from onnx_tagger.exporters.dynamo.adaptations import ADAPTATIONS, Adaptation
 from onnx_tagger.exporters.recording.direct import calls_seen, hooks_apart
 from onnx_tagger.exporters.recording.recording import quiet_run
 from onnx_tagger.exporters.torchscript.flatcall import bound_names
-from onnx_tagger.model.claims import literal_list
+from onnx_tagger.model.dialects import literal_list
 from onnx_tagger.model.metadata import TORCH_SCOPES
 
 # The adaptations of one attempt.

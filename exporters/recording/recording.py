@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from onnx_tagger.exporters.recording.forwards import forwards_replaced
-from onnx_tagger.hierarchy.hierarchy import Operation
+from onnx_tagger.hierarchy.map import Operation
 from onnx_tagger.model.collector import collector_paused
 
 

@@ -1,7 +1,7 @@
 """Example inputs with which a model forwards, found by trial from its signature, its config and what a spec gives.
 
 The rules that make one input are in `guess`, the format of a spec is in `inputspec`; finding and loading the model is
-the business of `sources`.
+the business of `loading`.
 
 What is tried, in this order, until a forward (eval, no gradients) goes through:
 

@@ -17,7 +17,7 @@ import onnx
 
 from onnx_tagger.exporters.truth.alike import Alike, Numbers, distance, in_order, in_order_of_size, unpadded
 from onnx_tagger.exporters.truth.observed import Observation, Values
-from onnx_tagger.exporters.truth.operators import same_operator
+from onnx_tagger.exporters.truth.stands_for import same_operator
 from onnx_tagger.exporters.truth.verdicts import CONSTANT, PASSES, SHAPE, VIEW, Candidate
 from onnx_tagger.model.graph import MAIN, Op, bodies, walk
 

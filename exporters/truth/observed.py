@@ -1,7 +1,7 @@
 """What an eager run really did: every tensor that an ATen operation made, the module that ran, and what it was made of.
 
 Every `forward` is wrapped, and a `TorchDispatchMode` sees the operations. Tensors are known by identity, so what it has
-seen is kept alive; an operation that writes in place makes a new version. Comparing with a file is `truth`'s.
+seen is kept alive; an operation that writes in place makes a new version. Comparing with a file is `judging`'s.
 """
 
 from __future__ import annotations

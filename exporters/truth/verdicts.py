@@ -1,4 +1,4 @@
-"""What a node's tag is worth beside the truth, and the counts of a whole file. How truth is found is `truth`'s."""
+"""What a node's tag is worth beside the truth, and the counts of a whole file. How truth is found is `judging`'s."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import Tag
 

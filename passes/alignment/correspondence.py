@@ -8,12 +8,12 @@ from math import inf
 
 import onnx
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedNode
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedNode
 from onnx_tagger.model.graph import MAIN, Op, operator
 from onnx_tagger.passes.alignment.parts import Part, PartNode
 from onnx_tagger.passes.alignment.renames import NODES, TENSORS, called_after
 from onnx_tagger.passes.alignment.structure import Structure
-from onnx_tagger.passes.analyses.index import Flow
+from onnx_tagger.passes.analyses.dataflow import Flow
 from onnx_tagger.passes.analyses.saved import FamilyName, SavedIndex, family_of
 from onnx_tagger.passes.analyses.sizes import size_inputs
 from onnx_tagger.passes.analyses.weights import WeightKeys

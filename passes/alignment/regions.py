@@ -1,7 +1,7 @@
 """What a tool has changed, region by region, each laid beside what the saved graph computes between the same tensors.
 
 Which tensors are the same is `correspondence`'s, what lies behind one `cones`', and which saved node does the work of
-which new one in a region of several `dealing`'s.
+which new one in a region of several `assignment`'s.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from functools import cached_property
 
 import onnx
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model.graph import Op, operator
 from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.passes.alignment.assignment import MOST_NODES, Kind, NewNode, OldNode, deal
 from onnx_tagger.passes.alignment.cones import Cones
 from onnx_tagger.passes.alignment.correspondence import Correspondence
-from onnx_tagger.passes.alignment.dealing import MOST_NODES, Kind, NewNode, OldNode, deal
 from onnx_tagger.passes.analyses.saved import FamilyName, family_of
 from onnx_tagger.passes.analyses.sizes import Idle, saved_idle
 from onnx_tagger.passes.base import Context

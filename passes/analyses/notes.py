@@ -1,6 +1,6 @@
 """What is noted on the nodes, read once for all passes: whether anything is, whether it is ours, what torch says.
 
-What the notes mean is `metadata`'s and `claims`'.
+What the notes mean is `metadata`'s and `dialects`'.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import onnx
 
-from onnx_tagger.model.claims import modules_in
+from onnx_tagger.model.dialects import modules_in
 from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import DOC_LINE, LAYER_ANN, NAMESPACE, PREFIX, TORCH_SCOPES, WINML_TAG, text_of
 from onnx_tagger.passes.base import Analysis, Context, Touches
@@ -40,7 +40,7 @@ class Notes:
     counts : array of int
         For each op how many entries it had then.
     modules : dict
-        Position of each op on which torch's scopes are plain to the modules in them, as `claims.modules_in` gives
+        Position of each op on which torch's scopes are plain to the modules in them, as `dialects.modules_in` gives
         them; equal ones are one string.
     """
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import onnx
 
-from onnx_tagger.hierarchy.hierarchy import SavedGraph, SavedNode
+from onnx_tagger.hierarchy.map import SavedGraph, SavedNode
 from onnx_tagger.model.graph import FUNCTION_PREFIX, MAIN, operator
 from onnx_tagger.passes.base import Analysis, Context, Touches
 

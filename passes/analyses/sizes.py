@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onnx_tagger.model.graph import Scope
-from onnx_tagger.passes.analyses.index import DataFlow, Flow, TensorKey
+from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow, TensorKey
 from onnx_tagger.passes.analyses.saved import SavedIndex
 from onnx_tagger.passes.base import Analysis, Context
 

@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge, Operation
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge, Operation
 from onnx_tagger.model.graph import MAIN, Op
 from onnx_tagger.model.metadata import Source, Tag
-from onnx_tagger.passes.analyses.index import DataFlow, TensorKey
+from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
 from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.base import Analysis, Context, Touches
 from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes

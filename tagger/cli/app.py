@@ -18,7 +18,7 @@ from onnx_tagger.errors import TaggerError
 if TYPE_CHECKING:
     from onnx_tagger.model.report import Report
     from onnx_tagger.passes.base import Context
-    from onnx_tagger.reporters.views import Screen
+    from onnx_tagger.reporters.terminal import Screen
 
 app = typer.Typer(
     name="onnx-tagger",
@@ -73,7 +73,7 @@ def _global_options(
 
 def screen_of_run() -> Screen:
     """Where this run prints, with the global options."""
-    from onnx_tagger.reporters.views import Screen
+    from onnx_tagger.reporters.terminal import Screen
 
     return Screen(settings.quiet)
 
@@ -81,7 +81,7 @@ def screen_of_run() -> Screen:
 def read_tagged(model: Path, map_file: Path | None = None) -> Context:
     """A file's tags, by whatever convention it carries."""
     from onnx_tagger.files.onnxfile import read_skeleton
-    from onnx_tagger.workflows.checks import load_map, read_tags
+    from onnx_tagger.workflows.checking import load_map, read_tags
 
     return read_tags(read_skeleton(model).model, load_map(map_file) if map_file is not None else None)
 
@@ -155,7 +155,7 @@ def tell_weights(screen: Screen, report: Report) -> None:
 
 def finish(screen: Screen, report: Report, target: Path | None) -> None:
     """Write the report if one was asked for, and tell what was not done in the first way."""
-    from onnx_tagger.reporters.views import show_notes
+    from onnx_tagger.reporters.terminal import show_notes
 
     write_report(report, target)
     show_notes(screen, report)
@@ -163,7 +163,7 @@ def finish(screen: Screen, report: Report, target: Path | None) -> None:
 
 def write_report(report: Report, target: Path | None) -> None:
     """Write the report if one was asked for."""
-    from onnx_tagger.files.files import replace_file
+    from onnx_tagger.files.replacing import replace_file
     from onnx_tagger.reporters.formats import json_text
 
     if target is not None:

@@ -48,7 +48,7 @@ from onnx_tagger.cli.options import (
 from onnx_tagger.errors import TaggerError, require
 
 if TYPE_CHECKING:
-    from onnx_tagger.reporters.views import Screen
+    from onnx_tagger.reporters.terminal import Screen
 
 T = TypeVar("T")
 
@@ -92,18 +92,18 @@ def _export(
     """Export a PyTorch model as a tagged ONNX file, with its map beside it."""
     require("torch", "torch", "export")
     from onnx_tagger.model import metadata
-    from onnx_tagger.workflows import checks, pipeline
+    from onnx_tagger.workflows import checking, exporting
 
-    written = [output, *([] if no_tag else [checks.map_path(output)])]
+    written = [output, *([] if no_tag else [checking.map_path(output)])]
     check_targets([*written, report], [*files_of(source), inputs])
     dialects = metadata.check_dialects(names_of(also) or ())
-    from onnx_tagger.exporters.sources.sources import load_source
+    from onnx_tagger.exporters.sources.loading import load_source
 
     screen = screen_of_run()
     with screen.progress("export") as progress:
         progress("load the model")
         loaded = load_source(source, inputs=inputs, seed=seed)
-        made = pipeline.export(
+        made = exporting.export(
             loaded.model,
             loaded.args,
             output,
@@ -140,14 +140,14 @@ def _capture(
 ) -> None:
     """Run a model once and save its map, for an ONNX file that others exported."""
     require("torch", "torch", "capture")
-    from onnx_tagger.workflows import pipeline
+    from onnx_tagger.workflows import exporting
 
     if output.suffix == ".onnx":
         raise TaggerError(f"{output}: a map is no ONNX file; name it {output.with_suffix('.hierarchy.json').name}")
     check_targets([output, report], [*files_of(source), inputs])
-    from onnx_tagger.exporters.sources.sources import load_source
+    from onnx_tagger.exporters.sources.loading import load_source
     from onnx_tagger.model.report import Report
-    from onnx_tagger.reporters.views import counted
+    from onnx_tagger.reporters.terminal import counted
 
     screen = screen_of_run()
     with screen.progress("capture") as progress:
@@ -155,7 +155,7 @@ def _capture(
         loaded = load_source(source, inputs=inputs, seed=seed)
         progress("run it")
         told = Report()
-        hierarchy = pipeline.capture(loaded.model, loaded.args, kwargs=loaded.kwargs, report=told)
+        hierarchy = exporting.capture(loaded.model, loaded.args, kwargs=loaded.kwargs, report=told)
         with told.phase("save map"):
             hierarchy.save(output)
     finish(screen, told, report)
@@ -165,7 +165,7 @@ def _capture(
 
 def _on_model(measure: Callable[..., T], screen: Screen, name: str, source: str, inputs: Path | None, seed: int) -> T:
     """Load a model and hand it on, with its inputs, to what measures it."""
-    from onnx_tagger.exporters.sources.sources import load_source
+    from onnx_tagger.exporters.sources.loading import load_source
 
     with screen.progress(name) as progress:
         progress("load the model")
@@ -191,7 +191,7 @@ def _strategies(
         require("onnxruntime", "ort", "truth by execution")
     import json
 
-    from onnx_tagger.reporters.views import show_comparison
+    from onnx_tagger.reporters.terminal import show_comparison
     from onnx_tagger.workflows.strategies import compare
 
     screen = screen_of_run()
@@ -218,8 +218,8 @@ def _bench(
     require("torch", "torch", "measuring exports")
     import json
 
-    from onnx_tagger.reporters.views import show_timings
-    from onnx_tagger.workflows.bench import bench
+    from onnx_tagger.reporters.terminal import show_timings
+    from onnx_tagger.workflows.benchmarking import bench
 
     screen = screen_of_run()
     measure = functools.partial(bench, opset=opset, dynamic=dynamic, rounds=rounds)
@@ -259,7 +259,7 @@ def _retag(
 ) -> None:
     """Tag an ONNX file from a saved map, or from what its own metadata says."""
     from onnx_tagger.passes.registry import make_pass
-    from onnx_tagger.workflows import pipeline
+    from onnx_tagger.workflows import retagging
 
     target = target_of(model, output, in_place)
     check_targets([target, report], [map_file, values])
@@ -267,7 +267,7 @@ def _retag(
     steps = [make_pass(text) for text in passes or ()]
     screen = screen_of_run()
     with screen.progress("retag") as progress:
-        told = pipeline.retag(
+        told = retagging.retag(
             model,
             map_file,
             target,
@@ -353,15 +353,15 @@ def _strip(
 ) -> None:
     """Remove what onnx-tagger wrote into a file, and nothing else."""
     from onnx_tagger.model.report import Report
-    from onnx_tagger.reporters.views import counted
-    from onnx_tagger.workflows import pipeline
+    from onnx_tagger.reporters.terminal import counted
+    from onnx_tagger.workflows import retagging
 
     target = target_of(model, output, in_place)
     check_targets([target, report], [])
     check_targets([report], [model])
     told, screen = Report(), screen_of_run()
     with screen.progress("strip"):
-        changed = pipeline.strip(
+        changed = retagging.strip(
             model, target, stack_traces=stack_traces, in_place=in_place, verify_bytes=verify_bytes, report=told
         )
     finish(screen, told, report)

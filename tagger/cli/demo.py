@@ -10,9 +10,9 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Limits
 from onnx_tagger.reporters.formats import as_text
-from onnx_tagger.reporters.views import Screen, counted, node_line, show_notes, show_tree
-from onnx_tagger.workflows import checks, pipeline
-from onnx_tagger.workflows.query import module_tree, nodes_under
+from onnx_tagger.reporters.terminal import Screen, counted, node_line, show_notes, show_tree
+from onnx_tagger.workflows import checking, exporting, retagging
+from onnx_tagger.workflows.querying import module_tree, nodes_under
 
 # Small enough to export in seconds, large enough for a tree with repeated layers.
 CONFIG: dict[str, object] = {
@@ -81,7 +81,7 @@ def demo(folder: Path, screen: Screen) -> None:
     config, exported, optimised, tagged = (
         folder / name for name in ("config.json", "bert.onnx", "bert.opt.onnx", "bert.opt.tagged.onnx")
     )
-    saved = checks.map_path(exported)
+    saved = checking.map_path(exported)
     config.write_text(json.dumps(CONFIG, indent=1) + "\n", encoding="utf-8")
     _export(screen, config, exported)
     _look(screen, exported)
@@ -94,12 +94,12 @@ def demo(folder: Path, screen: Screen) -> None:
 
     _command(screen, f"onnx-tagger retag {optimised.name} --map {saved.name} -o {tagged.name}")
     with screen.progress("retag") as progress:
-        report = pipeline.retag(optimised, saved, tagged, progress=progress)
+        report = retagging.retag(optimised, saved, tagged, progress=progress)
     screen.lines([f"{tagged.name}: {report.split()}"])
     show_notes(screen, report)
 
     _command(screen, f"onnx-tagger check {tagged.name} --map {saved.name}")
-    report = checks.check(tagged, saved)
+    report = checking.check(tagged, saved)
     screen.styled(as_text(tagged.name, report, Limits()), "green" if report.ok else "red")
     if not report.ok:
         raise TaggerError(f"{tagged}: the re-tagged model fails its check; please report this as a bug")
@@ -112,19 +112,19 @@ def _command(screen: Screen, text: str) -> None:
 
 
 def _export(screen: Screen, config: Path, exported: Path) -> None:
-    from onnx_tagger.exporters.sources.sources import load_source
+    from onnx_tagger.exporters.sources.loading import load_source
 
     screen.styled(f"$ onnx-tagger export {config.name} -o {exported.name}", "bold")
     with screen.progress("export") as progress:
         source = load_source(str(config), seed=0)
-        made = pipeline.export(source.model, source.args, exported, kwargs=source.kwargs, progress=progress)
+        made = exporting.export(source.model, source.args, exported, kwargs=source.kwargs, progress=progress)
     screen.lines([f"{exported.name}: {made.report.split()}, strategy {made.report.strategy}"])
     show_notes(screen, made.report)
 
 
 def _look(screen: Screen, exported: Path) -> None:
-    saved = checks.map_path(exported)
-    ctx = checks.read_tags(read_skeleton(exported).model, checks.load_map(saved))
+    saved = checking.map_path(exported)
+    ctx = checking.read_tags(read_skeleton(exported).model, checking.load_map(saved))
     _command(screen, f"onnx-tagger tree {exported.name} --map {saved.name} --depth 3")
     show_tree(screen, module_tree(ctx), sum(op not in ctx.tags for op in ctx.walk.counted), depth=3)
     path = "encoder.layer.0.attention.self.query"

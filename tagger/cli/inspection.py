@@ -33,13 +33,13 @@ def _check(
     """Check that every node has a tag that holds; exit with 1 if not."""
     from onnx_tagger.model.report import Limits
     from onnx_tagger.reporters.formats import FORMATS
-    from onnx_tagger.reporters.views import show_notes
-    from onnx_tagger.workflows import checks
+    from onnx_tagger.reporters.terminal import show_notes
+    from onnx_tagger.workflows import checking
 
     check_targets([report_file], [model, map_file])
     screen = screen_of_run()
     with screen.progress("check"):
-        report = checks.check(
+        report = checking.check(
             model,
             map_file,
             dialect=dialect,
@@ -70,8 +70,8 @@ def _tree(
     ] = None,
 ) -> None:
     """Show the module tree with the number of nodes of each module."""
-    from onnx_tagger.reporters.views import counted, show_tree
-    from onnx_tagger.workflows.query import compared_tree, module_tree
+    from onnx_tagger.reporters.terminal import counted, show_tree
+    from onnx_tagger.workflows.querying import compared_tree, module_tree
 
     ctx, screen = read_tagged(model, map_file), screen_of_run()
     earlier = read_tagged(before, map_file) if before is not None else None
@@ -97,8 +97,8 @@ def _show(
     map_file: MapFile = None,
 ) -> None:
     """Show a node: its module, how that was found, and the modules around it."""
-    from onnx_tagger.reporters.views import show_node
-    from onnx_tagger.workflows.query import find_nodes
+    from onnx_tagger.reporters.terminal import show_node
+    from onnx_tagger.workflows.querying import find_nodes
 
     ctx, screen = read_tagged(model, map_file), screen_of_run()
     for op in find_nodes(ctx, node):
@@ -113,11 +113,11 @@ def _stats(
 ) -> None:
     """Count nodes by source, graph and tag, by whatever convention the file carries."""
     from onnx_tagger.reporters.formats import json_text
-    from onnx_tagger.reporters.views import show_stats
-    from onnx_tagger.workflows import checks
+    from onnx_tagger.reporters.terminal import show_stats
+    from onnx_tagger.workflows import checking
 
     screen = screen_of_run()
-    report = checks.stats(model, map_file)
+    report = checking.stats(model, map_file)
     if as_json:
         screen.raw(json_text(report))
     else:
@@ -137,8 +137,8 @@ def _nodes(
     map_file: MapFile = None,
 ) -> None:
     """List nodes, one a line: name, operator, module."""
-    from onnx_tagger.reporters.views import node_line
-    from onnx_tagger.workflows.query import nodes_under
+    from onnx_tagger.reporters.terminal import node_line
+    from onnx_tagger.workflows.querying import nodes_under
 
     ctx = read_tagged(model, map_file)
     screen_of_run().lines(node_line(ctx, found) for found in nodes_under(ctx, under, op or ()))
@@ -150,8 +150,8 @@ def _diff(
     after: Annotated[Path, typer.Argument(metavar="B.onnx", show_default=False)],
 ) -> None:
     """Compare the nodes of two files and their tags; exit with 1 if they differ."""
-    from onnx_tagger.reporters.views import show_difference
-    from onnx_tagger.workflows.compare import diff
+    from onnx_tagger.reporters.terminal import show_difference
+    from onnx_tagger.workflows.diffing import diff
 
     left, right = read_tagged(before), read_tagged(after)
     found = diff(left, right)
@@ -163,7 +163,7 @@ def _diff(
 def _passes() -> None:
     """List the passes that retag --pass can run, with their options."""
     from onnx_tagger.passes.registry import registered
-    from onnx_tagger.reporters.views import pass_row
+    from onnx_tagger.reporters.terminal import pass_row
 
     rows = [pass_row(found) for found in registered().values()]
     screen_of_run().table(("name", "owner", "touches", "options", "does"), rows)

@@ -9,8 +9,8 @@ from google.protobuf.message import DecodeError, EncodeError  # type: ignore[imp
 
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files.external import insist_on_no_data_file, locations
-from onnx_tagger.files.files import replace_file
 from onnx_tagger.files.proof import Weights, weights_of_model
+from onnx_tagger.files.replacing import replace_file
 
 
 def load_whole(model: Path, target: Path) -> onnx.ModelProto:

@@ -1,7 +1,7 @@
 """How much of an input is taken in: the limits that files of strangers meet, what they are by default, how to set them.
 
 The limits on coverage are another matter (`report.Limits`). Who holds an input to a limit: `wire`, `onnxfile` and
-`graph` a model, `hierarchy_file` a map.
+`graph` a model, `hierarchy.file` a map.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keys and values of node metadata: our own, and the other conventions (dialects) that we write.
 
 A `Tag` is what is known of one node. `own_entries` says what is written for it, `own_tag` reads it back. What
-others wrote is read in `claims`; which node gets which tag is the passes' business; how metadata lies in the file's
+others wrote is read in `dialects`; which node gets which tag is the passes' business; how metadata lies in the file's
 bytes is `onnxfile`'s.
 """
 

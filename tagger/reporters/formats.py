@@ -1,6 +1,6 @@
 """The forms in which `check` gives its verdict: text for people, json, junit and github for machines.
 
-Texts from the model are escaped as each form asks for it. What is checked is decided in `pipeline` and `report`.
+Texts from the model are escaped as each form asks for it. What is checked is decided in `checking` and `report`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from onnx_tagger.model.report import Limits, Report
-from onnx_tagger.reporters.views import counted, printable, shortened
+from onnx_tagger.reporters.terminal import counted, printable, shortened
 
 # What a person reads; the machine-readable forms hold more.
 _SHOWN_IN_TEXT = 20

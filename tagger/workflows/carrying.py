@@ -1,6 +1,6 @@
 """Tags across other tools: run a command or a function on a file and re-tag what it makes of it.
 
-How the result's nodes find their modules is the passes' matter, how it is written `pipeline.retag`'s.
+How the result's nodes find their modules is the passes' matter, how it is written `retagging.retag`'s.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from onnx_tagger.files.external import contained, insist_on_no_data_file, link_d
 from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
 from onnx_tagger.files.scratch import scratch_folder, scratch_path
-from onnx_tagger.hierarchy.hierarchy import Merge
+from onnx_tagger.hierarchy.map import Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.report import Phase, Report
-from onnx_tagger.workflows.checks import MapSource, Target, load_map
-from onnx_tagger.workflows.pipeline import Progress, retag
+from onnx_tagger.workflows.checking import MapSource, Target, load_map
+from onnx_tagger.workflows.retagging import Progress, retag
 
 PathTool = Callable[[Path, Path], object]
 ModelTool = Callable[[onnx.ModelProto], "onnx.ModelProto | None"]

@@ -1,7 +1,7 @@
 """The chain of an export: capture, digests, export with tags, and the map; and the capture alone.
 
 Only this module knows both sides, exporters and passes; torch is imported by the exporters alone, and only when one is
-asked for. Files that are there already are `pipeline`'s.
+asked for. Files that are there already are `retagging`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import onnx
 from onnx_tagger.errors import require
 from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.onnxfile import read_skeleton
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.report import Report, peak_rss_mb
 from onnx_tagger.passes.base import Context
@@ -27,7 +27,7 @@ from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-from onnx_tagger.workflows.checks import Target, count, map_path
+from onnx_tagger.workflows.checking import Target, count, map_path
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -193,7 +193,7 @@ class _Annotator:
         self.also, self.merge, self.report = also, merge, report
 
     def __call__(self, skeleton: onnx.ModelProto, hierarchy: HierarchyMap) -> HierarchyMap:
-        from onnx_tagger.hierarchy.hierarchy_file import digest_of, to_json
+        from onnx_tagger.hierarchy.file import digest_of, to_json
 
         self.report.passes.clear()
         ctx = Context(skeleton, hierarchy, report=self.report)

@@ -12,7 +12,7 @@ import onnx
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy.digest import value_digests
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.model.report import shown_share
 from onnx_tagger.passes.alignment.renames import CONVERTED, TENSORS, called_after

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 from onnx_tagger.errors import ExportError, require
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Report
-from onnx_tagger.workflows import pipeline
-from onnx_tagger.workflows.checks import Target
+from onnx_tagger.workflows import exporting, retagging
+from onnx_tagger.workflows.checking import Target
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from onnx_tagger.exporters.truth.truth import Judgement, Observation
+    from onnx_tagger.exporters.truth.judging import Judgement, Observation
 
 USAGE = "usage"
 
@@ -106,7 +106,7 @@ def compare(
     opset: int | None = None,
     dynamic: bool = False,
     truth: bool = False,
-    progress: pipeline.Progress | None = None,
+    progress: exporting.Progress | None = None,
 ) -> Comparison:
     """Run fx, htp and usage on a model, in a folder that is removed at the end.
 
@@ -176,7 +176,7 @@ def load_exporters() -> None:
         for name in ORDER:
             # An exporter that does not work at all says so when it is given the model.
             with suppress(ExportError):
-                pipeline.export(model, args, Path(folder) / f"{name}.onnx", strategy=name)
+                exporting.export(model, args, Path(folder) / f"{name}.onnx", strategy=name)
 
 
 def _decision(outcomes: Sequence[Outcome]) -> tuple[str, dict[str, str]]:
@@ -204,7 +204,7 @@ class _Trial:
     opset: int | None
     dynamic: bool
     folder: Path
-    tell: pipeline.Progress
+    tell: exporting.Progress
     usage: Report = field(default_factory=Report)
     captured: HierarchyMap | None = None
     observations: list[Observation] | None = None
@@ -214,9 +214,9 @@ class _Trial:
         """Capture the map of modules, and what they compute if that is asked for."""
         self.tell(f"{USAGE}: capture")
         with self.usage.phase("capture"):
-            self.captured = pipeline.capture(self.model, self.args, kwargs=self.kwargs)
+            self.captured = exporting.capture(self.model, self.args, kwargs=self.kwargs)
         if truth:
-            from onnx_tagger.exporters.truth.truth import observe
+            from onnx_tagger.exporters.truth.judging import observe
 
             self.tell("truth: run the model")
             self.observations = observe(self.model, self.args, self.kwargs)
@@ -227,7 +227,7 @@ class _Trial:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=f"{strategy}-") as folder:
             path = Path(folder) / "model.onnx"
             try:
-                made = pipeline.export(
+                made = exporting.export(
                     self.model,
                     self.args,
                     path,
@@ -255,7 +255,7 @@ class _Trial:
         outcome = Outcome(USAGE, file_by)
         path = self.folder / "used.onnx"
         # The map is this model's by construction, also where nothing in the file could show it.
-        report = pipeline.retag(
+        report = retagging.retag(
             bare, self.captured, path, force=True, link=True, progress=lambda phase: self.tell(f"{USAGE}: {phase}")
         )
         report.phases[:0] = self.usage.phases
@@ -268,7 +268,7 @@ class _Trial:
         """Judge a file's tags by what was observed, if anything was."""
         if self.observations is None:
             return
-        from onnx_tagger.exporters.truth.truth import feeds_of, judge
+        from onnx_tagger.exporters.truth.judging import feeds_of, judge
 
         self.tell(f"{outcome.strategy}: truth")
         try:

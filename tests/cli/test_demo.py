@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from onnx_tagger.cli import cli
+from onnx_tagger.cli import main
 from onnx_tagger.cli.demo import check_folder
 from onnx_tagger.errors import TaggerError
 
@@ -32,7 +32,7 @@ def test_what_the_demo_needs_is_named(monkeypatch: pytest.MonkeyPatch, capsys: p
 
     find = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
-    assert cli.run(["demo"]) == 2
+    assert main.run(["demo"]) == 2
     assert capsys.readouterr().err == (
         "onnx-tagger: the demo needs onnxruntime, which is not installed: pip install 'onnx-tagger[ort]'\n"
     )

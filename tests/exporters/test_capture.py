@@ -15,7 +15,7 @@ import onnx_tagger as ot
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.capture import capture
 from onnx_tagger.exporters.recording.recording import CallLog
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 
 
 class Block(nn.Module):

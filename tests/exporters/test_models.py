@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import onnx_tagger as ot
-from onnx_tagger.exporters.sources.sources import Source, load_source
+from onnx_tagger.exporters.sources.loading import Source, load_source
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import own_tag, props_of
-from onnx_tagger.passes.analyses.index import DataFlow
+from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.match import _from_scope_name
 

@@ -15,7 +15,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from onnx_tagger.exporters.recording.recording import quiet_run
-from onnx_tagger.exporters.sources.sources import load_source
+from onnx_tagger.exporters.sources.loading import load_source
 from onnx_tagger.exporters.torchscript.flatcall import flatten_call
 from onnx_tagger.hierarchy.digest import value_digests
 

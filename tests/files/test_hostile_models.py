@@ -12,16 +12,16 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from onnx_tagger.cli import cli
+from onnx_tagger.cli import main
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.files.wire import varint
-from onnx_tagger.hierarchy.treefile import hierarchy_of_model
-from onnx_tagger.model.claims import literal_list
+from onnx_tagger.hierarchy.from_model import hierarchy_of_model
+from onnx_tagger.model.dialects import literal_list
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.limits import InputLimits, input_limits, limited
 from onnx_tagger.model.metadata import MAX_PARTS, fits
-from onnx_tagger.passes.analyses.index import DataFlow
+from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context, Pass
 from onnx_tagger.passes.manager import PassManager
 
@@ -90,7 +90,7 @@ WHOLE = whole_model().SerializeToString()
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*args: object) -> tuple[int, str, str]:
-        code = cli.run([str(arg) for arg in args])
+        code = main.run([str(arg) for arg in args])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -17,8 +17,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.files.files import replace_file
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
+from onnx_tagger.files.replacing import replace_file
 from onnx_tagger.files.scratch import listing_once, open_scratch, scratch_folder, scratch_path, sweep
 from onnx_tagger.workflows.carrying import Command, carry
 

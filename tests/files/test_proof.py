@@ -12,13 +12,13 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from onnx_tagger.cli import cli
+from onnx_tagger.cli import main
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files import filecopy
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.files.proof import data_files_of, weights_of, weights_of_model
 from onnx_tagger.files.wire import MemoryReader
-from onnx_tagger.workflows import pipeline
+from onnx_tagger.workflows import exporting, retagging
 
 
 def tensor(name: str, count: int = 3) -> onnx.TensorProto:
@@ -85,11 +85,11 @@ def test_what_is_no_tensor_is_not_seen() -> None:
 def test_retag_and_strip_prove_what_they_store(options: dict[str, object], tmp_path: Path) -> None:
     source, out = tmp_path / "m.onnx", tmp_path / "out.onnx"
     source.write_bytes(make_model().SerializeToString())
-    report = pipeline.retag(source, None, out, verify_bytes=True, **options)  # type: ignore[arg-type]
+    report = retagging.retag(source, None, out, verify_bytes=True, **options)  # type: ignore[arg-type]
     assert report.weights is not None
     assert report.weights["tensors"] == 7 if not options.get("ir_version") else True
-    assert pipeline.retag(source, None, out).weights is None
-    pipeline.strip(out, out, in_place=True, verify_bytes=True)
+    assert retagging.retag(source, None, out).weights is None
+    retagging.strip(out, out, in_place=True, verify_bytes=True)
     assert "pkg.onnx_tagger" not in out.read_text("latin-1")
 
 
@@ -110,10 +110,10 @@ def test_a_byte_that_flips_on_its_way_is_found_and_the_old_file_stands(
 
     monkeypatch.setattr(filecopy.Output, "flush", flip)
     with pytest.raises(TaggerError, match="would hold other weights than its source"):
-        pipeline.strip(source, out, verify_bytes=True)
+        retagging.strip(source, out, verify_bytes=True)
     assert out.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "out.onnx"]
-    pipeline.strip(source, out)
+    retagging.strip(source, out)
     assert out.read_bytes() != data
 
 
@@ -138,17 +138,17 @@ def test_the_command_says_what_it_proved(tmp_path: Path, capsys: pytest.CaptureF
     source.write_bytes(make_model().SerializeToString())
     report = tmp_path / "r.json"
     arguments = ["retag", source, "-o", tmp_path / "out.onnx", "--verify-bytes", "--report", report]
-    assert cli.run([str(argument) for argument in arguments]) == 0
+    assert main.run([str(argument) for argument in arguments]) == 0
     said = capsys.readouterr().err
     found = json.loads(report.read_text())["weights"]
     assert f"weights unchanged: 7 tensors, {found['bytes']} bytes, sha256 {found['sha256']}" in said
-    assert cli.run(["strip", str(source), "--in-place", "--verify-bytes"]) == 0
+    assert main.run(["strip", str(source), "--in-place", "--verify-bytes"]) == 0
 
 
 @pytest.mark.parametrize("strategy", ["fx", "htp"])
 def test_an_export_is_proved(strategy: str, tmp_path: Path) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Linear(8, 2))
-    made = pipeline.export(model, (torch.randn(1, 4),), tmp_path / "m.onnx", strategy=strategy, verify_bytes=True)
+    made = exporting.export(model, (torch.randn(1, 4),), tmp_path / "m.onnx", strategy=strategy, verify_bytes=True)
     assert made.report.weights is not None
     assert made.report.weights["tensors"] == 4
     assert made.report.tagged == made.report.nodes
@@ -167,5 +167,7 @@ def test_an_export_whose_weights_change_on_their_way_is_not_saved(
 
     monkeypatch.setattr(ir, "load", other)
     with pytest.raises(TaggerError, match="would hold other weights than its source"):
-        pipeline.export(torch.nn.Linear(4, 2), torch.randn(1, 4), tmp_path / "m.onnx", strategy="fx", verify_bytes=True)
+        exporting.export(
+            torch.nn.Linear(4, 2), torch.randn(1, 4), tmp_path / "m.onnx", strategy="fx", verify_bytes=True
+        )
     assert list(tmp_path.iterdir()) == []

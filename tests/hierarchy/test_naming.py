@@ -13,7 +13,7 @@ from torch import nn
 from onnx_tagger.errors import MapError
 from onnx_tagger.exporters.capture import module_rows
 from onnx_tagger.exporters.recording.recording import named_modules
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow, class_paths
 from onnx_tagger.model.metadata import fits, segments
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.model import metadata
-from onnx_tagger.model.claims import MAX_LITERAL, READABLE, Claim, claims
+from onnx_tagger.model.dialects import MAX_LITERAL, READABLE, Claim, claims
 from onnx_tagger.model.metadata import Source, Tag
 
 PLAIN = Tag("layers.0.attn", "/Net/Layer.0/Attn", Source.MATCHED)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from onnx_tagger.errors import PassError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import operator, walk
 from onnx_tagger.model.metadata import Source, add_entries, own_entries

@@ -13,7 +13,7 @@ import pytest
 from onnx import helper
 
 from onnx_tagger.errors import FileFormatError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Parameter, SavedGraph
+from onnx_tagger.hierarchy.map import HierarchyMap, Parameter, SavedGraph
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source

@@ -7,7 +7,7 @@ import pytest
 from onnx import helper
 
 from onnx_tagger.errors import CoverageError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.model.report import Report

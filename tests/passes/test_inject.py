@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model import metadata
 from onnx_tagger.model.metadata import DIALECTS, Source, Tag

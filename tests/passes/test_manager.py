@@ -12,11 +12,11 @@ import pytest
 from onnx import helper
 
 from onnx_tagger.errors import CoverageError, MapError, PassError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model import metadata
 from onnx_tagger.model.metadata import Source, Tag
-from onnx_tagger.passes.analyses.index import DataFlow
+from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Analysis, Context, Pass, Touches
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.inherit import Inherit

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.from_model import hierarchy_of_model
+from onnx_tagger.hierarchy.map import HierarchyMap, Module, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
-from onnx_tagger.hierarchy.treefile import hierarchy_of_model
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import operator, walk
 from onnx_tagger.model.metadata import Source, Tag

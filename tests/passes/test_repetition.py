@@ -5,10 +5,10 @@ from __future__ import annotations
 import onnx
 from onnx import helper
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.metadata import Source
-from onnx_tagger.passes.analyses.index import DataFlow
+from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.manager import PassManager

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import operator, walk
 from onnx_tagger.model.metadata import Source, Tag

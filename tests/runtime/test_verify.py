@@ -14,8 +14,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
-from onnx_tagger.cli import cli
-from onnx_tagger.hierarchy.hierarchy import SavedGraph
+from onnx_tagger.cli import main
+from onnx_tagger.hierarchy.map import SavedGraph
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source, own_tag, props_of
@@ -291,7 +291,7 @@ def test_a_converter_of_a_distrusted_tensor_takes_what_makes_it(files: Path) -> 
 
 def test_the_command_tells_what_was_verified(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["retag", "renamed.onnx", "--map", "net.hierarchy.json", "-o", "out.onnx", "--verify", "--report", "r.json"]
-    assert cli.run(args) == 0
+    assert main.run(args) == 0
     out, err = capsys.readouterr()
     assert out.startswith("out.onnx: 100 % of 5 nodes tagged")
     assert "verified: 2 of 4 tensors agree with net.onnx within 0.001 (float32)\n" in err
@@ -378,7 +378,7 @@ def test_without_onnxruntime_nothing_is_pretended(
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
     monkeypatch.setattr(builtins, "__import__", blocked)
-    assert cli.run(["retag", "renamed.onnx", "--map", "net.hierarchy.json", "-o", "out.onnx", "--verify"]) == 2
+    assert main.run(["retag", "renamed.onnx", "--map", "net.hierarchy.json", "-o", "out.onnx", "--verify"]) == 2
     assert (
         "verifying needs onnxruntime, which is not installed: pip install 'onnx-tagger[ort]'" in capsys.readouterr().err
     )

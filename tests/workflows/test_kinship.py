@@ -15,12 +15,12 @@ from torch import nn
 import onnx_tagger as ot
 from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy.digest import value_digests
-from onnx_tagger.hierarchy.hierarchy import Parameter, SavedGraph
+from onnx_tagger.hierarchy.map import Parameter, SavedGraph
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source, own_tag, props_of
 from onnx_tagger.passes.base import Context
-from onnx_tagger.workflows.checks import load_map
+from onnx_tagger.workflows.checking import load_map
 from onnx_tagger.workflows.kinship import Kinship
 
 # Weights so large stay in the file when its skeleton is read.

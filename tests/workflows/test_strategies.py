@@ -12,15 +12,15 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from onnx_tagger.cli import cli
+from onnx_tagger.cli import main
 from onnx_tagger.errors import ExportError
 from onnx_tagger.exporters.select import first_that_works
-from onnx_tagger.exporters.sources.sources import load_source
-from onnx_tagger.exporters.truth import truth
+from onnx_tagger.exporters.sources.loading import load_source
+from onnx_tagger.exporters.truth import judging
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Report
-from onnx_tagger.reporters.views import Screen, show_comparison
-from onnx_tagger.workflows import pipeline
+from onnx_tagger.reporters.terminal import Screen, show_comparison
+from onnx_tagger.workflows import exporting
 from onnx_tagger.workflows.strategies import Comparison, Outcome, compare, without_metadata
 
 Run = Callable[..., tuple[int, str, str]]
@@ -90,7 +90,7 @@ def run(capsys: pytest.CaptureFixture[str], folder: Path) -> Run:
     """Compare the strategies on a model of models.py: exit code, stdout, stderr; nothing is left behind."""
 
     def call(name: str, *options: str) -> tuple[int, str, str]:
-        code = cli.run(["strategies", f"models.py:{name}", *options])
+        code = main.run(["strategies", f"models.py:{name}", *options])
         captured = capsys.readouterr()
         # torch keeps a cache of its own there.
         assert list((folder / "left").glob("onnx-tagger-*")) == []
@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_run_is_not_judged(run: Run, monkeypatch: pytest.M
     def fail(*_: object) -> None:
         raise RuntimeError("no kernel\nfor this")
 
-    monkeypatch.setattr(truth, "judge", fail)
+    monkeypatch.setattr(judging, "judge", fail)
     code, out, _ = run("plain", "--truth")
     assert code == 0
     assert "htp is not judged: its file cannot be run: RuntimeError: no kernel for this" in out.splitlines()
@@ -227,9 +227,9 @@ def test_a_file_that_cannot_be_run_is_not_judged(run: Run, monkeypatch: pytest.M
 
 def test_options_reach_every_export_and_phases_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes, told = {}, []
-    export = pipeline.export
+    export = exporting.export
 
-    def watched(*args: object, **options: object) -> pipeline.Export:
+    def watched(*args: object, **options: object) -> exporting.Export:
         made = export(*args, **options)
         if options.get("dynamic"):
             model = onnx.load(made.path)
@@ -237,7 +237,7 @@ def test_options_reach_every_export_and_phases_are_told(folder: Path, monkeypatc
             shapes[options["strategy"]] = dims, model.opset_import[0].version
         return made
 
-    monkeypatch.setattr(pipeline, "export", watched)
+    monkeypatch.setattr(exporting, "export", watched)
     model, args = plain_model()
     compare(model, args, opset=19, dynamic=True, progress=told.append)
     assert {name: any(dims) for name, (dims, _) in shapes.items()} == {"fx": True, "htp": True}
@@ -250,7 +250,7 @@ def test_the_decision_is_that_of_an_export(folder: Path) -> None:
     source = load_source("models.py:depends_on_values")
     model, args = source.model, source.args
     found = compare(model, args)
-    report = pipeline.export(model, args, folder / "auto.onnx", strategy="auto").report
+    report = exporting.export(model, args, folder / "auto.onnx", strategy="auto").report
     assert report.strategy == found.auto
     assert report.fallbacks[0] == f"auto took htp, since fx: {found.since['fx']}"
 
@@ -272,8 +272,8 @@ def test_strategies_are_tried_in_order_until_one_works() -> None:
 def test_a_tagged_file_without_metadata_is_the_bare_export_without_it(strategy: str, tmp_path: Path) -> None:
     model, args = plain_model()
     files = [tmp_path / f"{number}.onnx" for number in range(4)]
-    pipeline.export(model, args, files[0], strategy=strategy)
-    pipeline.export(model, args, files[1], strategy=strategy, tag=False)
+    exporting.export(model, args, files[0], strategy=strategy)
+    exporting.export(model, args, files[1], strategy=strategy, tag=False)
     for source, target in zip(files, files[2:], strict=False):
         without_metadata(source, target)
     assert onnx.load(files[2]) == onnx.load(files[3])
@@ -321,7 +321,7 @@ def test_a_model_without_weights_is_compared(folder: Path) -> None:
 def large(reason: str = "", note: str = "") -> Comparison:
     """Columns as wide as they come, and texts from elsewhere."""
     report = Report(nodes=1234567, tagged=1234566, fallbacks=[note] if note else [])
-    judgement = truth.Judgement(nodes=1234567, alone=100000)
+    judgement = judging.Judgement(nodes=1234567, alone=100000)
     judgement.verdicts.update({"right": 654321})
     done = [Outcome(name, "htp", report, judgement=judgement) for name in ("htp", "usage")]
     return Comparison([Outcome("fx", "fx", reason=reason), *done], "htp", ("fx", "htp"), {"fx": reason})

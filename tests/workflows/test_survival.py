@@ -23,8 +23,8 @@ from rows import Row, bar_of
 from survival import ALL_TOOLS, STRATEGIES, survey
 from toolbox import wipe_names, without_metadata
 
-from onnx_tagger.exporters.truth.truth import Observation, compare
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.exporters.truth.judging import Observation, compare
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import PREFIX, Source, add_entries, own_entries

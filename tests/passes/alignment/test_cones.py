@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import MAIN
 from onnx_tagger.model.metadata import Source

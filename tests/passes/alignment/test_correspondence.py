@@ -5,12 +5,12 @@ from __future__ import annotations
 import onnx
 from onnx import helper
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import MAIN, walk
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.passes.alignment.correspondence import Correspondence
-from onnx_tagger.passes.analyses.index import DataFlow
+from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.analyses.saved import SavedGraphIndex
 from onnx_tagger.passes.base import Context
 

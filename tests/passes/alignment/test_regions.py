@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.passes.alignment.correspondence import Correspondence
 from onnx_tagger.passes.alignment.regions import MOST_ORIGINS, Regions
-from onnx_tagger.passes.analyses.index import DataFlow
+from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.analyses.saved import SavedIndex
 from onnx_tagger.passes.base import Context
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex, SavedIndex
 from onnx_tagger.passes.base import Context

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
 from onnx_tagger.hierarchy.digest import value_digests
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module, Parameter
+from onnx_tagger.hierarchy.map import HierarchyMap, Module, Parameter
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.passes.analyses.weights import WeightOwners
 from onnx_tagger.passes.base import Context

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
 from onnx_tagger.hierarchy.digest import value_digests
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge, Operation, Parameter, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge, Operation, Parameter, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager

@@ -15,7 +15,7 @@ from torch import nn
 
 import onnx_tagger as ot
 from onnx_tagger.exporters import htp
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import own_tag, props_of
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import onnx_tagger
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module, Parameter, SavedGraph, SavedNode
-from onnx_tagger.hierarchy.hierarchy_file import digest_of, json_schema, parse_map, read_map, to_json
+from onnx_tagger.hierarchy.file import digest_of, json_schema, parse_map, read_map, to_json
+from onnx_tagger.hierarchy.map import HierarchyMap, Module, Parameter, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.limits import InputLimits, limited
 from onnx_tagger.model.metadata import MAX_PARTS, Source, fits
@@ -147,7 +147,7 @@ def test_unknown_keys_are_left_for_later_versions() -> None:
 
 
 def test_shipped_schema_is_the_generated_one() -> None:
-    command = "python -m onnx_tagger.hierarchy.hierarchy_file > tagger/hierarchy/hierarchy-map.schema.json"
+    command = "python -m onnx_tagger.hierarchy.file > tagger/hierarchy/hierarchy-map.schema.json"
     assert SCHEMA.read_text(encoding="utf-8") == json_schema(), f"run: {command}"
 
 

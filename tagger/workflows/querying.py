@@ -1,6 +1,6 @@
 """What `tree`, `nodes` and `show` find out about a tagged model: pure functions on a `Context`.
 
-Nothing here reads a file or prints; `checks.read_tags` makes the context, `views` shows what is found.
+Nothing here reads a file or prints; `checking.read_tags` makes the context, `terminal` shows what is found.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from onnx_tagger.errors import TaggerError
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import Op, Scope, operator
 from onnx_tagger.model.metadata import Tag, text_of
-from onnx_tagger.passes.analyses.index import DataFlow, Flow
+from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context
 
 # difflib compares with each candidate; beyond this many, only those that contain the word are compared.

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import onnx
 
 from onnx_tagger.errors import FileFormatError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module
+from onnx_tagger.hierarchy.map import HierarchyMap, Module
 from onnx_tagger.hierarchy.naming import ModuleRow, parent_path
-from onnx_tagger.model.claims import READABLE, claims
+from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.graph import Walk, walk
 from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.metadata import MAP, MAX_PARTS, Tag, escape_attribute, model_value, own_tag, props_of, segments

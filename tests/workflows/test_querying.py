@@ -4,13 +4,13 @@ import pytest
 from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnx_tagger.errors import FileFormatError, TaggerError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module
+from onnx_tagger.hierarchy.map import HierarchyMap, Module
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.graph import Op, operator
 from onnx_tagger.model.metadata import PREFIX, TORCH_SCOPES, TORCH_STACK, Source, Tag, remove_key, write_node
 from onnx_tagger.passes.base import Context
-from onnx_tagger.workflows import compare, query
-from onnx_tagger.workflows.checks import read_tags
+from onnx_tagger.workflows import diffing, querying
+from onnx_tagger.workflows.checking import read_tags
 
 ROWS = [
     ModuleRow("", "Net"),
@@ -64,15 +64,15 @@ def ctx() -> Context:
 
 
 def names(ops: list[Op]) -> list[str]:
-    return [query.name_of(op) for op in ops]
+    return [querying.name_of(op) for op in ops]
 
 
-def outline(top: query.Branch) -> list[tuple[int, str, str | None, int, int]]:
+def outline(top: querying.Branch) -> list[tuple[int, str, str | None, int, int]]:
     return [(depth, b.segment, b.path, b.own, b.total) for depth, b in top.below()][1:]
 
 
 def test_module_tree_counts_own_and_all_below(ctx: Context) -> None:
-    assert outline(query.module_tree(ctx)) == [
+    assert outline(querying.module_tree(ctx)) == [
         (1, "Net", "(root)", 0, 5),
         (2, "Blk.0", "layers.0", 1, 3),
         (3, "Linear", "layers.0.fc", 2, 2),
@@ -84,13 +84,13 @@ def test_module_tree_counts_own_and_all_below(ctx: Context) -> None:
 def test_a_captured_map_gives_the_order_of_the_tree() -> None:
     modules = (Module("", "Net", "/Net", None, 0), Module("b", "B", "/Net/B", "", 2), Module("a", "A", "/Net/A", "", 1))
     ctx = tagged(net(), ["a", "b", None, None, None, None], HierarchyMap(modules))
-    assert [row[1] for row in outline(query.module_tree(ctx))] == ["Net", "B", "A"]
+    assert [row[1] for row in outline(querying.module_tree(ctx))] == ["Net", "B", "A"]
 
 
 def test_module_tree_names_levels_whose_path_the_file_does_not_tell() -> None:
     modules = (Module("", "Net", "/Net", None), Module("enc.layer.0", "Blk", "/Net/Enc/Blk.0", ""))
     ctx = tagged(net(), ["enc.layer.0"] + [None] * 5, HierarchyMap(modules))
-    assert outline(query.module_tree(ctx))[1:] == [
+    assert outline(querying.module_tree(ctx))[1:] == [
         (2, "Enc", None, 0, 1),
         (3, "Blk.0", "enc.layer.0", 1, 1),
     ]
@@ -99,14 +99,14 @@ def test_module_tree_names_levels_whose_path_the_file_does_not_tell() -> None:
 def test_module_tree_leaves_uncalled_functions_out() -> None:
     dead = helper.make_function("d", "dead", ["p"], ["q"], [helper.make_node("Neg", ["p"], ["q"])], [])
     ctx = tagged(model_of([helper.make_node("Relu", ["x"], ["y"])], [dead]), ["layers.1", "layers.1"])
-    assert outline(query.module_tree(ctx))[0] == (1, "Net", "(root)", 0, 1)
+    assert outline(querying.module_tree(ctx))[0] == (1, "Net", "(root)", 0, 1)
 
 
 def test_a_very_deep_tag_costs_no_more_than_its_length() -> None:
     tag = "/" + "/".join(["A"] * 50_000)
     ctx = tagged(net(), [None] * 6)
     ctx.tags[ctx.ops[0]] = Tag("a", tag, Source.EXPORTED)
-    assert max(depth for depth, _ in query.module_tree(ctx).below()) == 50_000
+    assert max(depth for depth, _ in querying.module_tree(ctx).below()) == 50_000
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_very_deep_tag_costs_no_more_than_its_length() -> None:
     ],
 )
 def test_nodes_under(ctx: Context, path: str | None, found: list[str]) -> None:
-    assert names(query.nodes_under(ctx, path)) == found
+    assert names(querying.nodes_under(ctx, path)) == found
 
 
 def test_nodes_under_knows_aliases_and_origins() -> None:
@@ -133,27 +133,27 @@ def test_nodes_under_knows_aliases_and_origins() -> None:
     )
     ctx = tagged(net(), [None] * 6, HierarchyMap(modules))
     ctx.tags[ctx.ops[0]] = Tag("", "/Net", Source.ALIGNED, ("a", "b"))
-    assert names(query.nodes_under(ctx, "tied")) == ["mul"]
-    assert names(query.nodes_under(ctx, "/Net/B")) == ["mul"]
+    assert names(querying.nodes_under(ctx, "tied")) == ["mul"]
+    assert names(querying.nodes_under(ctx, "/Net/B")) == ["mul"]
 
 
 def test_nodes_of_an_operator(ctx: Context) -> None:
     ctx.ops[0].node.domain = "my.ops"
-    assert names(query.nodes_under(ctx, None, ["Mul", "Relu"])) == ["mul", "main#3"]
-    assert names(query.nodes_under(ctx, "layers.0", ["my.ops::Mul"])) == ["mul"]
+    assert names(querying.nodes_under(ctx, None, ["Mul", "Relu"])) == ["mul", "main#3"]
+    assert names(querying.nodes_under(ctx, "layers.0", ["my.ops::Mul"])) == ["mul"]
 
 
 def test_an_unknown_module_is_answered_with_similar_ones(ctx: Context) -> None:
     with pytest.raises(TaggerError, match=r"'layer\.0\.fc'.*did you mean 'layers\.0\.fc'"):
-        query.nodes_under(ctx, "layer.0.fc")
+        querying.nodes_under(ctx, "layer.0.fc")
     with pytest.raises(TaggerError, match="'zzzzzz': see onnx-tagger tree"):
-        query.nodes_under(ctx, "zzzzzz")
+        querying.nodes_under(ctx, "zzzzzz")
 
 
 def test_close_matches_in_a_large_file_stay_quick() -> None:
     pool = [f"layer.{number}.attention.query" for number in range(60_000)]
-    assert query.close_matches("layer.7.atention.query", pool)[0].endswith("query")
-    assert query.close_matches("", pool) == []
+    assert querying.close_matches("layer.7.atention.query", pool)[0].endswith("query")
+    assert querying.close_matches("", pool) == []
 
 
 @pytest.mark.parametrize(
@@ -168,55 +168,55 @@ def test_close_matches_in_a_large_file_stay_quick() -> None:
     ],
 )
 def test_find_nodes(ctx: Context, text: str, found: list[str]) -> None:
-    assert sorted(map(query.id_of, query.find_nodes(ctx, text))) == sorted(found)
+    assert sorted(map(querying.id_of, querying.find_nodes(ctx, text))) == sorted(found)
 
 
 @pytest.mark.parametrize(("text", "advice"), [("mull", "did you mean 'mul'"), ("main#3 Add", "see"), ("", "see")])
 def test_an_unknown_node_is_an_error(ctx: Context, text: str, advice: str) -> None:
     with pytest.raises(TaggerError, match=advice):
-        query.find_nodes(ctx, text)
+        querying.find_nodes(ctx, text)
 
 
 def test_a_name_wins_over_an_id(ctx: Context) -> None:
     ctx.ops[0].node.name = "main#3"
-    assert [op.index for op in query.find_nodes(ctx, "main#3")] == [0]
+    assert [op.index for op in querying.find_nodes(ctx, "main#3")] == [0]
 
 
 def test_neighbours(ctx: Context) -> None:
     mul, add, _, inner, *_ = ctx.ops
-    assert query.inputs_of(ctx, mul) == [
-        query.Neighbour("x", "input of main"),
-        query.Neighbour("w", "initializer"),
+    assert querying.inputs_of(ctx, mul) == [
+        querying.Neighbour("x", "input of main"),
+        querying.Neighbour("w", "initializer"),
     ]
-    assert query.inputs_of(ctx, add) == [
-        query.Neighbour("m", "mul Mul", "layers.0.fc"),
-        query.Neighbour("nowhere", "nothing makes it"),
+    assert querying.inputs_of(ctx, add) == [
+        querying.Neighbour("m", "mul Mul", "layers.0.fc"),
+        querying.Neighbour("nowhere", "nothing makes it"),
     ]
-    assert query.outputs_of(ctx, add) == [
-        query.Neighbour("a", "inner Abs", "layers.10"),  # make_node sorts the bodies by name
-        query.Neighbour("a", "inner Neg", "layers.10"),
+    assert querying.outputs_of(ctx, add) == [
+        querying.Neighbour("a", "inner Abs", "layers.10"),  # make_node sorts the bodies by name
+        querying.Neighbour("a", "inner Neg", "layers.10"),
     ]
-    assert query.outputs_of(ctx, inner) == [
-        query.Neighbour("out", f"output of {inner.scope.name}, a body of if If"),
+    assert querying.outputs_of(ctx, inner) == [
+        querying.Neighbour("out", f"output of {inner.scope.name}, a body of if If"),
     ]
-    assert query.outputs_of(ctx, ctx.ops[-1]) == [query.Neighbour("y", "output of main")]
+    assert querying.outputs_of(ctx, ctx.ops[-1]) == [querying.Neighbour("y", "output of main")]
 
 
 def test_an_output_that_nothing_reads_is_listed() -> None:
     ctx = tagged(model_of([helper.make_node("Split", ["x"], ["y", "", "spare"])]), [None])
-    assert query.outputs_of(ctx, ctx.ops[0]) == [
-        query.Neighbour("y", "output of main"),
-        query.Neighbour("spare", "nothing reads it"),
+    assert querying.outputs_of(ctx, ctx.ops[0]) == [
+        querying.Neighbour("y", "output of main"),
+        querying.Neighbour("spare", "nothing reads it"),
     ]
 
 
 def test_code_line(ctx: Context) -> None:
     op = ctx.ops[0]
-    assert query.code_line(op) == ""
+    assert querying.code_line(op) == ""
     op.node.doc_string = "/a/b.py:3\nonnx_tagger:layers.0\n"
-    assert query.code_line(op) == "/a/b.py:3"
+    assert querying.code_line(op) == "/a/b.py:3"
     op.node.metadata_props.add(key=TORCH_STACK, value='File "m.py", line 3, in forward\n    return a * b\n')
-    assert query.code_line(op) == 'File "m.py", line 3, in forward: return a * b'
+    assert querying.code_line(op) == 'File "m.py", line 3, in forward: return a * b'
 
 
 def test_names_that_are_no_text_are_refused() -> None:
@@ -228,7 +228,7 @@ def test_names_that_are_no_text_are_refused() -> None:
 
 def test_equal_models_do_not_differ(ctx: Context) -> None:
     other = tagged(net(), ["layers.0.fc", "layers.0.fc", "layers.0", "layers.10", "layers.10", None])
-    found = compare.diff(ctx, other)
+    found = diffing.diff(ctx, other)
     assert not found
     assert found.paired == 6
 
@@ -236,8 +236,8 @@ def test_equal_models_do_not_differ(ctx: Context) -> None:
 def test_diff_names_what_differs(ctx: Context) -> None:
     other = tagged(net(), ["layers.1", None, "layers.0", "layers.10", "layers.10", "layers.1"])
     other.tags[other.ops[2]] = Tag("layers.0", "/Net/Blk.0", Source.ALIGNED, ("layers.0", ""), ("layers.0@1",))
-    found = compare.diff(ctx, other)
-    assert [(query.name_of(change.before), change.fields) for change in found.changed] == [
+    found = diffing.diff(ctx, other)
+    assert [(querying.name_of(change.before), change.fields) for change in found.changed] == [
         ("mul", (("module", "layers.0.fc", "layers.1"), ("tag", "/Net/Blk.0/Linear", "/Net/Blk.1"))),
         ("add", (("module", "layers.0.fc", "(none)"),)),
         (
@@ -274,8 +274,8 @@ def test_diff_compares_own_keys_as_they_stand(key: str, value: str | None, said:
     remove_key(changed, PREFIX + key)
     if value is not None:
         changed.metadata_props.add(key=PREFIX + key, value=value)
-    found = compare.diff(read_tags(models[0]), read_tags(models[1]))
-    assert [(query.name_of(change.after), change.fields) for change in found.changed] == [("n", (said,))]
+    found = diffing.diff(read_tags(models[0]), read_tags(models[1]))
+    assert [(querying.name_of(change.after), change.fields) for change in found.changed] == [("n", (said,))]
 
 
 def chain(*nodes: tuple[str, str, str]) -> Context:
@@ -289,16 +289,16 @@ def test_diff_pairs_by_name_then_outputs_then_position() -> None:
     after = chain(
         ("Neg", "new", "z"), ("Neg", "n", "a2"), ("Abs", "", "b"), ("Exp", "twice", "c2"), ("Exp", "twice", "d2")
     )
-    found = compare.diff(before, after)
-    assert [query.name_of(op) for op in found.only_before] == ["l"]
-    assert [query.name_of(op) for op in found.only_after] == ["new"]
+    found = diffing.diff(before, after)
+    assert [querying.name_of(op) for op in found.only_before] == ["l"]
+    assert [querying.name_of(op) for op in found.only_after] == ["new"]
     assert (found.changed, found.paired) == ([], 4)
 
 
 def test_diff_does_not_pair_different_operators() -> None:
-    found = compare.diff(chain(("Neg", "n", "a")), chain(("Abs", "n", "a")))
+    found = diffing.diff(chain(("Neg", "n", "a")), chain(("Abs", "n", "a")))
     assert [operator(op.node) for op in (*found.only_before, *found.only_after)] == ["Neg", "Abs"]
 
 
 def test_diff_of_empty_models() -> None:
-    assert not compare.diff(chain(), chain())
+    assert not diffing.diff(chain(), chain())

@@ -13,11 +13,11 @@ import onnx
 from onnx_tagger.errors import MapError, TaggerError
 from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
 from onnx_tagger.hierarchy.digest import value_digests
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Parameter, SavedGraph
-from onnx_tagger.hierarchy.treefile import hierarchy_of_model
+from onnx_tagger.hierarchy.from_model import hierarchy_of_model
+from onnx_tagger.hierarchy.map import HierarchyMap, Parameter, SavedGraph
 from onnx_tagger.model import metadata
-from onnx_tagger.model.claims import READABLE, claims
 from onnx_tagger.model.collector import collector_paused
+from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
 from onnx_tagger.passes.analyses.weights import LEAST_VALUES
 from onnx_tagger.passes.base import Context

@@ -1,7 +1,7 @@
 """How results look: trees and tables through rich on a terminal, plain lines when piped; notes and progress on stderr.
 
 Every text that comes from a file is untrusted: it reaches the terminal through `printable`, and rich as `Text`, never
-as markup. What is shown is found out elsewhere (`query`, `report`); the other forms of `check` are in `formats`.
+as markup. What is shown is found out elsewhere (`querying`, `report`); the other forms of `check` are in `formats`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from onnx_tagger.model.report import Report
     from onnx_tagger.passes.base import Context
     from onnx_tagger.passes.registry import Registered
-    from onnx_tagger.workflows.bench import Timing
-    from onnx_tagger.workflows.compare import Difference
-    from onnx_tagger.workflows.query import Branch, Neighbour
+    from onnx_tagger.workflows.benchmarking import Timing
+    from onnx_tagger.workflows.diffing import Difference
+    from onnx_tagger.workflows.querying import Branch, Neighbour
     from onnx_tagger.workflows.strategies import Comparison, Outcome
 
 # Real modules are a dozen levels deep; guides of a tree without a limit would grow with the square of its depth.
@@ -212,7 +212,7 @@ def counted(number: int, noun: str) -> str:
 
 def show_node(screen: Screen, ctx: Context, op: Op) -> None:
     """Print what is known of one node, and its neighbours with their modules."""
-    from onnx_tagger.workflows.query import code_line, inputs_of, module_of, name_of, outputs_of, own_problem
+    from onnx_tagger.workflows.querying import code_line, inputs_of, module_of, name_of, outputs_of, own_problem
 
     tag = ctx.tags.get(op)
     rows = [("module", module_of(tag))]
@@ -242,7 +242,7 @@ def _neighbour_text(neighbour: Neighbour, direction: str) -> str:
 def node_line(ctx: Context, op: Op) -> str:
     """One node in a line: ``name op -> module``."""
     from onnx_tagger.model.graph import operator
-    from onnx_tagger.workflows.query import module_of, name_of
+    from onnx_tagger.workflows.querying import module_of, name_of
 
     return f"{name_of(op)} {operator(op.node)} -> {module_of(ctx.tags.get(op))}"
 
@@ -250,7 +250,7 @@ def node_line(ctx: Context, op: Op) -> str:
 def show_difference(screen: Screen, found: Difference, before: Context, after: Context, names: tuple[str, str]) -> None:
     """Print the nodes that only one model has, and those that differ with both values."""
     from onnx_tagger.model.graph import operator
-    from onnx_tagger.workflows.query import name_of
+    from onnx_tagger.workflows.querying import name_of
 
     screen.lines(f"only in {names[0]}: {node_line(before, op)}" for op in found.only_before)
     screen.lines(f"only in {names[1]}: {node_line(after, op)}" for op in found.only_after)

@@ -14,13 +14,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_tagger.cli import cli
+from onnx_tagger.cli import main
 from onnx_tagger.errors import CoverageError, PassError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.report import Report
 from onnx_tagger.passes.inherit import Inherit
-from onnx_tagger.workflows import checks, pipeline
+from onnx_tagger.workflows import checking, retagging
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -53,7 +53,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command line in this process: exit code, stdout, stderr."""
 
     def call(*args: str | Path) -> tuple[int, str, str]:
-        code = cli.run([str(arg) for arg in args])
+        code = main.run([str(arg) for arg in args])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -65,7 +65,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with plain.onnx, tagged.onnx and tiny.hierarchy.json, which is the current one."""
     onnx.save(tiny_model(), tmp_path / "plain.onnx")
     TREE.save(tmp_path / "tiny.hierarchy.json")
-    pipeline.retag(tmp_path / "plain.onnx", tmp_path / "tiny.hierarchy.json", tmp_path / "tagged.onnx")
+    retagging.retag(tmp_path / "plain.onnx", tmp_path / "tiny.hierarchy.json", tmp_path / "tagged.onnx")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -239,7 +239,7 @@ def test_exit_codes_of_errors(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(checks, "stats", fail)
+    monkeypatch.setattr(checking, "stats", fail)
     found, out, err = run("stats", "m.onnx")
     assert (found, out) == (code, "")
     assert err.startswith(said)
@@ -495,7 +495,7 @@ def test_retag_hands_its_options_on(run: Run, files: Path, monkeypatch: pytest.M
         seen.update(options)
         return Report()
 
-    monkeypatch.setattr(pipeline, "retag", spy)
+    monkeypatch.setattr(retagging, "retag", spy)
     args = (
         "retag plain.onnx -o o.onnx --merge output --also winml,namespace --also doc_string --force --link --no-values"
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from onnx_tagger.cli import cli
+from onnx_tagger.cli import main
 from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.sources.sources import load_source
-from onnx_tagger.reporters.views import Screen, show_timings
-from onnx_tagger.workflows.bench import Timing, bench
+from onnx_tagger.exporters.sources.loading import load_source
+from onnx_tagger.reporters.terminal import Screen, show_timings
+from onnx_tagger.workflows.benchmarking import Timing, bench
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -56,7 +56,7 @@ def models(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], models: Path) -> Run:
     def call(name: str, *options: str) -> tuple[int, str, str]:
-        code = cli.run(["bench", f"{models}:{name}", *options])
+        code = main.run(["bench", f"{models}:{name}", *options])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import MAIN, Op, operator
 from onnx_tagger.passes.base import Context
-from onnx_tagger.workflows.query import module_of
+from onnx_tagger.workflows.querying import module_of
 
 
 @dataclass(frozen=True, slots=True)

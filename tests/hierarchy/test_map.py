@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Module
+from onnx_tagger.hierarchy.map import HierarchyMap, Module
 from onnx_tagger.hierarchy.naming import ModuleRow, parent_path
 from onnx_tagger.model.metadata import Source
 

@@ -18,9 +18,9 @@ pytest.importorskip("onnxruntime")
 import onnx_tagger as ot
 from onnx_tagger.exporters.capture import capture
 from onnx_tagger.exporters.truth.alike import Alike, in_order_of_size
+from onnx_tagger.exporters.truth.judging import Judgement, feeds_of, judge, observe
 from onnx_tagger.exporters.truth.observed import Observation
-from onnx_tagger.exporters.truth.truth import Judgement, feeds_of, judge, observe
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import Op, walk
 from onnx_tagger.model.metadata import Tag, add_entries, clear_node, own_entries, own_tag, props_of
 

@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from onnx_tagger.errors import MissingExtraError, SourceError  # noqa: E402
-from onnx_tagger.exporters.sources.sources import load_source  # noqa: E402
+from onnx_tagger.exporters.sources.loading import load_source  # noqa: E402
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "configs"
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "configs"
 
 BODY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 TEXT = {**BODY, "vocab_size": 99, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2}

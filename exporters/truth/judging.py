@@ -20,7 +20,7 @@ from onnx_tagger.exporters.torchscript.flatcall import flatten_call
 from onnx_tagger.exporters.truth.comparison import Comparison, Truth
 from onnx_tagger.exporters.truth.observed import Observation, Values, observe
 from onnx_tagger.exporters.truth.verdicts import Judgement
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Tag, own_tag, props_of
 

@@ -1,7 +1,7 @@
 """The JSON file of a hierarchy map: its schema, reading with limits, writing with equal bytes for equal maps.
 
-What it holds is described in `hierarchy_records`; what is read is made a map by `hierarchy_building`. `python -m
-onnx_tagger.hierarchy.hierarchy_file` prints the JSON schema that ships with the package. Nothing in a file is ever
+What it holds is described in `records`; what is read is made a map by `building`. `python -m
+onnx_tagger.hierarchy.file` prints the JSON schema that ships with the package. Nothing in a file is ever
 evaluated.
 """
 
@@ -20,15 +20,15 @@ import msgspec
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.files.checksum import sha256
-from onnx_tagger.files.files import replace_file
-from onnx_tagger.hierarchy.hierarchy import (
+from onnx_tagger.files.replacing import replace_file
+from onnx_tagger.hierarchy.building import map_from_record
+from onnx_tagger.hierarchy.map import (
     FORMAT,
     FORMAT_VERSION,
     HierarchyMap,
     SavedGraph,
 )
-from onnx_tagger.hierarchy.hierarchy_building import map_from_record
-from onnx_tagger.hierarchy.hierarchy_records import MapRecord
+from onnx_tagger.hierarchy.records import MapRecord
 from onnx_tagger.hierarchy.validation import MOST_SHOWN, place_and_fault
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.limits import advice, input_limits

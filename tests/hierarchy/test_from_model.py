@@ -7,11 +7,11 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap
-from onnx_tagger.hierarchy.treefile import hierarchy_of_model
+from onnx_tagger.hierarchy.from_model import hierarchy_of_model
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import metadata
 from onnx_tagger.model.metadata import Source, Tag
-from onnx_tagger.workflows.checks import load_map
+from onnx_tagger.workflows.checking import load_map
 
 
 def model(*props: dict[str, str]) -> onnx.ModelProto:

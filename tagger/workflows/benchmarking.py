@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from onnx_tagger.errors import ExportError, TaggerError, require
 from onnx_tagger.model.report import Report
-from onnx_tagger.workflows import pipeline
+from onnx_tagger.workflows import exporting
 from onnx_tagger.workflows.strategies import load_exporters
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def bench(
     opset: int | None = None,
     dynamic: bool = False,
     rounds: int = 3,
-    progress: pipeline.Progress | None = None,
+    progress: exporting.Progress | None = None,
 ) -> list[Timing]:
     """Export a model by each strategy, tagged and bare by turns, in a folder that is removed at the end.
 
@@ -149,7 +149,7 @@ def _timing(
     path: Path,
     rounds: int,
     options: Mapping[str, object],
-    tell: pipeline.Progress,
+    tell: exporting.Progress,
 ) -> Timing:
     """Measure one strategy; the first round fills caches and does not count."""
     timing = Timing(strategy)
@@ -160,7 +160,7 @@ def _timing(
         for tag in (True, False) if turn % 2 else (False, True):
             start = time.perf_counter()
             try:
-                made = pipeline.export(model, args, path, strategy=strategy, tag=tag, **options)  # type: ignore[arg-type]
+                made = exporting.export(model, args, path, strategy=strategy, tag=tag, **options)  # type: ignore[arg-type]
             except ExportError as error:
                 timing.reason = str(error.__cause__ if isinstance(error.__cause__, ExportError) else error)
                 return timing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_tagger.passes.alignment.dealing import Kind, NewNode, OldNode, deal
+from onnx_tagger.passes.alignment.assignment import Kind, NewNode, OldNode, deal
 from onnx_tagger.passes.replay.operators import MOVES
 
 

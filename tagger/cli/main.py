@@ -108,7 +108,7 @@ def _explain(error: Exception) -> int:
         sentence = f"{error.filename or 'the system'}: {error.strerror or error}"
     else:
         sentence = f"{type(error).__name__}: {error}: this is a bug, please report it with what --debug shows"
-    from onnx_tagger.reporters.views import printable, shortened
+    from onnx_tagger.reporters.terminal import printable, shortened
 
     sys.stderr.write(f"onnx-tagger: {printable(shortened(' '.join(sentence.split())))}\n")
     return 1 if isinstance(error, CoverageError) else 2

@@ -17,13 +17,13 @@ from onnx import helper, numpy_helper
 
 import onnx_tagger as ot
 from onnx_tagger.errors import FileFormatError, MapError, TaggerError
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, SavedGraph, SavedNode
+from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph, SavedNode
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import operator, walk
 from onnx_tagger.model.metadata import DIALECTS, Source
-from onnx_tagger.workflows.checks import load_map, map_path, read_tags
-from onnx_tagger.workflows.pipeline import default_passes
+from onnx_tagger.workflows.checking import load_map, map_path, read_tags
+from onnx_tagger.workflows.retagging import default_passes
 
 TREE = HierarchyMap.from_rows(
     [

@@ -1,6 +1,6 @@
 """What a hierarchy map's JSON file holds, described once for msgspec: it validates what is read and gives the schema.
 
-Reading and writing the file are `hierarchy_file`'s.
+Reading and writing the file are `file`'s.
 """
 
 from __future__ import annotations

@@ -55,8 +55,9 @@ def load_source(source: str, *, inputs: Path | None = None, seed: int = 0) -> So
         (random weights), `file.py:factory` or `package.module:factory`, or, where no such file exists, a hub id. Random
         weights are float32; stored ones keep their dtype. Code that a directory or the hub ships is never run.
     inputs : Path, optional
-        A JSON spec (see `inputspec`). Its entries take the place of the inputs of that name; an entry that is null takes
-        the input away. All else that a Hugging Face model needs is made from its forward signature and its config.
+        A JSON spec (see `inputspec`). Its entries take the place of the inputs of that name; an entry that is null
+        takes the input away. All else that a Hugging Face model needs is made from the signature of its forward and its
+        config.
     seed : int
         Seed of random weights and inputs. The caller's own random state is left as it was.
 

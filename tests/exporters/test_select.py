@@ -12,7 +12,7 @@ from torch import nn
 
 import onnx_tagger as ot
 from onnx_tagger.exporters.torchscript.flatcall import flatten_call
-from onnx_tagger.hierarchy.hierarchy import Merge
+from onnx_tagger.hierarchy.map import Merge
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import own_tag, props_of
 

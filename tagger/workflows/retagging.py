@@ -1,4 +1,4 @@
-"""The default chains that write: re-tag and strip, and by its name export. What the command and the API both call.
+"""The default chains that write to files which are there already: re-tag and strip. What command and API both call.
 
 How a model is exported is `exporting`'s.
 """
@@ -13,8 +13,8 @@ import onnx
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton, write_spliced
 from onnx_tagger.files.whole import load_whole, write_whole
-from onnx_tagger.hierarchy.hierarchy import HierarchyMap, Merge
-from onnx_tagger.hierarchy.treefile import hierarchy_of_model
+from onnx_tagger.hierarchy.from_model import hierarchy_of_model
+from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import walk
@@ -26,11 +26,8 @@ from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-from onnx_tagger.workflows.checks import MapSource, Target, load_map
-from onnx_tagger.workflows.exporting import Export as Export
-from onnx_tagger.workflows.exporting import Progress as Progress
-from onnx_tagger.workflows.exporting import capture as capture
-from onnx_tagger.workflows.exporting import export as export
+from onnx_tagger.workflows.checking import MapSource, Target, load_map
+from onnx_tagger.workflows.exporting import Progress
 from onnx_tagger.workflows.kinship import Kinship, insist_on_kin, note_of_part
 
 

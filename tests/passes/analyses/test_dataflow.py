@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from onnx_tagger.errors import FileFormatError
-from onnx_tagger.passes.analyses.index import DataFlow, Flow
+from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context, Pass
 from onnx_tagger.passes.manager import PassManager
 

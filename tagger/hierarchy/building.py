@@ -1,6 +1,6 @@
 """A hierarchy map made of the records of its file, with all that they say of each other checked.
 
-Reading the file and validating each record by itself are `hierarchy_file`'s.
+Reading the file and validating each record by itself are `file`'s.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.hierarchy import (
+from onnx_tagger.hierarchy.map import (
     HierarchyMap,
     Module,
     Operation,
@@ -18,7 +18,7 @@ from onnx_tagger.hierarchy.hierarchy import (
     SavedGraph,
     SavedNode,
 )
-from onnx_tagger.hierarchy.hierarchy_records import GraphRecord, MapRecord, TraceColumns
+from onnx_tagger.hierarchy.records import GraphRecord, MapRecord, TraceColumns
 from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.metadata import MAX_PARTS, SOURCES, Tag, fits
 

@@ -16,12 +16,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
-from onnx_tagger.cli import cli
+from onnx_tagger.cli import main
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.metadata import also_of, own_tag, props_of
 from onnx_tagger.passes.base import Context
-from onnx_tagger.workflows.checks import read_tags
+from onnx_tagger.workflows.checking import read_tags
 
 TREE = ot.HierarchyMap.from_rows(
     [ModuleRow("", "Tiny"), ModuleRow("encoder", "Encoder"), ModuleRow("encoder.linear", "Linear")], "a test"
@@ -108,7 +108,7 @@ def drop_relu(model: onnx.ModelProto) -> None:
 
 def test_a_command_s_result_is_tagged_from_the_input(tagged: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = contents(tagged.parent)
-    code = cli.run(["carry", "tagged.onnx", "-o", "out.onnx", "--report", "r.json", "--", *script(DROP_RELU)])
+    code = main.run(["carry", "tagged.onnx", "-o", "out.onnx", "--report", "r.json", "--", *script(DROP_RELU)])
     out, err = capfd.readouterr()
     assert code == 0
     assert re.fullmatch(r"out\.onnx: 100 % of 3 nodes tagged \(matched .*\)\n", out)
@@ -155,7 +155,7 @@ def test_a_tool_that_fails_leaves_nothing_behind(
 ) -> None:
     (tagged.parent / "out.onnx").write_bytes(b"what was there")
     before = contents(tagged.parent)
-    assert cli.run(["carry", "tagged.onnx", "-o", "out.onnx", "--", *tool]) == 2
+    assert main.run(["carry", "tagged.onnx", "-o", "out.onnx", "--", *tool]) == 2
     out, err = capfd.readouterr()
     *_, last = err.splitlines()
     assert out == ""
@@ -174,7 +174,7 @@ def test_what_cannot_work_is_refused_before_the_tool_runs(tagged: Path, capfd: p
         ["missing.onnx", "-o", "out.onnx"],
         ["tagged.onnx", "-o", "out.onnx", "--also", "latin"],
     ):
-        assert cli.run(["carry", *args, "--", *tool]) == 2
+        assert main.run(["carry", *args, "--", *tool]) == 2
         assert capfd.readouterr().err.startswith("onnx-tagger: ")
     assert not Path("ran").exists()
 
@@ -380,19 +380,19 @@ def fuse(model: onnx.ModelProto) -> None:
 
 def test_tree_shows_what_came_in_and_what_is_left(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ot.carry(tagged, "fused.onnx", fuse)
-    assert cli.run(["tree", "fused.onnx", "--before", "tagged.onnx"]) == 0
+    assert main.run(["tree", "fused.onnx", "--before", "tagged.onnx"]) == 0
     assert capsys.readouterr().out == BEFORE
-    assert cli.run(["tree", "fused.onnx", "--before", "tagged.onnx", "--depth", "0"]) == 0
+    assert main.run(["tree", "fused.onnx", "--before", "tagged.onnx", "--depth", "0"]) == 0
     assert capsys.readouterr().out == BEFORE.splitlines(keepends=True)[0]
 
 
 def test_tree_shows_modules_that_only_the_later_file_has(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ot.carry(tagged, "fused.onnx", fuse)
-    assert cli.run(["tree", "tagged.onnx", "--before", "fused.onnx"]) == 0
+    assert main.run(["tree", "tagged.onnx", "--before", "fused.onnx"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "    Linear  encoder.linear  0 -> 2 nodes"
 
 
 def test_tree_of_what_has_no_tags_says_which_file(tagged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "none", [], [])), "none.onnx")
-    assert cli.run(["tree", "tagged.onnx", "--before", "none.onnx"]) == 0
+    assert main.run(["tree", "tagged.onnx", "--before", "none.onnx"]) == 0
     assert capsys.readouterr().out == "none.onnx: no tags on 0 nodes\n"

@@ -1,7 +1,7 @@
 """The hierarchy map: the module tree, the parameters, and the graph as it was exported.
 
 It is where exporters and passes meet, so a saved map enters by the same door as a fresh one. Reading and writing the
-JSON file is `hierarchy_file`'s; how modules are named is `naming`'s.
+JSON file is `file`'s; how modules are named is `naming`'s.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class HierarchyMap:
     trace : tuple of Operation
         What ran, in order of time, if the map was captured.
     digest : str
-        Digest of the file that it was read from; `hierarchy_file.digest_of` gives it for a fresh map.
+        Digest of the file that it was read from; `file.digest_of` gives it for a fresh map.
 
     Raises
     ------
@@ -216,14 +216,14 @@ class HierarchyMap:
 
     @classmethod
     def load(cls, path: str | Path) -> HierarchyMap:
-        """Read a map from a ``.hierarchy.json`` or ``.hierarchy.json.gz`` file; see `hierarchy_file.read_map`."""
-        from onnx_tagger.hierarchy.hierarchy_file import read_map
+        """Read a map from a ``.hierarchy.json`` or ``.hierarchy.json.gz`` file; see `file.read_map`."""
+        from onnx_tagger.hierarchy.file import read_map
 
         return read_map(path)
 
     def save(self, path: str | Path) -> str:
         """Write the map to a file, gzipped if its name ends with ``.gz``, and return its digest."""
-        from onnx_tagger.hierarchy.hierarchy_file import write_map
+        from onnx_tagger.hierarchy.file import write_map
 
         return write_map(self, path)
 
