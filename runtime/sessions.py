@@ -1,31 +1,18 @@
-"""Running a file in onnxruntime as it stands, with inner tensors exposed, on inputs that are given or made up."""
+"""Running a file in onnxruntime as it stands, with inner tensors exposed."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Mapping
-from math import prod
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import helper
 
-from onnx_tagger.errors import TaggerError
+from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.files.external import contained
 from onnx_tagger.files.onnxfile import Skeleton
-
-Array = npt.NDArray[Any]
-
-# Sizes that open dimensions are tried with: the first that both files run with is taken.
-_SIZES = (2, 8, 32, 64, 224)
-
-# More values than this are not made up for one input.
-_MOST_VALUES = 1 << 28
-_SEED = 0
+from onnx_tagger.runtime.feeds import Array, first_line, given_feeds, numpy_type, random_feeds, widths_of
 
 
 class Runner:
@@ -37,7 +24,7 @@ class Runner:
         self.path, self.names = path, names
         graph = skeleton.model.graph
         stored = {tensor.name for tensor in graph.initializer}
-        self.widths = _widths(graph)
+        self.widths = widths_of(graph)
         self.inputs = {value.name: value.type.tensor_type for value in graph.input if value.name not in stored}
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -56,17 +43,19 @@ class Runner:
             self.session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise TaggerError(
-                f"{path}: onnxruntime does not load it: {_line(error)}; verify needs it to run"
+                f"{path}: onnxruntime does not load it: {first_line(error)}; verify needs it to run"
             ) from error
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, object]:
         """The values of the exposed tensors."""
         try:
-            fitting = {name: feeds[name].astype(_numpy(self.path, name, kind)) for name, kind in self.inputs.items()}
+            fitting = {
+                name: feeds[name].astype(numpy_type(self.path, name, kind)) for name, kind in self.inputs.items()
+            }
             return dict(zip(self.names, self.session.run(self.names, fitting), strict=True))
         except Exception as error:
             raise NotRunError(
-                f"{self.path}: does not run on these inputs: {_line(error)}; give others with --inputs VALUES.npz"
+                f"{self.path}: does not run on these inputs: {first_line(error)}; give others with --inputs VALUES.npz"
             ) from error
 
 
@@ -82,10 +71,10 @@ def run_both(before: Runner, after: Runner, inputs: Path | None) -> tuple[dict[s
             f"{after.path}: has the input {unknown[0]!r}, which {before.path} has not; it cannot be verified"
         )
     if inputs is not None:
-        feeds = _given(inputs, before.inputs)
+        feeds = given_feeds(inputs, before.inputs)
         return before.run(feeds), after.run(feeds)
     failure: TaggerError | None = None
-    for feeds in _random(before, after):
+    for feeds in random_feeds(before, after):
         try:
             return before.run(feeds), after.run(feeds)
         except NotRunError as error:
@@ -94,98 +83,44 @@ def run_both(before: Runner, after: Runner, inputs: Path | None) -> tuple[dict[s
     raise failure
 
 
-def _given(path: Path, inputs: Iterable[str]) -> dict[str, Array]:
-    """The arrays of an ``.npz`` file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
-        raise TaggerError(
-            f"{path}: cannot be read as an .npz file of arrays: {_line(error)}; see numpy.savez"
-        ) from error
-    missing = sorted(set(inputs) - found.keys())
-    if missing:
-        raise TaggerError(f"{path}: has no array for the input {missing[0]!r}; add it under this name")
-    return found
+def tensors_of(path: str | os.PathLike[str], feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """Run an ONNX file without optimisation and return every tensor of its main graph.
 
-
-def _random(before: Runner, after: Runner) -> Iterable[dict[str, Array]]:
-    """Inputs to try, in turn: open dimensions of several sizes, integers of 0 and 1, of 1 alone, of 0 alone.
-
-    Any table of embeddings has an entry 0, and a mask of nothing but 0 leaves nothing to compute with.
+    Raises
+    ------
+    MissingExtraError
+        If onnxruntime is not installed.
     """
-    shapes = {name: _shape(kind, after.inputs.get(name)) for name, kind in before.inputs.items()}
-    for (name, axis), size in before.widths.items():
-        if name in shapes and -len(shapes[name]) <= axis < len(shapes[name]):
-            shapes[name][axis] = shapes[name][axis] or size
-    sizes = _SIZES if any(None in shape for shape in shapes.values()) else _SIZES[:1]
-    counts = any(_numpy(before.path, name, kind).kind != "f" for name, kind in before.inputs.items())
-    for size in sizes:
-        for low, high in ((0, 2), (1, 2), (0, 1))[: 3 if counts else 1]:
-            random = np.random.default_rng(_SEED)
-            yield {
-                name: _array(before.path, name, kind, [d or size for d in shapes[name]], random, low, high)
-                for name, kind in before.inputs.items()
-            }
+    require("onnxruntime", "ort", "truth by execution")
+    import onnxruntime as ort
+
+    model = onnx.load(os.fspath(path))
+    stated = {value.name for value in model.graph.output}
+    names = [name for node in model.graph.node for name in node.output if name]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in stated)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    wanted = [value.name for value in session.get_outputs()]
+    known = {value.name for value in session.get_inputs()}
+    found = session.run(wanted, {name: value for name, value in feeds.items() if name in known})
+    return {name: value for name, value in zip(wanted, found, strict=True) if isinstance(value, np.ndarray)}
 
 
-def _widths(graph: onnx.GraphProto) -> dict[tuple[str, int], int]:
-    """Sizes of (input, axis) that the weights of the nodes that read an input ask for."""
-    stored = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    found: dict[tuple[str, int], int] = {}
-    for node in graph.node:
-        weight = stored.get(node.input[1], []) if len(node.input) > 1 else []
-        attributes = {attribute.name: attribute.i for attribute in node.attribute}
-        if node.op_type == "Conv" and len(weight) > 2:
-            found[node.input[0], 1] = weight[1] * attributes.get("group", 1)
-        elif node.op_type == "MatMul" and len(weight) == 2:
-            found[node.input[0], -1] = weight[0]
-        elif node.op_type == "Gemm" and len(weight) == 2:
-            found[node.input[0], -1] = weight[1 if attributes.get("transB") else 0]
-        elif node.op_type in ("LSTM", "GRU", "RNN") and len(weight) == 3:
-            found[node.input[0], -1] = weight[2]
-    return found
+def optimise(source: Path, target: Path) -> None:
+    """Save what onnxruntime makes of a file at all of its optimisation levels, its default.
 
+    Raises
+    ------
+    MissingExtraError
+        If onnxruntime is not installed.
+    """
+    require("onnxruntime", "ort", "optimising with onnxruntime")
+    import onnxruntime as ort
 
-def _shape(kind: onnx.TypeProto.Tensor, other: onnx.TypeProto.Tensor | None) -> list[int | None]:
-    """The sizes that either file states; None for those that both leave open."""
-    dims = [d.dim_value or None for d in kind.shape.dim]
-    more = [d.dim_value or None for d in other.shape.dim] if other is not None else dims
-    return [a or b for a, b in zip(dims, more, strict=True)] if len(more) == len(dims) else dims
-
-
-def _array(
-    path: Path,
-    name: str,
-    kind: onnx.TypeProto.Tensor,
-    shape: list[int],
-    random: np.random.Generator,
-    low: int,
-    high: int,
-) -> Array:
-    dtype = _numpy(path, name, kind)
-    if min(shape, default=0) < 0 or prod(shape) > _MOST_VALUES:
-        raise TaggerError(
-            f"{path}: no values can be made up for the input {name!r} of the shape {shape}; give --inputs"
-        )
-    if dtype.kind == "f":
-        return random.standard_normal(shape).astype(dtype)
-    made = random.integers(low, high, shape)
-    if made.ndim and made.shape[-1]:
-        made[..., 0] = max(low, high - 1)
-    return made.astype(dtype)
-
-
-def _numpy(path: Path, name: str, kind: onnx.TypeProto.Tensor) -> np.dtype[Any]:
-    try:
-        dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
-    except KeyError:
-        dtype = np.dtype(object)
-    if dtype.kind not in "fiub":
-        raise TaggerError(f"{path}: the input {name!r} is no tensor of numbers; it cannot be verified")
-    return dtype
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error of others."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(target)
+    # It warns that a file optimised for this machine is for this machine.
+    options.log_severity_level = 3
+    ort.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])

@@ -11,11 +11,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 from torch import nn
 
-from onnx_tagger.errors import require
 from onnx_tagger.exporters.torchscript.flatcall import flatten_call
 from onnx_tagger.exporters.truth.comparison import Comparison, Truth
 from onnx_tagger.exporters.truth.observed import Observation, Values, observe
@@ -23,6 +21,7 @@ from onnx_tagger.exporters.truth.verdicts import Judgement
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Tag, own_tag, props_of
+from onnx_tagger.runtime.sessions import tensors_of
 
 __all__ = ["Findings", "Judgement", "Observation", "compare", "feeds_of", "judge", "judged", "observe", "tensors_of"]
 
@@ -41,31 +40,6 @@ class Findings:
     auxiliary: Mapping[int, str]
     made_in: Mapping[int, frozenset[str]]
     read_by: Mapping[int, frozenset[frozenset[str]]]
-
-
-def tensors_of(path: str | os.PathLike[str], feeds: Mapping[str, Values]) -> dict[str, Values]:
-    """Run an ONNX file without optimisation and return every tensor of its main graph.
-
-    Raises
-    ------
-    MissingExtraError
-        If onnxruntime is not installed.
-    """
-    require("onnxruntime", "ort", "truth by execution")
-    import onnxruntime as ort
-
-    model = onnx.load(os.fspath(path))
-    stated = {value.name for value in model.graph.output}
-    names = [name for node in model.graph.node for name in node.output if name]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in stated)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    wanted = [value.name for value in session.get_outputs()]
-    known = {value.name for value in session.get_inputs()}
-    found = session.run(wanted, {name: value for name, value in feeds.items() if name in known})
-    return {name: value for name, value in zip(wanted, found, strict=True) if isinstance(value, np.ndarray)}
 
 
 def feeds_of(

@@ -1,15 +1,15 @@
 """The command line as such: its name, its global options, and what the commands share.
 
-The commands are in `commands` and `inspection`. Whatever takes long to import is imported inside functions, so that
-`--help` is answered quickly.
+The commands are in `commands`. Whatever takes long to import is imported inside functions, so that `--help` is answered
+quickly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from onnx_tagger.passes.base import Context
     from onnx_tagger.reporters.terminal import Screen
 
+_T = TypeVar("_T")
+
 app = typer.Typer(
     name="onnx-tagger",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -155,7 +156,7 @@ def tell_weights(screen: Screen, report: Report) -> None:
 
 def finish(screen: Screen, report: Report, target: Path | None) -> None:
     """Write the report if one was asked for, and tell what was not done in the first way."""
-    from onnx_tagger.reporters.terminal import show_notes
+    from onnx_tagger.reporters.summary import show_notes
 
     write_report(report, target)
     show_notes(screen, report)
@@ -164,7 +165,17 @@ def finish(screen: Screen, report: Report, target: Path | None) -> None:
 def write_report(report: Report, target: Path | None) -> None:
     """Write the report if one was asked for."""
     from onnx_tagger.files.replacing import replace_file
-    from onnx_tagger.reporters.formats import json_text
+    from onnx_tagger.reporters.jsonform import json_text
 
     if target is not None:
         replace_file(target, (json_text(report) + "\n").encode())
+
+
+def on_model(measure: Callable[..., _T], screen: Screen, name: str, source: str, inputs: Path | None, seed: int) -> _T:
+    """Load a model and pass it, with its inputs, to what measures it."""
+    from onnx_tagger.exporters.sources.loading import load_source
+
+    with screen.progress(name) as progress:
+        progress("load the model")
+        loaded = load_source(source, inputs=inputs, seed=seed)
+        return measure(loaded.model, loaded.args, kwargs=loaded.kwargs, progress=progress)

@@ -9,8 +9,12 @@ from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Limits
-from onnx_tagger.reporters.formats import as_text
-from onnx_tagger.reporters.terminal import Screen, counted, node_line, show_notes, show_tree
+from onnx_tagger.model.verdict import Verdict
+from onnx_tagger.reporters.details import node_line
+from onnx_tagger.reporters.summary import show_notes
+from onnx_tagger.reporters.terminal import Screen, counted
+from onnx_tagger.reporters.tree import show_tree
+from onnx_tagger.runtime.sessions import optimise
 from onnx_tagger.workflows import checking, exporting, retagging
 from onnx_tagger.workflows.querying import module_tree, nodes_under
 
@@ -27,7 +31,7 @@ CONFIG: dict[str, object] = {
     "type_vocab_size": 2,
 }
 
-# What a user would type to let onnxruntime optimise a file; `_optimise` does the same.
+# What a user would type to let onnxruntime optimise a file; `sessions.optimise` does the same.
 _OPTIMISE = (
     'python -c "import onnxruntime as ort; options = ort.SessionOptions(); '
     "options.optimized_model_filepath = 'bert.opt.onnx'; ort.InferenceSession('bert.onnx', options)\""
@@ -87,7 +91,7 @@ def demo(folder: Path, screen: Screen) -> None:
     _look(screen, exported)
 
     _command(screen, _OPTIMISE)
-    _optimise(exported, optimised)
+    optimise(exported, optimised)
     nodes = [op.node for op in walk(read_skeleton(optimised).model).ops]
     left = sum(bool(node.metadata_props) for node in nodes)
     screen.lines([f"{optimised.name}: {counted(len(nodes), 'node')}, {left} of them with metadata left"])
@@ -100,7 +104,9 @@ def demo(folder: Path, screen: Screen) -> None:
 
     _command(screen, f"onnx-tagger check {tagged.name} --map {saved.name}")
     report = checking.check(tagged, saved)
-    screen.styled(as_text(tagged.name, report, Limits()), "green" if report.ok else "red")
+    verdict = Verdict.of(tagged.name, report, Limits())
+    screen.styled(verdict.headline, "green" if report.ok else "red")
+    screen.lines([*verdict.broken, *verdict.single])
     if not report.ok:
         raise TaggerError(f"{tagged}: the re-tagged model fails its check; please report this as a bug")
     screen.lines(["", *_NEXT.splitlines()])
@@ -130,14 +136,3 @@ def _look(screen: Screen, exported: Path) -> None:
     path = "encoder.layer.0.attention.self.query"
     _command(screen, f"onnx-tagger nodes {exported.name} --under {path}")
     screen.lines(node_line(ctx, op) for op in nodes_under(ctx, path))
-
-
-def _optimise(before: Path, after: Path) -> None:
-    """Let onnxruntime rewrite a file at all of its levels, its default."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(after)
-    # It warns that a file optimised for this machine is for this machine.
-    options.log_severity_level = 3
-    ort.InferenceSession(str(before), options, providers=["CPUExecutionProvider"])

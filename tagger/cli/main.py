@@ -1,7 +1,6 @@
 """The command `onnx-tagger`: its exit codes, and what is said when something is wrong.
 
-The commands themselves are in `commands` and `inspection`. Only typer is imported at once, so that `--help` and wrong
-usage are answered quickly.
+The commands themselves are in `commands`, of which only the one that is asked for is imported.
 """
 
 from __future__ import annotations
@@ -17,9 +16,12 @@ from typing import NoReturn
 
 import typer
 
-from onnx_tagger.cli import commands, inspection  # noqa: F401  # Importing them registers the commands.
+from onnx_tagger.cli import commands
 from onnx_tagger.cli.app import app, settings
 from onnx_tagger.errors import CoverageError, TaggerError
+
+# The global options that take no value, and may stand behind the command.
+_FLAGS = ("--debug", "-q", "--quiet")
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -28,8 +30,15 @@ _BROKEN_PIPE = 141
 _UsageError = typer.BadParameter.__mro__[1]
 
 
+# Set by the scripts that --install-completion installs, when a shell asks for completions.
+_COMPLETE = "_ONNX_TAGGER_COMPLETE"
+
+
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    if _COMPLETE in os.environ:
+        commands.load_for(None)
+        typer.main.get_command(app)(prog_name="onnx-tagger")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -65,6 +74,7 @@ def run(args: Sequence[str]) -> int:
 
 def _invoke(args: list[str]) -> int:
     """Run a command; not through typer's own main, which turns a closed pipe into the exit code of a failed check."""
+    commands.load_for(_command_word(args))
     command = typer.main.get_command(app)
     with warnings.catch_warnings():
         if not settings.debug:
@@ -77,10 +87,15 @@ def _invoke(args: list[str]) -> int:
     return 0
 
 
+def _command_word(args: Sequence[str]) -> str | None:
+    """The word that stands where a command does; None where it cannot be told without parsing."""
+    return next((text for text in args if text not in _FLAGS), None)
+
+
 def _hoisted(args: Sequence[str]) -> list[str]:
     """The arguments with the global flags first, wherever before ``--`` they stood."""
     end = args.index("--") if "--" in args else len(args)
-    flags = [text for text in args[:end] if text in ("--debug", "-q", "--quiet")]
+    flags = [text for text in args[:end] if text in _FLAGS]
     return [*flags, *(text for text in args[:end] if text not in flags), *args[end:]]
 
 

@@ -31,7 +31,8 @@ from onnx_tagger.hierarchy.map import Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.report import Phase, Report
 from onnx_tagger.workflows.checking import MapSource, Target, load_map
-from onnx_tagger.workflows.retagging import Progress, retag
+from onnx_tagger.workflows.exporting import Progress
+from onnx_tagger.workflows.retagging import retag
 
 PathTool = Callable[[Path, Path], object]
 ModelTool = Callable[[onnx.ModelProto], "onnx.ModelProto | None"]

@@ -190,7 +190,7 @@ def test_without_room_the_old_file_stands(tmp_path: Path) -> None:
     target.write_bytes(b"old")
     code = (
         "import resource, sys\n"
-        "from onnx_tagger import cli\n"
+        "from onnx_tagger.cli import main as cli\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "sys.exit(cli.run(sys.argv[1:]))"
     )

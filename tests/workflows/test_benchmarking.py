@@ -11,7 +11,8 @@ import pytest
 from onnx_tagger.cli import main
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.sources.loading import load_source
-from onnx_tagger.reporters.terminal import Screen, show_timings
+from onnx_tagger.reporters.strategies import show_timings
+from onnx_tagger.reporters.terminal import Screen
 from onnx_tagger.workflows.benchmarking import Timing, bench
 
 Run = Callable[..., tuple[int, str, str]]

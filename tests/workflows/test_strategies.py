@@ -19,7 +19,8 @@ from onnx_tagger.exporters.sources.loading import load_source
 from onnx_tagger.exporters.truth import judging
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Report
-from onnx_tagger.reporters.terminal import Screen, show_comparison
+from onnx_tagger.reporters.strategies import show_comparison
+from onnx_tagger.reporters.terminal import Screen
 from onnx_tagger.workflows import exporting
 from onnx_tagger.workflows.strategies import Comparison, Outcome, compare, without_metadata
 

@@ -1,0 +1,36 @@
+"""The commands, one a file: what each takes, which workflow does it, and what is printed; nothing else.
+
+A file holds a function `command`, which typer reads, and is imported only when its command is asked for. What several
+commands share is in `onnx_tagger.cli.app` and `onnx_tagger.cli.options`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from onnx_tagger.cli.app import app
+
+# Command names under the headings of --help; `a-b` is the file `a_b.py`.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Start": ("demo",),
+    "Tag": ("export", "capture", "retag", "carry", "strip"),
+    "Look": ("tree", "show", "nodes", "stats", "diff", "passes"),
+    "Gate": ("check",),
+    "Measure": ("bench", "strategies"),
+}
+
+_GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
+
+
+def load(name: str) -> None:
+    """Import a command and add it to the application, unless it is there already."""
+    if all(found.name != name for found in app.registered_commands):
+        module = import_module(f"{__name__}.{name.replace('-', '_')}")
+        epilog = getattr(module, "EPILOG", None)
+        app.command(name, rich_help_panel=_GROUP_OF[name], epilog=epilog)(module.command)
+
+
+def load_for(word: str | None) -> None:
+    """Import the command that a word names, or all of them where help or advice will list them."""
+    for name in [word] if word in _GROUP_OF else _GROUP_OF:
+        load(name)

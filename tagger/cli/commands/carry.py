@@ -1,0 +1,77 @@
+"""`onnx-tagger carry`: tags across another tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onnx_tagger.cli.app import (
+    check_targets,
+    finish,
+    names_of,
+    screen_of_run,
+    tell_verified,
+)
+from onnx_tagger.cli.options import (
+    Also,
+    Force,
+    Merge,
+    MergeName,
+    NoValues,
+    ReportFile,
+    Values,
+    Verify,
+)
+
+EPILOG = "For example: onnx-tagger carry bert.onnx -o slim.onnx -- onnxslim {in} {out}"
+
+
+def command(
+    model: Annotated[
+        Path, typer.Argument(metavar="IN.onnx", help="The tagged file that the tool reads.", show_default=False)
+    ],
+    tool: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TOOL",
+            help="Behind --, the tool's command line; {in} and {out} in it stand for the paths of its input and of "
+            "its result.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.onnx", help="The file to write.")],
+    map_file: Annotated[
+        Path | None,
+        typer.Option("--map", metavar="MAP", help="Tag from this .hierarchy.json or .onnx, and not from IN.onnx."),
+    ] = None,
+    merge: Merge = MergeName.ENCLOSING,
+    also: Also = None,
+    verify: Verify = False,
+    values: Values = None,
+    force: Force = False,
+    no_values: NoValues = False,
+    report: ReportFile = None,
+) -> None:
+    """Run another tool on a tagged file and tag what it makes of it."""
+    from onnx_tagger.workflows import carrying
+
+    command = carrying.Command(tool)
+    check_targets([output, report], [model, map_file, values])
+    screen = screen_of_run()
+    told = carrying.carry(
+        model,
+        output,
+        command,
+        hierarchy=map_file,
+        merge=merge.value,
+        also=names_of(also),
+        force=force,
+        values=not no_values,
+        verify=verify,
+        inputs=values,
+    )
+    finish(screen, told, report)
+    tell_verified(screen, told)
+    screen.summary(f"{output}: {told.split()}")

@@ -1,0 +1,58 @@
+"""`onnx-tagger check`: whether the tags of a file hold."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Annotated
+
+import typer
+
+from onnx_tagger.cli.app import check_targets, screen_of_run, write_report
+from onnx_tagger.cli.options import FormatName, MapFile, Model, ReportFile
+
+
+def command(
+    model: Model,
+    map_file: MapFile = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Count this convention: torch, winml, namespace, layer_ann or doc_string."),
+    ] = None,
+    min_coverage: Annotated[float, typer.Option(metavar="PERCENT", help="Smallest share of tagged nodes.")] = 100.0,
+    max_root: Annotated[int, typer.Option(metavar="N", min=0, help="Most nodes that fell back to the root.")] = 0,
+    max_inherited: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Most nodes with an inherited tag; else no limit.")
+    ] = None,
+    form: Annotated[FormatName, typer.Option("--format", help="How the verdict is printed.")] = FormatName.TEXT,
+    report_file: ReportFile = None,
+) -> None:
+    """Check that every node has a tag that holds; exit with 1 if not."""
+    from onnx_tagger.model.report import Limits
+    from onnx_tagger.model.verdict import Verdict
+    from onnx_tagger.reporters import render_verdict
+    from onnx_tagger.reporters.summary import show_notes
+    from onnx_tagger.workflows import checking
+
+    check_targets([report_file], [model, map_file])
+    screen = screen_of_run()
+    with screen.progress("check"):
+        report = checking.check(
+            model,
+            map_file,
+            dialect=dialect,
+            min_coverage=min_coverage,
+            max_root=max_root,
+            max_inherited=max_inherited,
+        )
+    write_report(report, report_file)
+    limits = Limits(min_coverage, max_root, max_inherited)
+    text = StringIO()
+    render_verdict(Verdict.of(str(model), report, limits), form.value, text)
+    if form is FormatName.TEXT:
+        headline, *rest = text.getvalue().splitlines()
+        screen.styled(headline, "green" if report.ok else "red")
+        screen.lines(rest)
+        show_notes(screen, report)
+    else:
+        screen.raw(text.getvalue())
+    raise typer.Exit(0 if report.ok else 1)

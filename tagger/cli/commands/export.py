@@ -1,0 +1,83 @@
+"""`onnx-tagger export`: a PyTorch model as a tagged file with its map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onnx_tagger.cli.app import (
+    check_targets,
+    files_of,
+    finish,
+    names_of,
+    screen_of_run,
+    tell_weights,
+)
+from onnx_tagger.cli.options import (
+    Also,
+    Dynamic,
+    Inputs,
+    Merge,
+    MergeName,
+    Opset,
+    ReportFile,
+    Seed,
+    SourceText,
+    StrategyName,
+    VerifyBytes,
+)
+from onnx_tagger.errors import require
+
+
+def command(
+    source: SourceText,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="M.onnx", help="The file to write.")],
+    strategy: Annotated[
+        StrategyName, typer.Option(help="auto tries fx (dynamo), then htp (torchscript).")
+    ] = StrategyName.AUTO,
+    inputs: Inputs = None,
+    dynamic: Dynamic = False,
+    seed: Seed = 0,
+    opset: Opset = None,
+    no_tag: Annotated[bool, typer.Option("--no-tag", help="The bare export, without tags and map.")] = False,
+    also: Also = None,
+    merge: Merge = MergeName.ENCLOSING,
+    verify_bytes: VerifyBytes = False,
+    report: ReportFile = None,
+) -> None:
+    """Export a PyTorch model as a tagged ONNX file, with its map beside it."""
+    require("torch", "torch", "export")
+    from onnx_tagger.model import metadata
+    from onnx_tagger.workflows import checking, exporting
+
+    written = [output, *([] if no_tag else [checking.map_path(output)])]
+    check_targets([*written, report], [*files_of(source), inputs])
+    dialects = metadata.check_dialects(names_of(also) or ())
+    from onnx_tagger.exporters.sources.loading import load_source
+
+    screen = screen_of_run()
+    with screen.progress("export") as progress:
+        progress("load the model")
+        loaded = load_source(source, inputs=inputs, seed=seed)
+        made = exporting.export(
+            loaded.model,
+            loaded.args,
+            output,
+            kwargs=loaded.kwargs,
+            strategy=strategy.value,
+            tag=not no_tag,
+            also=dialects,
+            opset=opset,
+            dynamic=dynamic,
+            merge=merge.value,
+            verify_bytes=verify_bytes,
+            progress=progress,
+        )
+    finish(screen, made.report, report)
+    tell_weights(screen, made.report)
+    result = "no tags written" if no_tag else made.report.split()
+    screen.summary(f"{output}: {result}, strategy {made.report.strategy}")
+    if not no_tag:
+        screen.summary(f"{made.map_path}: the map, for retag and check")
