@@ -11,9 +11,15 @@ if TYPE_CHECKING:
     from onnx_tagger.errors import CoverageError as CoverageError
     from onnx_tagger.errors import TaggerError as TaggerError
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
+    from onnx_tagger.measures.measure import Column as Column
+    from onnx_tagger.measures.measure import Measure as Measure
+    from onnx_tagger.measures.table import ModuleTable as ModuleTable
+    from onnx_tagger.model import keys as keys
     from onnx_tagger.model.graph import Op as Op
     from onnx_tagger.model.metadata import Source as Source
     from onnx_tagger.model.metadata import Tag as Tag
+    from onnx_tagger.model.metadata import tag_of as tag_of
+    from onnx_tagger.model.metadata import write_tag as write_tag
     from onnx_tagger.model.report import Limits as Limits
     from onnx_tagger.model.report import Report as Report
     from onnx_tagger.passes.align import Align as Align
@@ -36,6 +42,9 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.exporting import Export as Export
     from onnx_tagger.workflows.exporting import capture as capture
     from onnx_tagger.workflows.exporting import export as export
+    from onnx_tagger.workflows.reading import Node as Node
+    from onnx_tagger.workflows.reading import Tagged as Tagged
+    from onnx_tagger.workflows.reading import read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes
     from onnx_tagger.workflows.retagging import retag as retag
     from onnx_tagger.workflows.retagging import strip as strip
@@ -48,7 +57,9 @@ _HOMES = {
     "onnx_tagger.errors": ("CoverageError", "TaggerError"),
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
-    "onnx_tagger.model.metadata": ("Source", "Tag"),
+    "onnx_tagger.measures.measure": ("Column", "Measure"),
+    "onnx_tagger.measures.table": ("ModuleTable",),
+    "onnx_tagger.model.metadata": ("Source", "Tag", "tag_of", "write_tag"),
     "onnx_tagger.passes.align": ("Align",),
     "onnx_tagger.passes.base": ("Analysis", "Context", "Pass", "Touches"),
     "onnx_tagger.passes.coverage": ("Coverage",),
@@ -59,13 +70,17 @@ _HOMES = {
     "onnx_tagger.passes.match": ("Match",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
+    "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
     "onnx_tagger.model.report": ("Limits", "Report"),
 }
 
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
+# Public names that are modules themselves.
+_MODULES = {"keys": "onnx_tagger.model.keys"}
+
+__all__ = sorted({*_HOME_OF, *_MODULES})
 
 
 def __getattr__(name: str) -> object:
@@ -74,12 +89,15 @@ def __getattr__(name: str) -> object:
         from onnx_tagger.version import version
 
         return version()
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(home), name)
+    home = _HOME_OF.get(name)
+    if name in _MODULES:
+        value: object = import_module(_MODULES[name])
+    elif home is not None:
+        value = getattr(import_module(home), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,20 @@ from onnx_tagger.files.filecopy import Output, permissions_of, replacing
 from onnx_tagger.files.proof import Weights, data_files_of, weights_of
 from onnx_tagger.files.pruning import Pruner, prune
 from onnx_tagger.files.splice import Layout, parse, plan
-from onnx_tagger.files.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, open_file
+from onnx_tagger.files.wire import (
+    Field,
+    FileReader,
+    MemoryReader,
+    Reader,
+    StreamReader,
+    Window,
+    broken,
+    fields,
+    open_file,
+)
 from onnx_tagger.model.limits import InputLimits, input_limits
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader | BinaryIO
 
 
 @dataclass(eq=False)
@@ -54,7 +65,7 @@ class Skeleton:
     external: tuple[str | bytes, ...]
     layout: Layout = field(repr=False)
     identity: tuple[int, ...] = field(repr=False)
-    memory: MemoryReader | None = field(repr=False)
+    memory: Reader | None = field(repr=False)
     initializers: dict[str | bytes, int] | None = field(default=None, repr=False)
 
     @contextmanager
@@ -75,8 +86,8 @@ def read_skeleton(source: Source) -> Skeleton:
 
     Parameters
     ----------
-    source : path, bytes-like or MemoryReader
-        A file, or a serialized model in memory, whole or in pieces.
+    source : path, bytes-like, MemoryReader or binary stream
+        A file, a serialized model in memory, whole or in pieces, or an open stream that can seek.
 
     Returns
     -------
@@ -94,6 +105,8 @@ def read_skeleton(source: Source) -> Skeleton:
         return _read(MemoryReader(view), None)
     if isinstance(source, MemoryReader):
         return _read(source, None)
+    if not isinstance(source, (str, os.PathLike)):
+        return _read(StreamReader(source), None)
     path = Path(source)
     with open_file(path) as reader:
         return _read(reader, path)
@@ -119,7 +132,7 @@ def _read(reader: Reader, path: Path | None) -> Skeleton:
     # The name of the key lies beside the mark of external data, so that most models skip the walk.
     external = tuple(dict.fromkeys(locations(model, most))) if named else ()
     identity = reader.identity if isinstance(reader, FileReader) else ()
-    memory = reader if isinstance(reader, MemoryReader) else None
+    memory = None if isinstance(reader, FileReader) else reader
     return Skeleton(model, path, external, layout, identity, memory)
 
 

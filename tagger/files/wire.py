@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.model.limits import advice
@@ -105,6 +106,40 @@ class MemoryReader(Reader):
     def views(self, start: int, stop: int) -> Iterator[memoryview]:
         """The bytes from `start` to `stop`, where they lie."""
         yield self.view[start:stop]
+
+
+class StreamReader(Reader):
+    """An open binary stream that can seek, such as a file object or a member of an archive.
+
+    Raises
+    ------
+    TaggerError
+        If it is no such stream.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        try:
+            self.size = stream.seek(0, os.SEEK_END)
+        except (AttributeError, TypeError, ValueError, OSError) as error:
+            raise TaggerError(
+                f"{type(stream).__name__}: is no model that can be read ({error}); "
+                "give a path, bytes, a ModelProto, or a binary stream that can seek"
+            ) from None
+        self.stream = stream
+        self.name = str(getattr(stream, "name", "the given stream"))
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes of the stream, which may give them in pieces."""
+        self.stream.seek(offset)
+        found = bytearray()
+        while len(found) < length:
+            piece = self.stream.read(length - len(found))
+            if not isinstance(piece, bytes):
+                raise TaggerError(f"{self.name}: is a stream of text; open it in binary mode")
+            if not piece:
+                break
+            found += piece
+        return bytes(found)
 
 
 def _seek_and_read(descriptor: int, length: int, offset: int) -> bytes:

@@ -5,7 +5,7 @@ Such a map knows only the modules that the file names. A tagged file so serves a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -13,7 +13,7 @@ import onnx
 
 from onnx_tagger.errors import FileFormatError
 from onnx_tagger.hierarchy.map import HierarchyMap, Module
-from onnx_tagger.hierarchy.naming import ModuleRow, parent_path
+from onnx_tagger.hierarchy.naming import ModuleRow, level_paths, parent_path
 from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.graph import Walk, walk
 from onnx_tagger.model.limits import advice, input_limits
@@ -67,9 +67,37 @@ def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:
         return None
     _insist_on_few(known)
     root = "/" + next(iter(known.values())).split("/")[1]
-    tree: dict[str, str | None] = {"": root, **dict.fromkeys(sorted(origins - {""})), **known}
+    levels = _levels(known, taken)
+    tree: dict[str, str | None] = {"": root, **levels, **dict.fromkeys(sorted(origins - {"", *levels})), **known}
     _insist_on_few(tree)
     return HierarchyMap(_linked(tree))
+
+
+def _levels(known: Mapping[str, str], taken: Collection[str]) -> dict[str, str]:
+    """Module path to tag of the levels that no node is tagged with, as far as all nodes below agree on their paths."""
+    said: dict[str, set[str]] = {}
+    for path, tag in known.items():
+        for level, place in level_paths(path, tag).items():
+            if level not in taken:
+                said.setdefault(level, set()).add(place)
+    sure = {level: min(places) for level, places in said.items() if len(places) == 1}
+    for path, tag in known.items():
+        for level in _above(tag):
+            if level in sure and not path.startswith(f"{sure[level]}."):
+                del sure[level]
+    found: dict[str, str] = {}
+    for level, place in sure.items():
+        if place not in known:
+            found.setdefault(place, level)
+    return found
+
+
+def _above(tag: str) -> Iterator[str]:
+    """The class paths above one, the innermost first, without the root's."""
+    tag = tag.rpartition("/")[0]
+    while tag.count("/") > 1:
+        yield tag
+        tag = tag.rpartition("/")[0]
 
 
 def _insist_on_few(modules: Collection[str]) -> None:

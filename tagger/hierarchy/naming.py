@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.model.metadata import escape_attribute, escape_class
+from onnx_tagger.model.metadata import escape_attribute, escape_class, segments
 
 
 class ModuleRow(NamedTuple):
@@ -135,3 +135,55 @@ _escaped = lru_cache(maxsize=1024)(escape_class)
 def _equal(names: dict[str, str]) -> list[str]:
     counts = Counter(names.values())
     return [path for path, name in names.items() if counts[name] > 1]
+
+
+def level_paths(path: str, tag: str) -> dict[str, str]:
+    """The module paths of the levels that a class path goes through, from the path of the module at its end.
+
+    A segment without a key is one attribute of the module before it; one with keys ends with them, and may have one
+    container in front, such as a ModuleList. Only where a single reading is left the paths are given.
+
+    Parameters
+    ----------
+    path, tag : str
+        Of one module.
+
+    Returns
+    -------
+    dict
+        Class path to module path, for the levels between the root and the module; empty if that is not sure.
+
+    Examples
+    --------
+    >>> level_paths("encoder.layer.0.attn", "/Bert/Encoder/Layer.0/Attn")
+    {'/Bert/Encoder': 'encoder', '/Bert/Encoder/Layer.0': 'encoder.layer.0'}
+    >>> level_paths("a.b.c", "/Net/A/B")
+    {}
+    """
+    found = segments(tag)
+    if found is None or not path:
+        return {}
+    parts, steps = path.split("."), found[1:]
+    escaped = tuple(map(escape_attribute, parts))
+    # Where the segments up to each one may end: set by set from the left, then what cannot reach the end is dropped.
+    ends = [{0}]
+    for _, keys in steps:
+        ends.append({end for start in ends[-1] for end in _ends(escaped, start, keys)})
+    if len(parts) not in ends[-1]:
+        return {}
+    ends[-1] = {len(parts)}
+    for place in range(len(steps) - 1, -1, -1):
+        keys, after = steps[place][1], ends[place + 1]
+        ends[place] = {start for start in ends[place] if after.intersection(_ends(escaped, start, keys))}
+    if any(len(places) > 1 for places in ends):
+        return {}
+    levels = tag.split("/")
+    return {"/".join(levels[: place + 2]): ".".join(parts[: min(ends[place])]) for place in range(1, len(steps))}
+
+
+def _ends(parts: tuple[str, ...], start: int, keys: tuple[str, ...]) -> list[int]:
+    """Where a segment that begins at `start` may end."""
+    if not keys:
+        return [start + 1] if start < len(parts) else []
+    shortest = start + len(keys)
+    return [end for end in (shortest, shortest + 1) if end <= len(parts) and parts[end - len(keys) : end] == keys]

@@ -16,30 +16,25 @@ from functools import lru_cache
 import onnx
 
 from onnx_tagger.errors import TaggerError
-
-PREFIX = "pkg.onnx_tagger."
-TAG = PREFIX + "tag"
-MODULE = PREFIX + "module"
-SOURCE = PREFIX + "source"
-ORIGINS = PREFIX + "origins"
-CALL = PREFIX + "call"
-# Keys of dialects that were on a node before us and say what we would say: they are not ours to remove.
-FOREIGN = PREFIX + "foreign"
-
-VERSION = PREFIX + "version"
-MAP = PREFIX + "map"
-ALSO = PREFIX + "also"
-# Nothing but blanks: it shifts what follows so that weights keep their place in the pages of the file.
-PAD = PREFIX + "pad"
-
-NAMESPACE = "namespace"
-LAYER_ANN = "layer_ann"
-WINML_TAG = "winml.hierarchy.tag"
-WINML_DEPTH = "winml.hierarchy.depth"
-DOC_LINE = "onnx_tagger:"
-TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
-TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
-TORCH_STACK = "pkg.torch.onnx.stack_trace"
+from onnx_tagger.model.keys import ALSO as ALSO
+from onnx_tagger.model.keys import CALL as CALL
+from onnx_tagger.model.keys import DOC_LINE as DOC_LINE
+from onnx_tagger.model.keys import FOREIGN as FOREIGN
+from onnx_tagger.model.keys import LAYER_ANN as LAYER_ANN
+from onnx_tagger.model.keys import MAP as MAP
+from onnx_tagger.model.keys import MODULE as MODULE
+from onnx_tagger.model.keys import NAMESPACE as NAMESPACE
+from onnx_tagger.model.keys import ORIGINS as ORIGINS
+from onnx_tagger.model.keys import PAD as PAD
+from onnx_tagger.model.keys import PREFIX as PREFIX
+from onnx_tagger.model.keys import SOURCE as SOURCE
+from onnx_tagger.model.keys import TAG as TAG
+from onnx_tagger.model.keys import TORCH_CLASSES as TORCH_CLASSES
+from onnx_tagger.model.keys import TORCH_SCOPES as TORCH_SCOPES
+from onnx_tagger.model.keys import TORCH_STACK as TORCH_STACK
+from onnx_tagger.model.keys import VERSION as VERSION
+from onnx_tagger.model.keys import WINML_DEPTH as WINML_DEPTH
+from onnx_tagger.model.keys import WINML_TAG as WINML_TAG
 
 # Longer JSON lists are not parsed.
 MAX_LIST = 1 << 20
@@ -392,6 +387,42 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Collection[str]) -> list[st
         node.doc_string = f"{node.doc_string}\n{doc_line(tag)}" if had else doc_line(tag)
     add_entries(node, entries)
     return lost
+
+
+def tag_of(node: onnx.NodeProto) -> Tag | None:
+    """The tag that a node carries in our own keys; None if it has none, or one that does not hold.
+
+    Examples
+    --------
+    >>> node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    >>> write_tag(node, Tag("act", "/Net/ReLU", Source.EXPORTED))
+    >>> tag_of(node)
+    Tag(module='act', tag='/Net/ReLU', source=<Source.EXPORTED: 0>, origins=(), call=())
+    """
+    return own_tag(props_of(node)) if node.metadata_props else None
+
+
+def write_tag(node: onnx.NodeProto, tag: Tag) -> None:
+    """Write a tag into a node's own keys, in place of the one that it carries; what others wrote stays.
+
+    Parameters
+    ----------
+    node : onnx.NodeProto
+    tag : Tag
+        Its class path must fit its module path.
+
+    Raises
+    ------
+    TaggerError
+        If it does not.
+    """
+    _, problem = parse_own(dict(own_entries(tag)))
+    if problem:
+        raise TaggerError(
+            f"the tag of {text_of(node.name) or node.op_type!r} {problem}; give a class path and its module"
+        )
+    clear_node(node, ())
+    write_node(node, tag, ())
 
 
 def clear_model(model: onnx.ModelProto) -> None:

@@ -1,0 +1,30 @@
+"""The keys of node and model metadata: our own, torch's, and those of the other conventions that are written.
+
+What their values mean and how they are written is said in `metadata`; what others wrote is read in `dialects`.
+"""
+
+from __future__ import annotations
+
+PREFIX = "pkg.onnx_tagger."
+TAG = PREFIX + "tag"
+MODULE = PREFIX + "module"
+SOURCE = PREFIX + "source"
+ORIGINS = PREFIX + "origins"
+CALL = PREFIX + "call"
+# Keys of dialects that were on a node before us and say what we would say: they are not ours to remove.
+FOREIGN = PREFIX + "foreign"
+
+VERSION = PREFIX + "version"
+MAP = PREFIX + "map"
+ALSO = PREFIX + "also"
+# Nothing but blanks: it shifts what follows so that weights keep their place in the pages of the file.
+PAD = PREFIX + "pad"
+
+NAMESPACE = "namespace"
+LAYER_ANN = "layer_ann"
+WINML_TAG = "winml.hierarchy.tag"
+WINML_DEPTH = "winml.hierarchy.depth"
+DOC_LINE = "onnx_tagger:"
+TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
+TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
+TORCH_STACK = "pkg.torch.onnx.stack_trace"
