@@ -16,8 +16,9 @@ import typer
 from onnx_tagger.errors import TaggerError
 
 if TYPE_CHECKING:
+    from onnx_tagger.cli.options import TableFormName
+    from onnx_tagger.measures.table import ModuleTable
     from onnx_tagger.model.report import Report
-    from onnx_tagger.passes.base import Context
     from onnx_tagger.reporters.terminal import Screen
 
 _T = TypeVar("_T")
@@ -77,14 +78,6 @@ def screen_of_run() -> Screen:
     from onnx_tagger.reporters.terminal import Screen
 
     return Screen(settings.quiet)
-
-
-def read_tagged(model: Path, map_file: Path | None = None) -> Context:
-    """A file's tags, by whatever convention it carries."""
-    from onnx_tagger.files.onnxfile import read_skeleton
-    from onnx_tagger.workflows.checking import load_map, read_tags
-
-    return read_tags(read_skeleton(model).model, load_map(map_file) if map_file is not None else None)
 
 
 def names_of(also: Sequence[str] | None) -> list[str] | None:
@@ -169,6 +162,21 @@ def write_report(report: Report, target: Path | None) -> None:
 
     if target is not None:
         replace_file(target, (json_text(report) + "\n").encode())
+
+
+def show_table(screen: Screen, table: ModuleTable, form: TableFormName, as_json: bool, as_tsv: bool) -> bool:
+    """Print a table in the form that was asked for, and return whether it was one for machines."""
+    from io import StringIO
+
+    from onnx_tagger.reporters import render_table
+
+    name = "json" if as_json else "tsv" if as_tsv else form.value
+    if name == "text":
+        return False
+    out = StringIO()
+    render_table(table, name, out)
+    screen.raw(out.getvalue())
+    return True
 
 
 def on_model(measure: Callable[..., _T], screen: Screen, name: str, source: str, inputs: Path | None, seed: int) -> _T:

@@ -10,13 +10,13 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Limits
 from onnx_tagger.model.verdict import Verdict
-from onnx_tagger.reporters.details import node_line
+from onnx_tagger.reporters.nodes import show_nodes
 from onnx_tagger.reporters.summary import show_notes
 from onnx_tagger.reporters.terminal import Screen, counted
 from onnx_tagger.reporters.tree import show_tree
 from onnx_tagger.runtime.sessions import optimise
 from onnx_tagger.workflows import checking, exporting, retagging
-from onnx_tagger.workflows.querying import module_tree, nodes_under
+from onnx_tagger.workflows.reading import read
 
 # Small enough to export in seconds, large enough for a tree with repeated layers.
 CONFIG: dict[str, object] = {
@@ -130,9 +130,9 @@ def _export(screen: Screen, config: Path, exported: Path) -> None:
 
 def _look(screen: Screen, exported: Path) -> None:
     saved = checking.map_path(exported)
-    ctx = checking.read_tags(read_skeleton(exported).model, checking.load_map(saved))
+    tagged = read(exported, saved)
     _command(screen, f"onnx-tagger tree {exported.name} --map {saved.name} --depth 3")
-    show_tree(screen, module_tree(ctx), sum(op not in ctx.tags for op in ctx.walk.counted), depth=3)
+    show_tree(screen, tagged.table(), depth=3)
     path = "encoder.layer.0.attention.self.query"
     _command(screen, f"onnx-tagger nodes {exported.name} --under {path}")
-    screen.lines(node_line(ctx, op) for op in nodes_under(ctx, path))
+    show_nodes(screen, tagged.nodes(path))

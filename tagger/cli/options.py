@@ -38,6 +38,17 @@ class FormatName(str, Enum):
     GITHUB = "github"
 
 
+class TableFormName(str, Enum):
+    """How a table by module is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+    TSV = "tsv"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
 Model = Annotated[Path, typer.Argument(metavar="M.onnx", help="The ONNX file to read.", show_default=False)]
 SourceText = Annotated[
     str,
@@ -96,3 +107,18 @@ InPlace = Annotated[bool, typer.Option("--in-place", help="Write to the input fi
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT.onnx", help="The file to write.", show_default=False)
 ]
+Under = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE",
+        help="Only what is in this module: a path, a tag, or a pattern (* within one part of a path, ** across them, "
+        "<Class> by class); repeatable.",
+    ),
+]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option("--measure", metavar="NAME", help="Add this measure: weights, sources ...; repeatable."),
+]
+TableForm = Annotated[TableFormName, typer.Option("--format", help="How the table is printed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsTsv = Annotated[bool, typer.Option("--tsv", help="Print tab-separated values, with a header.")]

@@ -47,9 +47,7 @@ def compared(
         raise TaggerError(
             f"the column {odd.name!r} has another unit or rule in one of the tables; make both the same way"
         )
-    tree = _joined(before.tree, after.tree)
-    kept = {_key(module) for table in (before, after) for module in table.modules}
-    modules = tuple(module for module in tree.root.below() if _key(module) in kept)
+    tree, modules = _rows_of_both(before, after)
     made: list[Column] = []
     cells: dict[str, RolledUp] = {}
     for column in columns:
@@ -60,35 +58,72 @@ def compared(
     return tree, modules, tuple(made), cells
 
 
-def _key(module: Module) -> str:
-    """What a module is known by in both tables: its tag, which one of them may have made the path of."""
-    return module.tag or module.path
+def joined(
+    one: ModuleTable, other: ModuleTable
+) -> tuple[ModuleTree, tuple[Module, ...], tuple[Column, ...], dict[str, RolledUp]]:
+    """The columns of two tables beside each other, over the modules of both.
+
+    Raises
+    ------
+    TaggerError
+        If they share a column.
+    """
+    columns = (*one.columns, *other.columns)
+    twice = {column.name for column in one.columns} & {column.name for column in other.columns}
+    if twice:
+        raise TaggerError(f"both tables have the column {min(twice)!r}; compare them, or leave it out of one")
+    tree, modules = _rows_of_both(one, other)
+    cells = {column.name: _fitted(table, column, modules) for table in (one, other) for column in table.columns}
+    return tree, modules, columns, cells
 
 
-def _joined(one: ModuleTree, other: ModuleTree) -> ModuleTree:
-    """One tree with the modules of both."""
-    made: dict[str, Module] = {}
-    taken: set[str] = set()
+def _rows_of_both(one: ModuleTable, other: ModuleTable) -> tuple[ModuleTree, tuple[Module, ...]]:
+    tree = _tree_of_both(one.tree, other.tree)
+    kept = [_places(table) for table in (one, other)]
+    return tree, tuple(m for m in tree.root.below() if any(_place(m, places) is not None for places in kept))
+
+
+def _tree_of_both(one: ModuleTree, other: ModuleTree) -> ModuleTree:
+    """One tree with the modules of both, each once: by its tag, or by its path where one of them knows no tag."""
+    root = _copy(one.root, None)
+    made: dict[str, Module] = {name: root for module in (one.root, other.root) for name in _names(module)}
     for module in (*one.root.below(), *other.root.below()):
-        if _key(module) in made or module.path in taken:
-            continue
-        above = made.get(_key(module.parent)) if module.parent is not None else None
-        if module.parent is not None and above is None:
-            above = next(iter(made.values()))
-        copy = Module(module.path, module.cls, module.tag, module.calls, module.aliases, above)
-        if above is not None:
-            above.children.append(copy)
-        made[_key(module)] = copy
-        taken.add(module.path)
-    return ModuleTree.linked(next(iter(made.values())).below())
+        known = next((made[name] for name in _names(module) if name in made), None)
+        if known is None:
+            above = next((made[name] for name in _names(module.parent or root) if name in made), root)
+            known = _copy(module, above)
+        known.tag, known.cls = known.tag or module.tag, known.cls or module.cls
+        made |= dict.fromkeys(_names(module), known)
+    return ModuleTree.linked(root.below())
+
+
+def _names(module: Module) -> tuple[str, ...]:
+    """What a module is known by: its tag, and its path."""
+    return (module.path,) if module.tag is None else (module.tag, module.path)
+
+
+def _copy(module: Module, above: Module | None) -> Module:
+    made = Module(module.path, module.cls, module.tag, module.calls, module.aliases, above)
+    if above is not None:
+        above.children.append(made)
+    return made
+
+
+def _places(table: ModuleTable) -> dict[str, int]:
+    """Name to position of the row."""
+    found = {module.path: place for place, module in enumerate(table.modules)}
+    return found | {module.tag: place for place, module in enumerate(table.modules) if module.tag is not None}
+
+
+def _place(module: Module, places: dict[str, int]) -> int | None:
+    return next((places[name] for name in _names(module) if name in places), None)
 
 
 def _fitted(table: ModuleTable, column: Column, modules: Sequence[Module]) -> RolledUp:
     """A column of a table for other modules than its own."""
-    cells = table.cells[column.name]
-    place = {_key(module): index for index, module in enumerate(table.modules)}
+    cells, places = table.cells[column.name], _places(table)
     missing = 0.0 if column.rule == "sum" else None
-    indexes = [place.get(_key(module)) for module in modules]
+    indexes = [_place(module, places) for module in modules]
     own = [missing if index is None else cells.own[index] for index in indexes]
     total = [missing if index is None else cells.total[index] for index in indexes]
     return replace(cells, own=own, total=total)

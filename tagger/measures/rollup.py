@@ -62,7 +62,8 @@ def roll_up(parents: Sequence[int], places: Places, numbers: Numbers, shares: Nu
 
 
 def _sums(where: Places, weights: Numbers, count: int) -> list[float]:
-    found: list[float] = np.bincount(where, weights=weights, minlength=count).tolist()
+    # Of no numbers at all it makes integers.
+    found: list[float] = np.bincount(where, weights=weights, minlength=count).astype(np.float64).tolist()
     return found
 
 

@@ -289,6 +289,24 @@ class ModuleTable:
 
         return ModuleTable(*compared(self, after), after.fused)
 
+    def join(self, other: ModuleTable) -> ModuleTable:
+        """The columns of another table beside those of this one, over the modules of both.
+
+        Raises
+        ------
+        TaggerError
+            If they share a column.
+        """
+        from onnx_tagger.measures.comparing import joined
+
+        return ModuleTable(*joined(self, other), self.fused)
+
+    def to_json(self) -> str:
+        """The table as JSON text, in the shape of its file."""
+        from onnx_tagger.measures.file import to_json
+
+        return to_json(self)
+
     # --- files ---
 
     def save(self, path: str | Path) -> None:

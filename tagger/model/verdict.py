@@ -54,6 +54,10 @@ class Verdict:
             missing = [label for label in report.untagged if id_of(label, report.by_graph) not in told]
         return cls(file, report, found, problems, missing)
 
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return self.report.to_json()
+
     @property
     def single(self) -> list[str]:
         """A sentence for each single node that falls short."""

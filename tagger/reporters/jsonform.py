@@ -1,22 +1,26 @@
-"""JSON that is safe to print, such as a report in the shape that `--report` and `stats --json` share."""
+"""JSON that is safe to print: verdicts, tables by module, and other values that know their own JSON."""
 
 from __future__ import annotations
 
 import json
-from typing import TextIO
-
-from onnx_tagger.model.report import Report
-from onnx_tagger.model.verdict import Verdict
+from typing import Protocol, TextIO
 
 
-def render(verdict: Verdict, out: TextIO) -> None:
-    """Write the report as it is."""
-    out.write(json_text(verdict.report) + "\n")
+class HasJson(Protocol):
+    """What can be written as JSON."""
+
+    def to_json(self) -> str:
+        """The value as JSON text."""
 
 
-def json_text(report: Report) -> str:
-    """The report in the shape that `--report`, `stats --json` and `check --format json` share, safe to print."""
-    return safe(report.to_json())
+def render(value: HasJson, out: TextIO) -> None:
+    """Write a value as JSON, with a line break at its end."""
+    out.write(json_text(value) + "\n")
+
+
+def json_text(value: HasJson) -> str:
+    """The JSON text of a value, such as a report, without characters that steer a terminal."""
+    return safe(value.to_json())
 
 
 def safe(text: str) -> str:

@@ -1,65 +1,99 @@
-"""A module tree on the terminal: class, module path, nodes of its own and with all below."""
+"""A table by module as a tree on the terminal: class, module path, nodes of its own and with all below."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from onnx_tagger.measures.shown import shown
+from onnx_tagger.measures.table import ModuleTable, Row
 from onnx_tagger.reporters.terminal import Screen, counted, printable
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from onnx_tagger.workflows.querying import Branch
-
 # Real modules are a dozen levels deep; guides of a tree without a limit would grow with the square of its depth.
 MAX_DEPTH = 100
 
+# The columns that are words in the line of a module; others follow as name and number.
+_WORDS = {f"{name}{part}" for name in ("nodes", "fused") for part in ("", " before", " after", " change")}
 
-def show_tree(screen: Screen, top: Branch, untagged: int, depth: int | None = None) -> None:
-    """Print a module tree: class, module path, nodes of its own and with all below."""
+
+def show_tree(screen: Screen, table: ModuleTable, depth: int | None = None) -> None:
+    """Print a module tree.
+
+    Parameters
+    ----------
+    screen : Screen
+    table : ModuleTable
+        With the columns `nodes` and `fused`, or with `nodes before` and so on, as `ModuleTable.compare` makes them.
+        Containers, which have no tag, have no line.
+    depth : int, optional
+        Levels below the root to show.
+    """
     limit = MAX_DEPTH if depth is None else depth
+    rows = [row for row in table.rows if row.module is not None and (row.module.tag or not row.module.path)]
     if screen.terminal:
-        _rich_tree(top, limit)
+        _rich_tree(table, rows, limit)
     else:
-        rows = ((level - 1, branch) for level, branch in top.below() if 0 < level <= limit + 1)
-        screen.lines("  " * level + "  ".join(filter(None, branch_texts(branch))) for level, branch in rows)
-    if depth is None and any(level > limit + 1 for level, _ in top.below()):
+        kept = (row for row in rows if row.depth <= limit)
+        screen.lines("  " * row.depth + "  ".join(filter(None, row_texts(table, row))) for row in kept)
+    if depth is None and any(row.depth > limit for row in rows):
         screen.note(f"modules more than {limit} levels deep are left out; ask for more with --depth")
-    if untagged:
-        screen.styled(f"{counted(untagged, 'node')} without a tag", "yellow")
+    missing = table.untagged.get("nodes", table.untagged.get("nodes after"))
+    if missing:
+        screen.styled(f"{counted(int(missing), 'node')} without a tag", "yellow")
 
 
-def branch_texts(branch: Branch) -> tuple[str, str, str]:
-    """Class, module path and counts of one module of the tree; ``3 -> 2`` where there is an earlier model."""
-    own, total = branch.before or (branch.own, branch.total)
-    count = counted(branch.own, "node") if branch.before is None else f"{own} -> {counted(branch.own, 'node')}"
-    if branch.total > branch.own or total > own:
-        count += f", {branch.total if branch.before is None else f'{total} -> {branch.total}'} with all below"
-    if branch.fused:
-        count += f", {branch.fused} fused with others"
-    return branch.segment, branch.path or "", count
+def row_texts(table: ModuleTable, row: Row) -> tuple[str, str, str]:
+    """Class, module path and counts of one module; ``3 -> 2`` where there is an earlier model."""
+    assert row.module is not None
+    parts = [_node_text(row)] if "nodes" in row.own or "nodes after" in row.own else []
+    fused = row.own.get("fused", row.own.get("fused after"))
+    if fused:
+        parts.append(f"{int(fused)} fused with others")
+    parts += [
+        f"{column.name} {shown(row.total[column.name])}{f' {column.unit}' if column.unit else ''}"
+        for column in table.columns
+        if column.name not in _WORDS
+    ]
+    path = "" if row.module.path.startswith("/") else row.module.shown
+    return row.module.segment, path, ", ".join(parts)
 
 
-def _rich_tree(top: Branch, limit: int) -> None:
+def _node_text(row: Row) -> str:
+    """Nodes of its own, and with all below where there are more."""
+    compared = "nodes before" in row.own
+    own, total = (int(cells["nodes after" if compared else "nodes"] or 0) for cells in (row.own, row.total))
+    if not compared:
+        return counted(own, "node") + (f", {total} with all below" if total > own else "")
+    own_before, total_before = (int(cells["nodes before"] or 0) for cells in (row.own, row.total))
+    text = f"{own_before} -> {counted(own, 'node')}"
+    if total > own or total_before > own_before:
+        text += f", {total_before} -> {total} with all below"
+    return text
+
+
+def _rich_tree(table: ModuleTable, rows: list[Row], limit: int) -> None:
     from rich.console import Console
     from rich.tree import Tree
 
     whole = Tree("", hide_root=True, guide_style="dim")
     trail: list[Tree] = [whole]
-    for level, branch in top.below():
-        if 0 < level <= limit + 1:
-            del trail[level:]
-            trail.append(_rich_branch(trail[-1], branch))
+    for row in rows:
+        if row.depth <= limit:
+            del trail[row.depth + 1 :]
+            trail.append(_rich_row(trail[-1], table, row))
     # Tree renders without recursion, so a deep one is safe; a wide line is cut by the reader's terminal, not by us.
     Console(highlight=False).print(whole)
 
 
-def _rich_branch(parent: Tree, branch: Branch) -> Tree:
+def _rich_row(parent: Tree, table: ModuleTable, row: Row) -> Tree:
     from rich.text import Text
 
-    segment, path, count = map(printable, branch_texts(branch))
-    style = "" if branch.total or branch.fused else "dim"
+    segment, path, count = map(printable, row_texts(table, row))
+    empty = not any(row.total.values()) and not any(row.own.values())
+    style = "dim" if empty else ""
     label = Text(segment, style or "bold")
     label.append(f"  {path}" if path else "", style or "cyan")
-    label.append(f"  {count}", style or "not bold")
+    label.append(f"  {count}" if count else "", style or "not bold")
     return parent.add(label)

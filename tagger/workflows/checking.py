@@ -112,11 +112,11 @@ def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> 
     return ctx
 
 
-def count(model: onnx.ModelProto, report: Report) -> None:
-    """Count the nodes of a model into a report, reading any carrier."""
-    ctx = read_tags(model)
-    ctx.report = report
+def count(ctx: Context, report: Report | None = None) -> Report:
+    """Count the nodes of a model whose tags have been read, into a report or a new one."""
+    ctx.report = report or Report()
     PassManager([Coverage()]).run_in(ctx)
+    return ctx.report
 
 
 @collector_paused()
@@ -127,9 +127,7 @@ def stats(model: Target, hierarchy: MapSource | None = None) -> Report:
         skeleton = read_skeleton(model)
         tree = load_map(hierarchy) if hierarchy is not None else None
     with report.phase("count"):
-        ctx = read_tags(skeleton.model, tree)
-        ctx.report = report
-        PassManager([Coverage()]).run_in(ctx)
+        count(read_tags(skeleton.model, tree), report)
     report.peak_rss_mb = peak_rss_mb()
     return report
 

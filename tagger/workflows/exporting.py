@@ -27,7 +27,7 @@ from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-from onnx_tagger.workflows.checking import Target, count, map_path
+from onnx_tagger.workflows.checking import Target, count, map_path, read_tags
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -168,7 +168,7 @@ def export(
         with report.phase("save map"):
             hierarchy.save(map_path(target))
     else:
-        count(read_skeleton(target).model, report)
+        count(read_tags(read_skeleton(target).model), report)
     report.peak_rss_mb = peak_rss_mb()
     return Export(target, map_path(target), hierarchy, report)
 

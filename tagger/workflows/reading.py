@@ -18,7 +18,7 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.globs import under as modules_under
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.map import Module as Record
-from onnx_tagger.hierarchy.tree import Module, ModuleTree
+from onnx_tagger.hierarchy.tree import Module, ModuleTree, shown_path
 from onnx_tagger.measures.measure import Measure, Measured, measures_of
 from onnx_tagger.measures.table import Fused, ModuleTable
 from onnx_tagger.model.collector import collector_paused
@@ -75,6 +75,11 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     scope: str
+
+    @property
+    def shown(self) -> str:
+        """The module for people: its path, its class path where there is no path, ``(root)``, or ``(none)``."""
+        return "(none)" if self.module is None else shown_path(self.module, self.tag)
 
     def __repr__(self) -> str:
         where = "no tag" if self.module is None else f"module={self.module[:80]!r}"
@@ -237,8 +242,9 @@ class Tagged:
         present = {text for found in self.context.ops for text in (found.node.op_type, operator(found.node))}
         for name in sorted(wanted - present):
             if "::" not in name and not onnx.defs.has(name):
+                known = present | {schema.name for schema in onnx.defs.get_all_schemas()}
                 raise TaggerError(
-                    f"no node has the operator {name!r}: {advice_on(name, present, 'see onnx-tagger nodes')}"
+                    f"no node has the operator {name!r}: {advice_on(name, known, 'see onnx-tagger nodes')}"
                 )
         return wanted
 

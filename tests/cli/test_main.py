@@ -239,8 +239,8 @@ def test_exit_codes_of_errors(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(checking, "stats", fail)
-    found, out, err = run("stats", "m.onnx")
+    monkeypatch.setattr(checking, "check", fail)
+    found, out, err = run("check", "m.onnx")
     assert (found, out) == (code, "")
     assert err.startswith(said)
     assert "Traceback" not in err
@@ -377,7 +377,11 @@ def test_stats(run: Run, files: Path) -> None:
     code, out, _ = run("stats", "tagged.onnx")
     assert code == 0
     assert out.splitlines()[0] == "100 % of 5 nodes tagged (matched 4, inherited 1)"
-    assert "    2  /Tiny/Encoder/Linear" in out.splitlines()
+    assert out.splitlines()[1:] == [
+        "nodes  matched  inherited  tag",
+        "    3        2          1  /Tiny/Encoder",
+        "    2        2          0  /Tiny/Encoder/Linear",
+    ]
     report = json.loads(run("stats", "tagged.onnx", "--json", "--map", "tiny.hierarchy.json")[1])
     assert (report["nodes"], report["coverage"], report["tags"]) == (
         5,
@@ -389,7 +393,8 @@ def test_stats(run: Run, files: Path) -> None:
 
 def test_nodes(run: Run, files: Path) -> None:
     assert run("nodes", "tagged.onnx", "--under", "encoder.linear")[1] == (
-        "/encoder/linear/MatMul MatMul -> encoder.linear\n/encoder/linear/Add Add -> encoder.linear\n"
+        "/encoder/linear/MatMul MatMul -> encoder.linear (matched)\n"
+        "/encoder/linear/Add Add -> encoder.linear (matched)\n"
     )
     assert run("nodes", "tagged.onnx", "--op", "Relu", "--op", "Add")[1].count("\n") == 2
     assert run("nodes", "plain.onnx")[1].count("-> (none)") == 5
@@ -399,7 +404,13 @@ def test_diff(run: Run, files: Path) -> None:
     assert run("diff", "tagged.onnx", "tagged.onnx") == (0, "", "no differences in 5 nodes\n")
     code, out, err = run("diff", "plain.onnx", "tagged.onnx")
     assert code == 1
-    assert out.splitlines()[0] == "/encoder/linear/MatMul MatMul: module (none) -> encoder.linear"
+    assert out.splitlines()[:5] == [
+        "only before  only after  changed  module",
+        "          0           0        5  (none)",
+        "",
+        "/encoder/linear/MatMul MatMul: module (none) -> encoder.linear",
+        "/encoder/linear/Add Add: module (none) -> encoder.linear",
+    ]
     assert err == "0 only in plain.onnx, 0 only in tagged.onnx, 5 differ\n"
     assert run("-q", "diff", "plain.onnx", "tagged.onnx")[2] == ""
 

@@ -4,13 +4,12 @@ import pytest
 from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 from onnx_tagger.errors import FileFormatError, TaggerError
-from onnx_tagger.hierarchy.map import HierarchyMap, Module
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
-from onnx_tagger.model.graph import Op, operator
-from onnx_tagger.model.metadata import PREFIX, TORCH_SCOPES, TORCH_STACK, Source, Tag, remove_key, write_node
+from onnx_tagger.model.graph import Op
+from onnx_tagger.model.metadata import TORCH_STACK, Source
 from onnx_tagger.passes.base import Context
-from onnx_tagger.workflows import diffing, querying
-from onnx_tagger.workflows.checking import read_tags
+from onnx_tagger.workflows import querying
 
 ROWS = [
     ModuleRow("", "Net"),
@@ -65,95 +64,6 @@ def ctx() -> Context:
 
 def names(ops: list[Op]) -> list[str]:
     return [querying.name_of(op) for op in ops]
-
-
-def outline(top: querying.Branch) -> list[tuple[int, str, str | None, int, int]]:
-    return [(depth, b.segment, b.path, b.own, b.total) for depth, b in top.below()][1:]
-
-
-def test_module_tree_counts_own_and_all_below(ctx: Context) -> None:
-    assert outline(querying.module_tree(ctx)) == [
-        (1, "Net", "(root)", 0, 5),
-        (2, "Blk.0", "layers.0", 1, 3),
-        (3, "Linear", "layers.0.fc", 2, 2),
-        (2, "Blk.10", "layers.10", 2, 2),
-        (2, "Blk.1", "layers.1", 0, 0),
-    ]
-
-
-def test_a_captured_map_gives_the_order_of_the_tree() -> None:
-    modules = (Module("", "Net", "/Net", None, 0), Module("b", "B", "/Net/B", "", 2), Module("a", "A", "/Net/A", "", 1))
-    ctx = tagged(net(), ["a", "b", None, None, None, None], HierarchyMap(modules))
-    assert [row[1] for row in outline(querying.module_tree(ctx))] == ["Net", "B", "A"]
-
-
-def test_module_tree_names_levels_whose_path_the_file_does_not_tell() -> None:
-    modules = (Module("", "Net", "/Net", None), Module("enc.layer.0", "Blk", "/Net/Enc/Blk.0", ""))
-    ctx = tagged(net(), ["enc.layer.0"] + [None] * 5, HierarchyMap(modules))
-    assert outline(querying.module_tree(ctx))[1:] == [
-        (2, "Enc", None, 0, 1),
-        (3, "Blk.0", "enc.layer.0", 1, 1),
-    ]
-
-
-def test_module_tree_leaves_uncalled_functions_out() -> None:
-    dead = helper.make_function("d", "dead", ["p"], ["q"], [helper.make_node("Neg", ["p"], ["q"])], [])
-    ctx = tagged(model_of([helper.make_node("Relu", ["x"], ["y"])], [dead]), ["layers.1", "layers.1"])
-    assert outline(querying.module_tree(ctx))[0] == (1, "Net", "(root)", 0, 1)
-
-
-def test_a_very_deep_tag_costs_no_more_than_its_length() -> None:
-    tag = "/" + "/".join(["A"] * 50_000)
-    ctx = tagged(net(), [None] * 6)
-    ctx.tags[ctx.ops[0]] = Tag("a", tag, Source.EXPORTED)
-    assert max(depth for depth, _ in querying.module_tree(ctx).below()) == 50_000
-
-
-@pytest.mark.parametrize(
-    ("path", "found"),
-    [
-        ("layers.0", ["mul", "add", "if"]),
-        ("/Net/Blk.0", ["mul", "add", "if"]),
-        ("/Net/Blk.0/", ["mul", "add", "if"]),
-        ("layers.1", []),
-        ("layers", ["mul", "add", "if", "inner", "inner"]),
-        ("", ["mul", "add", "if", "inner", "inner"]),
-        (None, ["mul", "add", "if", "inner", "inner", "main#3"]),
-    ],
-)
-def test_nodes_under(ctx: Context, path: str | None, found: list[str]) -> None:
-    assert names(querying.nodes_under(ctx, path)) == found
-
-
-def test_nodes_under_knows_aliases_and_origins() -> None:
-    modules = (
-        Module("", "Net", "/Net", None),
-        Module("a", "A", "/Net/A", "", aliases=("tied",)),
-        Module("b", "B", "/Net/B", ""),
-    )
-    ctx = tagged(net(), [None] * 6, HierarchyMap(modules))
-    ctx.tags[ctx.ops[0]] = Tag("", "/Net", Source.ALIGNED, ("a", "b"))
-    assert names(querying.nodes_under(ctx, "tied")) == ["mul"]
-    assert names(querying.nodes_under(ctx, "/Net/B")) == ["mul"]
-
-
-def test_nodes_of_an_operator(ctx: Context) -> None:
-    ctx.ops[0].node.domain = "my.ops"
-    assert names(querying.nodes_under(ctx, None, ["Mul", "Relu"])) == ["mul", "main#3"]
-    assert names(querying.nodes_under(ctx, "layers.0", ["my.ops::Mul"])) == ["mul"]
-
-
-def test_an_unknown_module_is_answered_with_similar_ones(ctx: Context) -> None:
-    with pytest.raises(TaggerError, match=r"'layer\.0\.fc'.*did you mean 'layers\.0\.fc'"):
-        querying.nodes_under(ctx, "layer.0.fc")
-    with pytest.raises(TaggerError, match="'zzzzzz': see onnx-tagger tree"):
-        querying.nodes_under(ctx, "zzzzzz")
-
-
-def test_close_matches_in_a_large_file_stay_quick() -> None:
-    pool = [f"layer.{number}.attention.query" for number in range(60_000)]
-    assert querying.close_matches("layer.7.atention.query", pool)[0].endswith("query")
-    assert querying.close_matches("", pool) == []
 
 
 @pytest.mark.parametrize(
@@ -224,81 +134,3 @@ def test_names_that_are_no_text_are_refused() -> None:
     data = net().SerializeToString().replace(b"mul", b"m\xffl")
     with pytest.raises(FileFormatError, match="main#0 Mul: its name or type is no valid UTF-8"):
         tagged(ModelProto.FromString(data), ["layers.0"] + [None] * 5)
-
-
-def test_equal_models_do_not_differ(ctx: Context) -> None:
-    other = tagged(net(), ["layers.0.fc", "layers.0.fc", "layers.0", "layers.10", "layers.10", None])
-    found = diffing.diff(ctx, other)
-    assert not found
-    assert found.paired == 6
-
-
-def test_diff_names_what_differs(ctx: Context) -> None:
-    other = tagged(net(), ["layers.1", None, "layers.0", "layers.10", "layers.10", "layers.1"])
-    other.tags[other.ops[2]] = Tag("layers.0", "/Net/Blk.0", Source.ALIGNED, ("layers.0", ""), ("layers.0@1",))
-    found = diffing.diff(ctx, other)
-    assert [(querying.name_of(change.before), change.fields) for change in found.changed] == [
-        ("mul", (("module", "layers.0.fc", "layers.1"), ("tag", "/Net/Blk.0/Linear", "/Net/Blk.1"))),
-        ("add", (("module", "layers.0.fc", "(none)"),)),
-        (
-            "if",
-            (
-                ("source", "exported", "aligned"),
-                ("origins", "(none)", "layers.0, (root)"),
-                ("call", "(none)", "layers.0@1"),
-            ),
-        ),
-        ("main#3", (("module", "(none)", "layers.1"),)),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "said"),
-    [
-        ("tag", "x", ("tag", "/Net/Blk.0", "x")),
-        ("tag", "/Net/Blk.1", ("tag", "/Net/Blk.0", "/Net/Blk.1")),
-        ("tag", None, ("tag", "/Net/Blk.0", "(none)")),
-        ("module", "layers.1", ("module", "layers.0", "layers.1")),
-        ("source", "root", ("source", "exported", "root")),
-        ("origins", "broken", ("origins", "(none)", "broken")),
-    ],
-)
-def test_diff_compares_own_keys_as_they_stand(key: str, value: str | None, said: tuple[str, str, str]) -> None:
-    """Torch's keys say the same on both nodes, and must not stand in for the one whose own keys do not hold."""
-    models = [chain(("Neg", "n", "a"), ("Abs", "o", "b")).model for _ in range(2)]
-    for model in models:
-        for node in model.graph.node:
-            write_node(node, Tag("layers.0", "/Net/Blk.0", Source.EXPORTED), ())
-            node.metadata_props.add(key=TORCH_SCOPES, value=repr(["", "layers.0", "neg"]))
-    changed = models[1].graph.node[0]
-    remove_key(changed, PREFIX + key)
-    if value is not None:
-        changed.metadata_props.add(key=PREFIX + key, value=value)
-    found = diffing.diff(read_tags(models[0]), read_tags(models[1]))
-    assert [(querying.name_of(change.after), change.fields) for change in found.changed] == [("n", (said,))]
-
-
-def chain(*nodes: tuple[str, str, str]) -> Context:
-    """One Net of nodes given as operator, name and output, all in the root."""
-    made = [helper.make_node(kind, ["x"], [output], name) for kind, name, output in nodes]
-    return tagged(model_of(made), [""] * len(made))
-
-
-def test_diff_pairs_by_name_then_outputs_then_position() -> None:
-    before = chain(("Neg", "n", "a"), ("Abs", "", "b"), ("Exp", "twice", "c"), ("Exp", "twice", "d"), ("Log", "l", "e"))
-    after = chain(
-        ("Neg", "new", "z"), ("Neg", "n", "a2"), ("Abs", "", "b"), ("Exp", "twice", "c2"), ("Exp", "twice", "d2")
-    )
-    found = diffing.diff(before, after)
-    assert [querying.name_of(op) for op in found.only_before] == ["l"]
-    assert [querying.name_of(op) for op in found.only_after] == ["new"]
-    assert (found.changed, found.paired) == ([], 4)
-
-
-def test_diff_does_not_pair_different_operators() -> None:
-    found = diffing.diff(chain(("Neg", "n", "a")), chain(("Abs", "n", "a")))
-    assert [operator(op.node) for op in (*found.only_before, *found.only_after)] == ["Neg", "Abs"]
-
-
-def test_diff_of_empty_models() -> None:
-    assert not diffing.diff(chain(), chain())

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.cli.app import read_tagged, screen_of_run
-from onnx_tagger.cli.options import MapFile, Model
+from onnx_tagger.cli.app import screen_of_run
+from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Model
 
 
 def command(
@@ -21,11 +21,14 @@ def command(
         ),
     ],
     map_file: MapFile = None,
+    as_json: AsJson = False,
+    as_tsv: AsTsv = False,
 ) -> None:
     """Show a node: its module, how that was found, and the modules around it."""
-    from onnx_tagger.reporters.details import show_node
-    from onnx_tagger.workflows.querying import find_nodes
+    from onnx_tagger.reporters.details import show_details
+    from onnx_tagger.workflows.querying import details_of, find_nodes
+    from onnx_tagger.workflows.reading import read
 
-    ctx, screen = read_tagged(model, map_file), screen_of_run()
-    for op in find_nodes(ctx, node):
-        show_node(screen, ctx, op)
+    tagged, screen = read(model, map_file), screen_of_run()
+    found = [details_of(tagged.context, op) for op in find_nodes(tagged.context, node)]
+    show_details(screen, found, "json" if as_json else "tsv" if as_tsv else "text")

@@ -6,23 +6,29 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.cli.app import screen_of_run
-from onnx_tagger.cli.options import MapFile, Model
+from onnx_tagger.cli.app import screen_of_run, show_table
+from onnx_tagger.cli.options import AsTsv, MapFile, Measures, Model, TableForm, TableFormName
 
 
 def command(
     model: Model,
+    measures: Measures = None,
+    form: TableForm = TableFormName.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+    as_tsv: AsTsv = False,
     map_file: MapFile = None,
 ) -> None:
-    """Count nodes by source, graph and tag, by whatever convention the file carries."""
+    """Count nodes by source, graph and module, by whatever convention the file carries."""
     from onnx_tagger.reporters.jsonform import json_text
     from onnx_tagger.reporters.summary import show_stats
     from onnx_tagger.workflows import checking
+    from onnx_tagger.workflows.reading import read
 
     screen = screen_of_run()
-    report = checking.stats(model, map_file)
-    if as_json:
-        screen.raw(json_text(report))
-    else:
-        show_stats(screen, report)
+    if as_json or form is TableFormName.JSON:
+        screen.raw(json_text(checking.stats(model, map_file)))
+        return
+    tagged = read(model, map_file)
+    table = tagged.table(("nodes", "sources", *(measures or ())))
+    if not show_table(screen, table, form, False, as_tsv):
+        show_stats(screen, checking.count(tagged.context), table)

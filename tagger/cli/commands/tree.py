@@ -7,29 +7,38 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.cli.app import read_tagged, screen_of_run
-from onnx_tagger.cli.options import MapFile, Model
+from onnx_tagger.cli.app import screen_of_run, show_table
+from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Measures, Model, TableForm, TableFormName, Under
 
 
 def command(
     model: Model,
     depth: Annotated[int | None, typer.Option(metavar="N", min=0, help="Levels below the root to show.")] = None,
+    under: Under = None,
     map_file: MapFile = None,
     before: Annotated[
         Path | None,
         typer.Option(metavar="A.onnx", help="The file that M.onnx was made of: how many nodes came in, and are left."),
     ] = None,
+    measures: Measures = None,
+    form: TableForm = TableFormName.TEXT,
+    as_json: AsJson = False,
+    as_tsv: AsTsv = False,
 ) -> None:
     """Show the module tree with the number of nodes of each module."""
     from onnx_tagger.reporters.terminal import counted
     from onnx_tagger.reporters.tree import show_tree
-    from onnx_tagger.workflows.querying import compared_tree, module_tree
+    from onnx_tagger.workflows.reading import read
 
-    ctx, screen = read_tagged(model, map_file), screen_of_run()
-    earlier = read_tagged(before, map_file) if before is not None else None
-    for file, read in ((before, earlier), (model, ctx)):
-        if read is not None and not read.tags:
-            screen.lines([f"{file}: no tags on {counted(len(read.walk.counted), 'node')}"])
+    columns = ("nodes", "fused", *(measures or ()))
+    tagged, screen = read(model, map_file), screen_of_run()
+    earlier = read(before, map_file) if before is not None else None
+    for file, found in ((before, earlier), (model, tagged)):
+        if found is not None and not found.context.tags and form is TableFormName.TEXT and not (as_json or as_tsv):
+            screen.lines([f"{file}: no tags on {counted(len(found.measured.ops), 'node')}"])
             return
-    tree = module_tree(ctx) if earlier is None else compared_tree(earlier, ctx)
-    show_tree(screen, tree, sum(op not in ctx.tags for op in ctx.walk.counted), depth)
+    table = tagged.table(columns)
+    if earlier is not None:
+        table = earlier.table(columns).compare(table)
+    if not show_table(screen, table.filter(under or None, depth=depth), form, as_json, as_tsv):
+        show_tree(screen, table.filter(under) if under else table, depth)
