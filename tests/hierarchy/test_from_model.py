@@ -179,3 +179,37 @@ def test_the_root_as_an_origin_keeps_its_tag() -> None:
     assert tree is not None
     assert tags(tree) == {"": "/Net", "a": "/Net/Blk.a"}
     assert tree.tag("", Source.INHERITED).source is Source.ROOT
+
+
+def modules_of(*tags: tuple[str, str]) -> dict[str, str | None]:
+    found = hierarchy_of_model(model(*(own(path, tag) for path, tag in tags)))
+    assert found is not None
+    return {module.path: module.tag for module in found.modules}
+
+
+def test_levels_that_no_node_is_tagged_with_get_their_paths() -> None:
+    assert modules_of(("enc.layer.0.fc", "/Net/Enc/Blk.0/Linear"), ("enc.layer.1.fc", "/Net/Enc/Blk.1/Linear")) == {
+        "": "/Net",
+        "enc": "/Net/Enc",
+        "enc.layer.0": "/Net/Enc/Blk.0",
+        "enc.layer.1": "/Net/Enc/Blk.1",
+        "enc.layer.0.fc": "/Net/Enc/Blk.0/Linear",
+        "enc.layer.1.fc": "/Net/Enc/Blk.1/Linear",
+    }
+
+
+def test_levels_of_which_nodes_disagree_have_no_path() -> None:
+    assert "/Net/A" not in modules_of(("a.b", "/Net/A/B"), ("c.d", "/Net/A/D")).values()
+    # The second path is not read by itself, and yet does not lie in what the first one says.
+    assert "/Net/A" not in modules_of(("a.b", "/Net/A/B"), ("x.y.z.d", "/Net/A/D")).values()
+
+
+def test_a_level_that_is_an_origin_gets_its_tag() -> None:
+    found = hierarchy_of_model(model(own("", "/Net", "a", "b"), own("a.x", "/Net/A/X")))
+    assert found is not None
+    assert {module.path: module.tag for module in found.modules} == {
+        "": "/Net",
+        "a": "/Net/A",
+        "b": None,
+        "a.x": "/Net/A/X",
+    }

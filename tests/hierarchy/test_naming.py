@@ -14,7 +14,7 @@ from onnx_tagger.errors import MapError
 from onnx_tagger.exporters.capture import module_rows
 from onnx_tagger.exporters.recording.recording import named_modules
 from onnx_tagger.hierarchy.map import HierarchyMap
-from onnx_tagger.hierarchy.naming import ModuleRow, class_paths
+from onnx_tagger.hierarchy.naming import ModuleRow, class_paths, level_paths
 from onnx_tagger.model.metadata import fits, segments
 
 ODD = ["a", "b", "0", "1", "10", "a b", "a/b", "a%b", "%2F", "%", "/", "größe", "層", "A", "²", "'", "\\", "\n", "_1"]
@@ -227,3 +227,41 @@ def test_two_modules_of_one_dotted_path_are_an_error() -> None:
 def test_a_tree_without_root_is_an_error() -> None:
     with pytest.raises(MapError, match="no root"):
         class_paths([ModuleRow("a", "A")])
+
+
+@pytest.mark.parametrize(
+    ("path", "tag", "levels"),
+    [
+        ("a.b", "/Net/A/B", {"/Net/A": "a"}),
+        ("enc.layer.0.attn", "/Net/Enc/Layer.0/Attn", {"/Net/Enc": "enc", "/Net/Enc/Layer.0": "enc.layer.0"}),
+        ("f.0.conv", "/Net/Sequential/Blk.0/Conv", {"/Net/Sequential": "f", "/Net/Sequential/Blk.0": "f.0"}),
+        ("l.0.b.1.m", "/Net/L.0/B.1/M", {"/Net/L.0": "l.0", "/Net/L.0/B.1": "l.0.b.1"}),
+        ("attn.q", "/Net/Attn/Linear.q", {"/Net/Attn": "attn"}),
+        ("a.down.0.x", "/Net/A/Blk.down.0/X", {"/Net/A": "a", "/Net/A/Blk.down.0": "a.down.0"}),
+        # Two containers, or one without a key: what belongs to which level cannot be told.
+        ("a.b.c", "/Net/A/B", {}),
+        ("wrap.enc.layers.0", "/Net/Enc/Blk.0", {}),
+        ("0.0.0", "/Net/A.0/B.0", {}),
+        ("a", "/Net/A", {}),
+        ("", "/Net", {}),
+        ("a.b", "no tag", {}),
+    ],
+)
+def test_level_paths(path: str, tag: str, levels: dict[str, str]) -> None:
+    assert level_paths(path, tag) == levels
+
+
+@given(st.data())
+def test_level_paths_are_those_of_the_tree(data: st.DataObject) -> None:
+    """Whatever the tree: a path that is given is the right one."""
+    rows = [ModuleRow("", "Net")]
+    for number in range(data.draw(st.integers(1, 12))):
+        above = data.draw(st.sampled_from(rows))
+        kind = data.draw(st.sampled_from(["plain", "list", "sequential"]))
+        name = str(number) if above.keyed else data.draw(st.sampled_from(["a", "b"])) + str(number)
+        rows.append(ModuleRow(f"{above.path}.{name}".lstrip("."), kind, tagged=kind != "list", keyed=kind != "plain"))
+    tags = class_paths(rows)
+    by_tag = {tag: path for path, tag in tags.items() if tag is not None}
+    for path, tag in tags.items():
+        for level, found in (level_paths(path, tag) if tag is not None else {}).items():
+            assert by_tag[level] == found
