@@ -20,7 +20,7 @@ FUSED = Tag("", "/Net", Source.ALIGNED, ("layers.0.fc", "layers.1"), ("layers.1@
 
 
 def model() -> onnx.ModelProto:
-    """Mul in layer 1, though it stands first, Add in layer 0, a fused Gemm, an If with a body in layer 1, and a Relu."""
+    """Mul in layer 1, though it stands first, Add in layer 0, a fused Gemm, an If with a body in layer 1, a Relu."""
     inner = helper.make_graph(
         [helper.make_node("Neg", ["c"], ["o"], "inner")],
         "body",
