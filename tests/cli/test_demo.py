@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from onnx_tagger.cli import main
 from onnx_tagger.cli.demo import check_folder
 from onnx_tagger.errors import TaggerError
 
@@ -25,17 +24,6 @@ def test_demo(tmp_path: Path) -> None:
     assert "    BertLayer.1  encoder.layer.1  " in done.stdout
     assert "-> encoder.layer.0.attention.self.query" in done.stdout
     assert "bert.opt.tagged.onnx: ok, " in done.stdout
-
-
-def test_what_the_demo_needs_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from importlib import util
-
-    find = util.find_spec
-    monkeypatch.setattr(util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
-    assert main.run(["demo"]) == 2
-    assert capsys.readouterr().err == (
-        "onnx-tagger: the demo needs onnxruntime, which is not installed: pip install 'onnx-tagger[ort]'\n"
-    )
 
 
 def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:

@@ -5,69 +5,15 @@ import os
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
-from onnx_tagger.cli import main
+from examples.tiny import Run, tiny_model
 from onnx_tagger.errors import CoverageError, PassError
-from onnx_tagger.hierarchy.map import HierarchyMap
-from onnx_tagger.hierarchy.naming import ModuleRow
-from onnx_tagger.model.report import Report
-from onnx_tagger.passes.inherit import Inherit
-from onnx_tagger.workflows import checking, retagging
-
-Run = Callable[..., tuple[int, str, str]]
-
-TREE = HierarchyMap.from_rows(
-    [ModuleRow("", "Tiny"), ModuleRow("encoder", "Encoder"), ModuleRow("encoder.linear", "Linear")], "a test"
-)
-
-
-def tiny_model(evil: str = "Constant_3") -> onnx.ModelProto:
-    """Five nodes named as TorchScript names them; the name of the Constant says nothing."""
-    nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["xw"], "/encoder/linear/MatMul"),
-        helper.make_node("Add", ["xw", "b"], ["y"], "/encoder/linear/Add"),
-        helper.make_node("Relu", ["y"], ["z"], "/encoder/Relu"),
-        helper.make_node("Constant", [], ["shape"], evil, value=numpy_helper.from_array(np.array([4, 1]))),
-        helper.make_node("Reshape", ["z", "shape"], ["out"], "/encoder/Reshape"),
-    ]
-    weights = [
-        numpy_helper.from_array(np.arange(8, dtype=np.float32).reshape(2, 4), "w"),
-        numpy_helper.from_array(np.ones(4, dtype=np.float32), "b"),
-    ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])]
-    outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, [4, 1])]
-    graph = helper.make_graph(nodes, "tiny", inputs, outputs, weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process: exit code, stdout, stderr."""
-
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        code = main.run([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with plain.onnx, tagged.onnx and tiny.hierarchy.json, which is the current one."""
-    onnx.save(tiny_model(), tmp_path / "plain.onnx")
-    TREE.save(tmp_path / "tiny.hierarchy.json")
-    retagging.retag(tmp_path / "plain.onnx", tmp_path / "tiny.hierarchy.json", tmp_path / "tagged.onnx")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+from onnx_tagger.workflows import checking
 
 
 def command(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -81,38 +27,6 @@ def one_sentence(err: str) -> bool:
 
 
 # --- the door ---------------------------------------------------------------------------------------------------------
-
-
-def test_help_lists_the_commands_in_the_order_of_use(run: Run) -> None:
-    code, out, _ = run("--help")
-    order = ["demo", "export", "capture", "retag", "carry", "strip"]
-    order += ["tree", "show", "nodes", "stats", "diff", "passes", "check", "bench", "strategies"]
-    found = re.findall(r"^[│ ]*([a-z]+) {2,}[A-Z]", out, re.MULTILINE)
-    assert (code, found) == (0, order)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "export",
-        "capture",
-        "strategies",
-        "bench",
-        "retag",
-        "carry",
-        "check",
-        "tree",
-        "show",
-        "stats",
-        "nodes",
-        "diff",
-        "strip",
-    ],
-)
-def test_each_command_has_help(run: Run, name: str) -> None:
-    code, out, err = run(name, "-h")
-    assert (code, err) == (0, "")
-    assert name in out
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -290,35 +204,6 @@ def test_a_narrow_encoding_is_no_error(files: Path) -> None:
 # --- commands that read -----------------------------------------------------------------------------------------------
 
 
-def test_check(run: Run, files: Path) -> None:
-    assert run("check", "tagged.onnx") == (
-        0,
-        "tagged.onnx: ok, 100 % of 5 nodes tagged (matched 4, inherited 1)\n",
-        "",
-    )
-    assert run("check", "tagged.onnx", "--map", "tiny.hierarchy.json")[0] == 0
-    assert run("check", "tagged.onnx", "--max-inherited", "0")[0] == 1
-    assert run("check", "plain.onnx", "--min-coverage", "0")[0] == 0
-    code, out, _ = run("check", "plain.onnx")
-    assert code == 1
-    assert "main#0 MatMul has no tag" in out
-
-
-@pytest.mark.parametrize(("file", "code"), [("tagged.onnx", 0), ("plain.onnx", 1)])
-def test_check_in_every_form_has_the_same_exit_code(run: Run, files: Path, file: str, code: int) -> None:
-    found = {form: run("check", file, "--format", form) for form in ("text", "json", "junit", "github")}
-    assert {result[0] for result in found.values()} == {code}
-    assert json.loads(found["json"][1])["ok"] is (code == 0)
-    assert ET.fromstring(found["junit"][1].encode()).get("tests") == "3"
-    assert found["github"][1].startswith("::error " if code else "::notice ")
-
-
-def test_check_of_a_dialect(run: Run, files: Path) -> None:
-    run("retag", "tagged.onnx", "-o", "winml.onnx", "--also", "winml")
-    assert run("check", "winml.onnx", "--dialect", "winml")[0] == 0
-    assert run("check", "winml.onnx", "--dialect", "namespace")[0] == 1
-
-
 def test_tree(run: Run, files: Path) -> None:
     assert run("tree", "tagged.onnx", "--map", "tiny.hierarchy.json") == (
         0,
@@ -425,20 +310,6 @@ def test_hostile_names_do_not_reach_the_terminal(run: Run, files: Path) -> None:
         assert all(line.isprintable() for line in (out + err).splitlines())
 
 
-@pytest.fixture
-def terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line as if a person looked at stdout and stderr."""
-    monkeypatch.setenv("TERM", "xterm")
-
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            for stream in (sys.stdout, sys.stderr):
-                patch.setattr(stream, "isatty", lambda: True)
-            return run(*args)
-
-    return call
-
-
 def test_a_terminal_gets_trees_and_tables(terminal: Run, files: Path) -> None:
     out = terminal("tree", "tagged.onnx")[1]
     assert "└── " in out
@@ -465,16 +336,6 @@ def test_rich_reads_no_markup_from_names(terminal: Run, files: Path) -> None:
 # --- commands that write ----------------------------------------------------------------------------------------------
 
 
-def test_retag(run: Run, files: Path) -> None:
-    code, out, err = run("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "-o", "out.onnx", "--report", "r.json")
-    assert (code, out, err) == (0, "out.onnx: 100 % of 5 nodes tagged (matched 4, inherited 1)\n", "")
-    assert (files / "out.onnx").read_bytes() == (files / "tagged.onnx").read_bytes()
-    report = json.loads((files / "r.json").read_text(encoding="utf-8"))
-    assert report["by_source"]["matched"] == 4
-    assert [step["name"] for step in report["passes"]][:3] == ["match", "align", "inherit"]
-    assert run("-q", "retag", "tagged.onnx", "-o", "again.onnx")[1:] == ("", "")
-
-
 @pytest.mark.parametrize(
     ("line", "phases"),
     [
@@ -491,69 +352,3 @@ def test_reports_hold_phases_passes_and_memory(run: Run, files: Path, line: str,
     assert sum(phase["share"] for phase in report["phases"]) == pytest.approx(1, abs=0.001)
     assert all(step["us_per_node"] == pytest.approx(step["ms"] * 1e3 / 5, abs=0.2) for step in report["passes"])
     assert report["peak_rss_mb"] > 10
-
-
-def test_retag_in_place(run: Run, files: Path) -> None:
-    assert run("retag", "plain.onnx", "--map", "tiny.hierarchy.json", "--in-place")[0] == 0
-    assert (files / "plain.onnx").read_bytes() == (files / "tagged.onnx").read_bytes()
-    assert run("retag", "plain.onnx", "--in-place", "-o", "./plain.onnx", "--no-values")[0] == 0
-
-
-def test_retag_hands_its_options_on(run: Run, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: dict[str, object] = {}
-
-    def spy(*_: object, **options: object) -> Report:
-        seen.update(options)
-        return Report()
-
-    monkeypatch.setattr(retagging, "retag", spy)
-    args = (
-        "retag plain.onnx -o o.onnx --merge output --also winml,namespace --also doc_string --force --link --no-values"
-    )
-    assert run(*args.split(), "--pass", "inherit:fallback=false", "--ir-version", "10")[0] == 0
-    del seen["progress"]
-    assert seen == {
-        "passes": [Inherit(fallback=False)],
-        "merge": "output",
-        "also": ["winml", "namespace", "doc_string"],
-        "force": True,
-        "values": False,
-        "in_place": False,
-        "link": True,
-        "ir_version": 10,
-        "verify": False,
-        "verify_bytes": False,
-        "inputs": None,
-    }
-
-
-def test_strip_gives_the_untagged_file_back(run: Run, files: Path) -> None:
-    assert run("strip", "tagged.onnx", "-o", "bare.onnx") == (0, "bare.onnx: 5 nodes stripped\n", "")
-    assert (files / "bare.onnx").read_bytes() == (files / "plain.onnx").read_bytes()
-    assert run("strip", "tagged.onnx", "--in-place")[0] == 0
-    assert (files / "tagged.onnx").read_bytes() == (files / "plain.onnx").read_bytes()
-
-
-# --- passes -----------------------------------------------------------------------------------------------------------
-
-
-def test_passes(run: Run) -> None:
-    code, out, _ = run("passes")
-    lines = {line.split()[0]: line for line in out.splitlines()}
-    assert code == 0
-    assert {"match", "align", "inherit", "inject", "coverage"} <= set(lines)
-    assert re.search(r"onnx-tagger +tags +merge='enclosing', weights=True, .*Tag what", lines["align"])
-
-
-def test_a_broken_plug_in_is_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint
-
-    from onnx_tagger.passes import registry
-
-    entry = EntryPoint("lost", "no_such_module:Lost", registry.GROUP)
-    known = registry.registered() | {"lost": registry.Registered("lost", "someone", entry)}
-    monkeypatch.setattr(registry, "registered", lambda: known)
-    code, out, _ = run("passes")
-    assert code == 0
-    assert "broken: pass 'lost' of someone cannot be imported" in out
-    assert "align" in out

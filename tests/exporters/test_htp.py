@@ -43,17 +43,6 @@ class Inner(nn.Module):
         return waves(self.linear(x), 2)
 
 
-class Scripted(nn.Module):
-    """Calls scripted functions between its children, right behind a call made in a child, and twice in a row."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner, self.last = Inner(), nn.Linear(4, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.last(waves(cubed(self.inner(self.inner(x))), 3))
-
-
 def _modules(path: Path) -> list[tuple[str, str, str, str]]:
     found = []
     for op in walk(onnx.load(path)).ops:
@@ -61,30 +50,6 @@ def _modules(path: Path) -> list[tuple[str, str, str, str]]:
         assert tag is not None, op.label
         found.append((op.node.op_type, tag.module, " ".join(tag.call), tag.source.label))
     return found
-
-
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_the_code_of_a_scripted_function_is_its_callers(dynamic: bool, tmp_path: Path) -> None:
-    model = Scripted()
-    exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy="htp", dynamic=dynamic)
-    assert exported.report.by_source["exported"] == exported.report.nodes, exported.report.by_source
-    found = [row[:3] for row in _modules(exported.path) if row[0] in ("Gemm", "Mul", "Cos", "Loop", "Sin", "Sub")]
-    function = ("Cos", "Loop", "Sin", "Sub")
-    want = []
-    for call in ("@0", "@1"):
-        want.append(("Gemm", "inner.linear", f"inner{call}.linear"))
-        want.extend((kind, "inner", f"inner{call}") for kind in ("Mul", "Mul", *function))
-    want.extend((kind, "", "") for kind in ("Mul", "Mul", "Mul", "Mul", *function))
-    assert sorted(found) == sorted([*want, ("Gemm", "last", "")])
-
-
-def test_marks_on_scripted_code_leave_no_trace_in_the_file(tmp_path: Path) -> None:
-    model, x = Scripted(), torch.randn(2, 4)
-    plain = io.BytesIO()
-    torch.onnx.export(model, (x,), plain, input_names=["x"], dynamo=False, verbose=False)
-    tagged = ot.export(model, (x,), tmp_path / "m.onnx", strategy="htp")
-    ot.strip(tagged.path, tmp_path / "stripped.onnx")
-    assert (tmp_path / "stripped.onnx").read_bytes() == plain.getvalue()
 
 
 class Typed(nn.Module):

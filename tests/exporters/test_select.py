@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import onnx
@@ -11,53 +10,12 @@ import torch
 from torch import nn
 
 import onnx_tagger as ot
-from onnx_tagger.exporters.torchscript.flatcall import flatten_call
+from examples.blocks import Block, Hard, tags_of
+from onnx_tagger.errors import ExportError
+from onnx_tagger.exporters.select import first_that_works
 from onnx_tagger.hierarchy.map import Merge
-from onnx_tagger.model.graph import walk
-from onnx_tagger.model.metadata import own_tag, props_of
 
 STRATEGIES = ("fx", "htp")
-
-
-class Block(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.linear = nn.Linear(4, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.linear(x))
-
-
-class Stage(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.block = Block()
-        self.blocks = nn.ModuleList([Block(), Block()])
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.block(self.block(x)) + 1
-        for block in self.blocks:
-            x = block(x)
-        return x
-
-
-class Hard(nn.Module):
-    """Nested reuse, a child called from outside its parent, a Sequential iterated by hand, a direct `.forward()`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = Stage()
-        self.second = Stage()
-        self.odd = nn.ModuleDict({"a/b": nn.Linear(4, 4), "50%": nn.Linear(4, 4)})
-        self.row = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Sequential(nn.Linear(4, 4)))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.first(self.first(x))
-        x = self.second.blocks[1](x)
-        x = self.odd["50%"](self.odd["a/b"](x))
-        for module in self.row:
-            x = module(x)
-        return self.second.block.linear.forward(x) * 2
 
 
 EXPECTED = [
@@ -80,23 +38,13 @@ EXPECTED = [
 ]
 
 
-def _tags(path: Path, *types: str) -> list[tuple[str, ot.Tag]]:
-    found = []
-    for op in walk(onnx.load(path)).ops:
-        tag = own_tag(props_of(op.node))
-        assert tag is not None, op.label
-        if not types or op.node.op_type in types:
-            found.append((op.node.op_type, tag))
-    return found
-
-
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_right_module_and_call_on_hard_modules(strategy: str, tmp_path: Path) -> None:
     exported = ot.export(Hard(), (torch.randn(2, 4),), tmp_path / "hard.onnx", strategy=strategy)
     assert exported.report.by_source["exported"] == exported.report.nodes
-    found = [" ".join([kind, tag.module, *tag.call]) for kind, tag in _tags(exported.path, "Gemm")]
+    found = [" ".join([kind, tag.module, *tag.call]) for kind, tag in tags_of(exported.path, "Gemm")]
     assert found == EXPECTED
-    assert [(kind, tag.module) for kind, tag in _tags(exported.path, "Mul", "Sigmoid")] == [
+    assert [(kind, tag.module) for kind, tag in tags_of(exported.path, "Mul", "Sigmoid")] == [
         ("Sigmoid", "row.1"),
         ("Mul", ""),
     ]
@@ -120,7 +68,7 @@ def test_a_folded_node_has_both_origins(strategy: str, merge: Merge, module: str
     model = Folded().eval()
     nn.init.normal_(model.norm.weight)
     exported = ot.export(model, (torch.randn(1, 2, 8),), tmp_path / "m.onnx", strategy=strategy, merge=merge)
-    folded, last = (tag for _, tag in _tags(exported.path, "Conv"))
+    folded, last = (tag for _, tag in tags_of(exported.path, "Conv"))
     assert (folded.origins, folded.module, folded.source) == (("conv", "norm"), module, ot.Source.EXPORTED)
     assert (last.origins, last.module) == ((), "last")
     assert ot.check(exported.path, exported.map_path).ok
@@ -131,7 +79,7 @@ def test_what_a_hook_computes_is_the_callers(strategy: str, tmp_path: Path) -> N
     model = nn.Sequential(Block(), Block())
     model[0].register_forward_hook(lambda module, args, out: torch.sin(out))
     exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
-    assert [tag.module for _, tag in _tags(exported.path, "Sin", "Relu")] == ["0", "", "1"]
+    assert [tag.module for _, tag in tags_of(exported.path, "Sin", "Relu")] == ["0", "", "1"]
     assert list(dict(model.named_modules())) == ["", "0", "0.linear", "1", "1.linear"]
     assert "forward" not in model[0].__dict__
 
@@ -141,33 +89,7 @@ def test_what_a_hook_of_the_root_calls_and_its_forward_are_two_calls(strategy: s
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     model.register_forward_pre_hook(lambda module, args: (module[0](args[0]),))
     exported = ot.export(model, (torch.randn(2, 4),), tmp_path / "m.onnx", strategy=strategy)
-    assert [tag.call for _, tag in _tags(exported.path, "Gemm")] == [("0@0",), ("0@1",), ()]
-
-
-class Branches(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.yes, self.no = Block(), Block()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cond(x.sum() > 0, lambda v: self.yes(v) + 1, lambda v: self.no(v), (x,)) * 2
-
-
-def test_modules_inside_control_flow_are_known(tmp_path: Path) -> None:
-    exported = ot.export(Branches(), (torch.randn(2, 4),), tmp_path / "m.onnx")
-    assert exported.report.by_source["exported"] == exported.report.nodes
-    assert any("strict mode" in note for note in exported.report.fallbacks)
-    found = {op.label: own_tag(props_of(op.node)) for op in walk(onnx.load(exported.path)).ops if op.scope.owner}
-    modules = {label.partition("/")[2].split(".")[1]: tag.module for label, tag in found.items() if tag is not None}
-    assert modules == {
-        "then_branch#0 Gemm": "yes.linear",
-        "then_branch#1 Relu": "yes",
-        "then_branch#2 Add": "",
-        "else_branch#0 Gemm": "no.linear",
-        "else_branch#1 Relu": "no",
-    }
-    assert exported.report.by_graph.keys() >= {"main"}
-    assert sum(exported.report.by_graph.values()) == exported.report.nodes
+    assert [tag.call for _, tag in tags_of(exported.path, "Gemm")] == [("0@0",), ("0@1",), ()]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -197,10 +119,10 @@ def test_convnets_keep_their_tags_through_blocked_layouts(tmp_path: Path) -> Non
     report = ot.retag(tmp_path / "best.onnx", exported.map_path, tmp_path / "tagged.onnx")
     assert report.ok, report.failures
     modules = {
-        tag.module: tag.source for kind, tag in _tags(tmp_path / "tagged.onnx") if kind in ("MaxPool", "Reorder")
+        tag.module: tag.source for kind, tag in tags_of(tmp_path / "tagged.onnx") if kind in ("MaxPool", "Reorder")
     }
     assert all(source in (ot.Source.MATCHED, ot.Source.ALIGNED) for source in modules.values())
-    for kind, tag in _tags(tmp_path / "tagged.onnx"):
+    for kind, tag in tags_of(tmp_path / "tagged.onnx"):
         assert len(tag.origins) <= 2, (kind, tag)
 
 
@@ -210,7 +132,7 @@ def test_shared_constants_are_of_all_that_read_them(tmp_path: Path) -> None:
             return x.sum(1, keepdim=True)
 
     exported = ot.export(nn.Sequential(Sums(), Sums()), (torch.randn(2, 4),), tmp_path / "m.onnx", strategy="htp")
-    constants = [tag for _, tag in _tags(exported.path, "Constant")]
+    constants = [tag for _, tag in tags_of(exported.path, "Constant")]
     assert [(tag.module, tag.origins, tag.source) for tag in constants] == [("", ("0", "1"), ot.Source.EXPORTED)]
 
 
@@ -253,64 +175,6 @@ def test_another_opset_than_the_one_asked_for_is_told(tmp_path: Path) -> None:
     written = onnx.load(exported.path).opset_import[0].version
     told = [note for note in exported.report.fallbacks if "opset 7" in note]
     assert told == ([f"opset 7 was asked for, torch wrote opset {written}"] if written != 7 else [])
-
-
-def test_a_tensor_alone_is_the_only_argument(tmp_path: Path) -> None:
-    ot.export(Block(), torch.randn(3, 4), tmp_path / "m.onnx", strategy="htp")
-    assert [d.dim_value for d in onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape.dim] == [3, 4]
-    assert ot.capture(Block(), torch.randn(3, 4)).by_path["linear"].calls == 1
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_link_is_written_through_and_a_pipe_is_left_alone(strategy: str, tmp_path: Path) -> None:
-    (tmp_path / "link.onnx").symlink_to("real.onnx")
-    ot.export(Block(), (torch.randn(3, 4),), tmp_path / "link.onnx", strategy=strategy)
-    assert (tmp_path / "link.onnx").is_symlink()
-    assert ot.check(tmp_path / "real.onnx").ok
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ot.TaggerError, match="is not a regular file"):
-        ot.export(Block(), (torch.randn(3, 4),), tmp_path / "pipe", strategy=strategy)
-    assert (tmp_path / "pipe").is_fifo()
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("dialect", ["namespace", "layer_ann", "winml", "doc_string"])
-def test_dialects_are_written_and_stripped(strategy: str, dialect: str, tmp_path: Path) -> None:
-    model, x = Block(), (torch.randn(3, 4),)
-    tagged = ot.export(model, x, tmp_path / "m.onnx", strategy=strategy, also=[dialect])
-    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy=strategy, tag=False)
-    # Torch's own `namespace` is foreign to us: it stays, and is no word of ours.
-    if (strategy, dialect) != ("fx", "namespace"):
-        assert ot.check(tagged.path, tagged.map_path, dialect=dialect).ok
-    ot.strip(tagged.path, tmp_path / "stripped.onnx")
-    assert (tmp_path / "stripped.onnx").read_bytes() == bare.path.read_bytes()
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_equal_exports_give_equal_files(strategy: str, tmp_path: Path) -> None:
-    model, x = Hard(), (torch.randn(2, 4),)
-    made = [ot.export(model, x, tmp_path / f"{i}.onnx", strategy=strategy) for i in range(2)]
-    assert made[0].path.read_bytes() == made[1].path.read_bytes()
-    assert made[0].map_path.read_bytes() == made[1].map_path.read_bytes()
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_saved_map_tags_the_bare_file_as_the_export_did(strategy: str, tmp_path: Path) -> None:
-    model, x = Hard(), (torch.randn(2, 4),)
-    tagged = ot.export(model, x, tmp_path / "tagged.onnx", strategy=strategy)
-    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy=strategy, tag=False)
-    report = ot.retag(bare.path, tagged.map_path, tmp_path / "retagged.onnx")
-    assert report.by_source["matched"] == report.nodes
-    want = [(kind, tag.module, tag.call) for kind, tag in _tags(tagged.path)]
-    assert [(kind, tag.module, tag.call) for kind, tag in _tags(tmp_path / "retagged.onnx")] == want
-
-
-def test_a_captured_map_reads_torchscript_names(tmp_path: Path) -> None:
-    model, x = Stage(), (torch.randn(2, 4),)
-    bare = ot.export(model, x, tmp_path / "bare.onnx", strategy="htp", tag=False)
-    ot.retag(bare.path, ot.capture(model, x), tmp_path / "retagged.onnx")
-    found = [tag.module for _, tag in _tags(tmp_path / "retagged.onnx", "Gemm")]
-    assert found == ["block.linear", "block.linear", "blocks.0.linear", "blocks.1.linear"]
 
 
 def test_auto_takes_fx_and_says_so(tmp_path: Path) -> None:
@@ -370,26 +234,14 @@ def test_keyword_and_nested_inputs_keep_their_names(strategy: str, tmp_path: Pat
     assert all("pair" in name for name in names[1:])
 
 
-def test_flatten_call_is_undone_by_rebuild() -> None:
-    class Takes(nn.Module):
-        def forward(self, a: torch.Tensor, b: list[torch.Tensor], flag: bool = False) -> torch.Tensor:
-            return a
+def test_strategies_are_tried_in_order_until_one_works() -> None:
+    def attempt(name: str) -> str:
+        if name == "fx":
+            raise ExportError("not this one")
+        return name.upper()
 
-    a, b = torch.zeros(1), [torch.ones(1), torch.ones(2)]
-    call = flatten_call(Takes(), (a, b), {"flag": True})
-    assert call.names == ["a", "b_0", "b_1"]
-    args, kwargs = call.rebuild([tensor + 1 for tensor in call.tensors])
-    assert kwargs == {"flag": True}
-    assert torch.equal(args[1][1], torch.full((2,), 2.0))
-
-
-def test_unknown_options_are_refused_before_anything_runs(tmp_path: Path) -> None:
-    for options, words in (
-        ({"strategy": "magic"}, "choose from auto"),
-        ({"also": ["latin"]}, "unknown dialect 'latin'"),
-        ({"path": tmp_path / "no" / "m.onnx"}, "there is no folder"),
-    ):
-        path = options.pop("path", tmp_path / "m.onnx")
-        with pytest.raises(ot.TaggerError, match=words):
-            ot.export(Block(), (torch.randn(2, 4),), path, **options)
-    assert list(tmp_path.iterdir()) == []
+    assert first_that_works("auto", attempt) == ("htp", "HTP", {"fx": "not this one"})
+    assert first_that_works("torchscript", attempt) == ("htp", "HTP", {})
+    with pytest.raises(ExportError, match=r"fx: not this one: try --strategy auto") as caught:
+        first_that_works("fx", attempt)
+    assert str(caught.value.__cause__) == "not this one"

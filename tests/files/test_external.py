@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from examples.stored import floats, model_with
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.files import external as external_data
 from onnx_tagger.files.external import contained
 from onnx_tagger.files.onnxfile import read_initializer, read_skeleton, write_spliced
 from onnx_tagger.model.limits import InputLimits, limited
@@ -120,3 +123,32 @@ def test_a_function_is_not_handed_a_model_that_onnx_does_not_load(tmp_path: Path
     with pytest.raises(TaggerError, match="onnx cannot load it with its weights"):
         carry(model, tmp_path / "model" / "o.onnx", lambda proto: proto)
     assert sorted(path.name for path in model.parent.iterdir()) == ["m.onnx", "w.bin"]
+
+
+def test_marks_of_external_data_are_counted_over_any_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes.fromhex("7001 f00001 00 f080008100 7000 f001 7071 708180") * 9
+    for size in (1, 2, 3, 7, 1 << 16):
+        monkeypatch.setattr(external_data, "_COUNTED", size)
+        assert external_data.most_external(data) == 4 * 9
+    assert external_data.most_external(b"") == external_data.most_external(b"\x70") == 0
+
+
+def test_only_the_initializers_are_looked_at_where_they_have_all_external_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_with(floats("w", 2))
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], "w.bin")
+    monkeypatch.delattr(external_data, "_other_tensors")
+    assert read_skeleton(model.SerializeToString()).external == ("w.bin",)
+
+
+def test_what_tensors_say_of_their_data_is_not_held() -> None:
+    model = onnx.ModelProto()
+    tensor = onnx.TensorProto(data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.extend([onnx.StringStringEntryProto()] * 20)
+    tensor.external_data.add(key="location", value="w.bin")
+    model.graph.initializer.extend([tensor] * 1000)
+    for most in (1000, 1001):
+        tracemalloc.start()
+        assert dict.fromkeys(external_data.locations(model, most)) == {"w.bin": None}
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50_000

@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.files.replacing import replace_file
-from onnx_tagger.files.scratch import listing_once, open_scratch, scratch_folder, scratch_path, sweep
+from onnx_tagger.files.scratch import scratch_folder
 from onnx_tagger.workflows.carrying import Command, carry
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs fork, signals and file locks")
@@ -147,43 +147,6 @@ def test_a_carry_that_was_killed_leaves_nothing_after_the_next_run(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "out.onnx"]
 
 
-def test_what_a_living_run_writes_is_nobody_s_litter(tmp_path: Path) -> None:
-    target = tmp_path / "m.onnx"
-    descriptor, path = open_scratch(target, 0o600)
-    with scratch_folder(target) as folder:
-        sweep(target)
-        assert path.exists()
-        assert folder.is_dir()
-        # Neither is a folder in which a tool still works that outlived the run.
-        sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
-    folder.mkdir()
-    sweep(target)
-    os.close(descriptor)
-    sleeper.communicate(b"\n")
-    sweep(target)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_only_names_of_our_making_are_swept(tmp_path: Path) -> None:
-    names = [".m.onnx.tmp", ".m.onnx.0123456789ab.tmp2", ".m.onnx.0123456789AB.tmp", "m.onnx.0123456789ab.tmp",
-             ".other.onnx.0123456789ab.tmp"]  # fmt: skip
-    for name in names:
-        (tmp_path / name).touch()
-    (tmp_path / ".m.onnx.0123456789ab.tmp").symlink_to(tmp_path / names[0])
-    (tmp_path / ".m.onnx.ba9876543210.tmp").touch()
-    sweep(tmp_path / "m.onnx")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, ".m.onnx.0123456789ab.tmp"])
-
-
-@pytest.mark.parametrize("name", ["m" * 255, "ü" * 127, "模" * 85])
-def test_names_as_long_as_they_may_be(name: str, tmp_path: Path) -> None:
-    replace_file(tmp_path / name, b"x")
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert len(os.fsencode(scratch_path(tmp_path / name).name)) <= 120
-    with scratch_folder(tmp_path / name) as folder:
-        assert folder.is_dir()
-
-
 def test_without_room_the_old_file_stands(tmp_path: Path) -> None:
     """The system's limit on the size of a file ends a write as a full disk does."""
     source, target = save(tmp_path / "m.onnx"), tmp_path / "out.onnx"
@@ -264,20 +227,3 @@ def test_a_tool_that_leaves_a_process_behind_is_not_waited_for(tmp_path: Path) -
         os.dup2(saved, 0)
         for descriptor in (saved, reading, writing):
             os.close(descriptor)
-
-
-def test_a_folder_is_listed_once_for_all_files_of_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = [scratch_path(tmp_path / name) for name in ("one.bin", "two.bin", "two.bin")]
-    for path in left:
-        path.write_bytes(b"left by a run that was killed")
-    listed: list[object] = []
-    scan = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(folder) or scan(folder))
-    with listing_once():
-        sweep(tmp_path / "one.bin")
-        assert [path.exists() for path in left] == [False, True, True]
-        sweep(tmp_path / "two.bin")
-    assert listed == [tmp_path]
-    assert not any(path.exists() for path in left)
-    sweep(tmp_path / "one.bin")
-    assert len(listed) == 2

@@ -8,24 +8,18 @@ import hashlib
 import json
 import sys
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import onnx_tagger
+from examples.maps import assert_one_line, document, make_map, refused, refused_json
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.file import digest_of, json_schema, parse_map, read_map, to_json
-from onnx_tagger.hierarchy.map import HierarchyMap, Module, Parameter, SavedGraph, SavedNode
-from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.hierarchy.file import digest_of, parse_map, read_map, to_json
+from onnx_tagger.hierarchy.map import HierarchyMap, Module
 from onnx_tagger.model.limits import InputLimits, limited
-from onnx_tagger.model.metadata import MAX_PARTS, Source, fits
-
-SCHEMA = Path(onnx_tagger.__file__).parent / "hierarchy" / "hierarchy-map.schema.json"
 
 # What a JSON document may hold in any place.
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
@@ -33,55 +27,6 @@ scalars |= st.sampled_from([-1, 2**31, 2**63, 10**400, "exported", "/Net", "a", 
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
 )
-
-
-def make_map() -> HierarchyMap:
-    modules = (
-        Module("", "Net", "/Net", None, 0, 1),
-        Module("a", "ModuleList", None, ""),
-        Module("a.0", "Blk", "/Net/Blk.0", "a", 1, 2, ("tied", "größe")),
-        Module("a.1", "Blk", "/Net/Blk.1", "a"),
-    )
-    parameters = (
-        Parameter("a.0.w", "a.0", (2, 3), "float32", ("0" * 16, "00ff00ff00ff00ff")),
-        Parameter("a.1.s", "a.1", (), "int64", ("f" * 16, "1" * 16)),
-    )
-    bare = HierarchyMap(modules)
-    nodes = [
-        SavedNode("main", "n0", "MatMul", ("x", "w"), ("h",), bare.tag("a.0", Source.EXPORTED, (), ("a.0@1",))),
-        SavedNode(
-            "main", "", "com.microsoft::Fused", ("h", ""), ("y",), bare.tag("", Source.INHERITED, ("a.0", "a.1"))
-        ),
-        SavedNode("main/If_1.then_branch", "n2", "Add", (), ("z", ""), None),
-    ]
-    graph = SavedGraph(nodes, ("x",), ("y",), {"w": ("a.0",), "unowned": ()})
-    return HierarchyMap(modules, parameters, graph, "onnx-tagger 0, torch 0")
-
-
-def document() -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(to_json(make_map()))
-    return made
-
-
-def assert_one_line(error: MapError) -> None:
-    text = str(error)
-    assert text
-    assert "\n" not in text
-    assert len(text) < 400
-
-
-def refused(data: bytes) -> str:
-    """Parse what must be refused and return the message, which is one line."""
-    with pytest.raises(MapError) as caught:
-        parse_map(data, "m.json")
-    assert_one_line(caught.value)
-    text = str(caught.value)
-    assert text.startswith("m.json: ")
-    return text
-
-
-def refused_json(value: object) -> str:
-    return refused(json.dumps(value).encode())
 
 
 @pytest.mark.parametrize("name", ["m.hierarchy.json", "m.hierarchy.json.gz"])
@@ -137,28 +82,6 @@ def test_a_name_that_is_no_text_is_refused_on_writing(tmp_path: Path) -> None:
     with pytest.raises(MapError, match="no valid text"):
         HierarchyMap((Module("", "Net\ud800", "/Net"),)).save(tmp_path / "m.json")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_unknown_keys_are_left_for_later_versions() -> None:
-    made = document()
-    made["later"] = {"a": [1]}
-    made["modules"][0]["later"] = 1
-    assert parse_map(json.dumps(made).encode(), "m") == make_map()
-
-
-def test_shipped_schema_is_the_generated_one() -> None:
-    command = "python -m onnx_tagger.hierarchy.file > tagger/hierarchy/hierarchy-map.schema.json"
-    assert SCHEMA.read_text(encoding="utf-8") == json_schema(), f"run: {command}"
-
-
-def test_the_schema_accepts_a_saved_map_and_refuses_a_wrong_one() -> None:
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    validator.check_schema(schema)
-    check = validator(schema)
-    check.validate(document())
-    for key, value in (("version", 2), ("format", "x"), ("modules", [{}]), ("graph", {"strings": [1]})):
-        assert not check.is_valid({**document(), key: value})
 
 
 @pytest.mark.parametrize(
@@ -226,16 +149,6 @@ def test_damaged_maps_say_where(place: tuple[str | int, ...], value: object, phr
     assert phrase in refused_json(made)
 
 
-def test_an_integer_of_many_digits_is_refused() -> None:
-    data = to_json(make_map()).replace(b'"calls":2', b'"calls":' + b"9" * 10_000)
-    assert "modules.2.calls: " in refused(data)
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "01", "1.", "0x1", "+1", "1.0", "1e2", "true", '"2"', "null"])
-def test_what_is_no_integer_is_refused(number: str) -> None:
-    refused(to_json(make_map()).replace(b'"calls":2', f'"calls":{number}'.encode()))
-
-
 @pytest.mark.parametrize(
     "text",
     [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\\ud800", b"\\udc00x", b"\\q", b"\n", b"\0"],
@@ -259,75 +172,6 @@ def test_a_mark_of_the_byte_order_or_more_behind_the_end_is_refused() -> None:
     data = to_json(make_map())
     for wrong in (b"\xef\xbb\xbf" + data, data + b"x", data + b"\0", data.decode().encode("utf-16")):
         assert "is no JSON object" in refused(wrong)
-
-
-def test_of_equal_keys_the_last_counts_and_each_is_validated() -> None:
-    data = to_json(make_map())
-    again = data.replace(b'"calls":2', b'"calls":7,"calls":2')
-    assert parse_map(again, "m") == make_map()
-    assert "modules.2.calls" in refused(data.replace(b'"calls":2', b'"calls":"x","calls":2'))
-
-
-def test_a_sentence_tells_the_beginning_of_a_wrong_value() -> None:
-    made = document()
-    made["graph"]["nodes"]["source"][1] = "\N{RIGHT-TO-LEFT OVERRIDE}" + "x" * 1_000_000
-    text = refused_json(made)
-    assert "graph.nodes.source.1: " in text
-    assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
-
-
-@settings(max_examples=400)
-@given(st.data())
-def test_tags_are_held_to_their_paths_one_by_one_or_as_they_continue_each_other(data: st.DataObject) -> None:
-    """A tag that is another's and a segment more is not compared from the root on; the answer is the same."""
-    paths = ["", "a", "a.b", "a.b.0", "a.b.0.c", "a.%", "a.b.0.%.d", "b", "b.0", "b.0.a/b", "b..x"]
-    rows = [ModuleRow(path, "M", tagged=not path or data.draw(st.booleans()), keyed=path == "b") for path in paths]
-    made = HierarchyMap.from_rows(rows)
-    segment = st.sampled_from(
-        ["M", "M.b", "M.0", "M.b.0", "M.", "M..", "M/M", ".b", "M.%25", "M.%", "M.a%2Fb", "M..x", ""]
-    )
-    above = st.sampled_from([module.tag for module in made.modules if module.tag])
-    changed = data.draw(st.dictionaries(st.sampled_from(paths), st.tuples(above, segment), max_size=3))
-    modules = [
-        replace(module, tag="/".join(changed[module.path])) if module.path in changed else module
-        for module in data.draw(st.permutations(made.modules))
-    ]
-    tags = [module.tag for module in modules if module.tag is not None]
-    fit = all(fits(module.tag, module.path) for module in modules if module.tag is not None)
-    assume(len(set(tags)) == len(tags))
-    if fit:
-        assert parse_map(to_json(HierarchyMap(tuple(modules))), "m").modules == tuple(modules)
-    else:
-        assert "does not fit the module" in refused(to_json(HierarchyMap(tuple(modules))))
-
-
-def test_a_tag_of_more_parts_than_are_compared_is_refused() -> None:
-    depth = MAX_PARTS + 3
-    paths = [".".join(["a"] * length) for length in range(depth)]
-    modules = [
-        Module(path, "M", "/M" * (length + 1), paths[length - 1] if length else None)
-        for length, path in enumerate(paths)
-    ]
-    assert parse_map(to_json(HierarchyMap(tuple(modules[:MAX_PARTS]))), "m")
-    with pytest.raises(MapError, match="does not fit the module"):
-        parse_map(to_json(HierarchyMap(tuple(modules))), "m")
-
-
-def test_a_node_of_an_unknown_module_or_origin() -> None:
-    made = document()
-    strings = made["graph"]["strings"]
-    strings[strings.index("a.0")] = "elsewhere"
-    assert "no module 'elsewhere'" in refused_json(made)
-    made = document()
-    made["graph"]["strings"].append("elsewhere")
-    made["graph"]["nodes"]["origins"][1].append(len(made["graph"]["strings"]) - 1)
-    assert "the origin 'elsewhere', which the map does not list" in refused_json(made)
-
-
-def test_a_root_module_of_another_node() -> None:
-    made = document()
-    made["graph"]["nodes"]["module"][0] = made["graph"]["strings"].index("n0")
-    assert "no module 'n0'" in refused_json(made)
 
 
 def test_too_large(tmp_path: Path) -> None:
@@ -417,52 +261,6 @@ def test_random_changes_of_a_map_are_read_or_refused(changes: list[tuple[tuple[A
     assert parse_map(to_json(read), "again") == read
 
 
-def _trace(**columns: object) -> bytes:
-    """A map of two modules with a trace of two operations, of which some columns are others."""
-    modules = [
-        {"path": path, "class": "M", "tag": tag, "parent": parent, "order": None, "calls": 1}
-        for path, tag, parent in (("", "/M", None), ("a", "/M/M", ""), ("list", None, ""))
-    ]
-    trace: dict[str, object] = {
-        "operators": ["mm", "relu"],
-        "calls": ["a@1"],
-        "operator": [0, 1],
-        "module": [0, 1],
-        "call": [-1, 0],
-        "views": [0],
-        "reads": [[], [0]],
-        "weights": {},
-    }
-    head = {"format": "onnx-tagger/hierarchy-map", "version": 1, "created_by": "test"}
-    return json.dumps(head | {"modules": modules, "parameters": [], "trace": trace | columns}).encode()
-
-
-def test_a_trace_is_read() -> None:
-    first, second = parse_map(_trace(), "m").trace
-    assert (first.module, first.operator, first.view, first.call) == ("", "mm", True, ())
-    assert (second.module, second.operator, second.reads, second.call) == ("a", "relu", (0,), ("a@1",))
-
-
-@pytest.mark.parametrize(
-    ("columns", "what"),
-    [
-        ({"call": [-1]}, "differ in length"),
-        ({"reads": [[], [1]]}, "takes what comes later"),
-        ({"views": [2]}, "tells of operations that it does not list"),
-        ({"weights": {"2": []}}, "tells of operations that it does not list"),
-        ({"weights": {"00": []}}, "tells of operations that it does not list"),
-        ({"weights": {"1": [0]}}, "names what the map does not list"),
-        ({"module": [0, 9]}, "names what the map does not list"),
-        ({"operator": [0, 9]}, "names what the map does not list"),
-        ({"module": [0, 2]}, "a module that has no forward"),
-        ({"calls": ["b@1"]}, "the call 'b@1' of another module"),
-    ],
-)
-def test_a_damaged_trace_is_refused_in_a_sentence(columns: dict[str, object], what: str) -> None:
-    with pytest.raises(MapError, match=what):
-        parse_map(_trace(**columns), "m.hierarchy.json")
-
-
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
@@ -492,42 +290,6 @@ def test_a_gzip_bomb_is_refused_by_its_ratio(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(to_json(make_map()) + b" " * 100_000_000))
     with pytest.raises(MapError, match="unpacks to more than 200 times its size"):
         read_map(path)
-
-
-@pytest.mark.parametrize(
-    ("column", "item"),
-    [("strings", "1"), ("inputs", '[1.5]'), ("inputs", '"x"'), ("source", '"guessed"')],
-)  # fmt: skip
-def test_one_error_is_made_of_many(column: str, item: str) -> None:
-    """A million wrong items make as much of an error as one: none is made for each."""
-    made = document()
-    (made["graph"] if column == "strings" else made["graph"]["nodes"])[column] = "@"
-    text = json.dumps(made).replace('"@"', "[" + f"{item}," * 300_000 + f"{item}]")
-    tracemalloc.start()
-    try:
-        with pytest.raises(MapError, match=f"{column}.0"):
-            parse_map(text.encode(), "here")
-        assert tracemalloc.get_traced_memory()[1] < 10 * len(text)
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.mark.parametrize(
-    "entry", ['"1":1', '"x":[]', '"1":[-1]', '"1":[1.5]', '"1":[true]', '"12345678901":[]', '"1\\\\n":[]']
-)
-def test_wrong_weights_of_a_trace(entry: str) -> None:
-    columns = {
-        "operators": ["mm"],
-        "calls": [],
-        "operator": [0],
-        "module": [0],
-        "call": [-1],
-        "views": [],
-        "reads": [[]],
-    }
-    text = json.dumps(document() | {"trace": columns | {"weights": "@"}}).replace('"@"', f"{{{entry}}}")
-    with pytest.raises(MapError, match=r"here: (a key of )?trace\.weights[.0]*: Expected"):
-        parse_map(text.encode(), "here")
 
 
 @pytest.mark.parametrize(("key", "phrase"), [("later", ""), ("format", "the format '[[{"), ("version", "version [[{")])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.model import metadata
-from onnx_tagger.model.dialects import MAX_LITERAL, READABLE, Claim, claims
+from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.metadata import Source, Tag
 
 PLAIN = Tag("layers.0.attn", "/Net/Layer.0/Attn", Source.MATCHED)
@@ -139,103 +139,6 @@ def test_check_dialects() -> None:
     with pytest.raises(TaggerError, match="unknown dialect 'torch'"):
         metadata.check_dialects(["torch"])
     assert metadata.check_dialects(["torch"], READABLE) == ("torch",)
-
-
-@pytest.mark.parametrize("dialect", metadata.DIALECTS)
-def test_every_written_dialect_is_read(dialect: str) -> None:
-    node = onnx.NodeProto(op_type="Add")
-    metadata.write_node(node, PLAIN, (dialect,))
-    (claim,) = claims(node)
-    expected = Claim(dialect, module=PLAIN.module) if dialect == "doc_string" else Claim(dialect, tag=PLAIN.tag)
-    assert claim == expected
-
-
-def test_torch_s_keys() -> None:
-    entries = {
-        metadata.TORCH_SCOPES: "['', 'encoder', 'encoder.layers.0', 'add_1']",
-        metadata.TORCH_CLASSES: "['__main__.Net', 'lib.Encoder', 'torch.nn.modules.linear.Linear', 'aten.add.Tensor']",
-    }
-    (claim,) = claims(noted(entries))
-    assert claim == Claim(
-        "torch",
-        module="encoder.layers.0",
-        stack=(("", "Net"), ("encoder", "Encoder"), ("encoder.layers.0", "Linear")),
-    )
-
-
-@pytest.mark.parametrize(
-    ("scopes", "module"),
-    [
-        ("['', 'add']", ""),
-        ("['_export_root', '_export_root.a', 'add']", "a"),
-        ("['_export_root', 'add']", ""),
-        ("['', '_export_rooted', 'add']", "_export_rooted"),
-        ('["", "it\'s", "add"]', "it's"),
-    ],
-)
-def test_torch_scope_names(scopes: str, module: str) -> None:
-    (claim,) = claims(noted({metadata.TORCH_SCOPES: scopes}))
-    assert claim.module == module
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "a",
-        "[]",
-        "['add']",
-        "['', 1]",
-        "{'a': 1}",
-        "['a'",
-        "[[['a']]]",
-        "['a', __import__('os').getcwd()]",
-        "[" * 5000 + "]" * 5000,
-        "['" + "a" * MAX_LITERAL + "', 'add']",
-        "['\x00', ",
-        "[9" + "9" * 5000 + "]",
-    ],
-)
-def test_torch_keys_that_are_no_list_of_text_say_nothing(text: str) -> None:
-    assert list(claims(noted({metadata.TORCH_SCOPES: text}))) == []
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
-def test_no_value_of_any_key_makes_reading_raise(text: str) -> None:
-    keys = [metadata.TORCH_SCOPES, metadata.TORCH_CLASSES, metadata.NAMESPACE, metadata.LAYER_ANN, metadata.WINML_TAG]
-    own = [metadata.TAG, metadata.MODULE, metadata.SOURCE, metadata.ORIGINS, metadata.CALL]
-    for shape in (text, f"[{text}", f"/{text}"):
-        list(claims(noted(dict.fromkeys(keys, shape), doc_string=shape)))
-        metadata.parse_own({**props(PLAIN), metadata.ORIGINS: shape, metadata.CALL: shape})
-        metadata.parse_own(dict.fromkeys(own, shape))
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        (metadata.WINML_TAG, "Net/A"),
-        (metadata.WINML_TAG, "//A"),
-        (metadata.WINML_TAG, ""),
-        (metadata.NAMESPACE, "__main__.Net: /encoder: lib.Encoder"),
-        (metadata.NAMESPACE, ""),
-        (metadata.LAYER_ANN, "gpu"),
-        (metadata.LAYER_ANN, ""),
-    ],
-)
-def test_values_of_others_are_no_claims(key: str, value: str) -> None:
-    assert list(claims(noted({key: value}))) == []
-
-
-def test_the_last_doc_line_counts() -> None:
-    (claim,) = claims(noted({}, "text\nonnx_tagger:a\nonnx_tagger:b\nmore"))
-    assert claim == Claim("doc_string", module="b")
-
-
-def test_claims_come_in_the_order_in_which_they_are_believed() -> None:
-    node = noted({metadata.TORCH_SCOPES: "['', 'add']"})
-    metadata.write_node(node, PLAIN, tuple(metadata.DIALECTS))
-    assert [claim.carrier for claim in claims(node)] == list(READABLE)
-    assert [claim.carrier for claim in claims(node, ("doc_string", "winml"))] == ["doc_string", "winml"]
 
 
 def test_foreign_entries_stay_in_place_and_win() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,80 +12,20 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_tagger as ot
+from examples.running import exported, model, renaming, saved
 from onnx_tagger.cli import main
-from onnx_tagger.hierarchy.map import SavedGraph
-from onnx_tagger.hierarchy.naming import ModuleRow
-from onnx_tagger.model.graph import walk
-from onnx_tagger.model.metadata import Source, own_tag, props_of
+from onnx_tagger.model.metadata import own_tag, props_of
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.match import Match
-from onnx_tagger.runtime.verify import TOLERANCES, Verification, error_of, verify
+from onnx_tagger.runtime.verify import TOLERANCES, error_of, verify
 
 pytest.importorskip("onnxruntime")
-
-TREE = ot.HierarchyMap.from_rows([ModuleRow("", "Net"), *(ModuleRow(path, path.upper()) for path in "abc")])
-
-
-def model(*nodes: onnx.NodeProto, open_dims: bool = False) -> onnx.ModelProto:
-    """Nodes between a float input `x`, a mask `m` and the output `out`, with a weight `w`."""
-    rows: str | int = "rows" if open_dims else 3
-    inputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 4]),
-        helper.make_tensor_value_info("m", TensorProto.INT64, [rows, 4]),
-    ]
-    outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, [rows, 4])]
-    weight = np.random.default_rng(1).standard_normal((4, 4)).astype(np.float32)
-    graph = helper.make_graph(list(nodes), "net", inputs, outputs, [numpy_helper.from_array(weight, "w")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-
-
-def exported(open_dims: bool = False) -> onnx.ModelProto:
-    """MatMul and Relu of `a`, Cast and Mul of `b`, Sigmoid of `c`."""
-    return model(
-        helper.make_node("MatMul", ["x", "w"], ["xw"], "first"),
-        helper.make_node("Relu", ["xw"], ["r"], "second"),
-        helper.make_node("Cast", ["m"], ["mf"], "cast", to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["r", "mf"], ["p"], "third"),
-        helper.make_node("Sigmoid", ["p"], ["out"], "fourth"),
-        open_dims=open_dims,
-    )
-
-
-def renaming(open_dims: bool = False) -> onnx.ModelProto:
-    """What a tool makes that fuses the MatMul and hands its name to the Relu, as a quantiser does."""
-    return model(
-        helper.make_node("MatMul", ["x", "w"], ["fresh"], "new_1"),
-        helper.make_node("Relu", ["fresh"], ["xw"], "new_2"),
-        helper.make_node("Cast", ["m"], ["r"], "new_3", to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["xw", "r"], ["p"], "third"),
-        helper.make_node("Sigmoid", ["p"], ["out"], "fourth"),
-        open_dims=open_dims,
-    )
-
-
-@pytest.fixture(name="files")
-def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with net.onnx, its map, and renamed.onnx; it is the current one."""
-    monkeypatch.chdir(tmp_path)
-    made = exported()
-    tags = [TREE.tag(path, Source.EXPORTED) for path in "aabbc"]
-    tree = ot.HierarchyMap(TREE.modules, (), SavedGraph.of(walk(made), tags), "a test")
-    tree.save("net.hierarchy.json")
-    onnx.save(made, "bare.onnx")
-    ot.retag("bare.onnx", "net.hierarchy.json", "net.onnx")
-    onnx.save(renaming(), "renamed.onnx")
-    return tmp_path
 
 
 def modules(path: Path | str) -> dict[str, str | None]:
     found = {node.name: own_tag(props_of(node)) for node in onnx.load(path).graph.node}
     return {name: tag.module if tag is not None else None for name, tag in found.items()}
-
-
-def saved(made: onnx.ModelProto, name: str) -> Path:
-    onnx.save(made, name)
-    return Path(name)
 
 
 # --- comparing --------------------------------------------------------------------------------------------------------
@@ -175,49 +113,6 @@ def test_the_tolerance_goes_by_what_the_tool_did(
     assert (found.kind, found.differing, len(found.agreed)) == (kind, (), 5)
     found = verify(Path("net.onnx"), saved(change(renaming()), "changed.onnx"))
     assert (found.kind, found.differing) == (kind, ("xw", "r"))
-
-
-# --- inputs -----------------------------------------------------------------------------------------------------------
-
-
-def test_inputs_may_be_given(files: Path) -> None:
-    # With these, the Relu does nothing and its name says nothing.
-    weight = numpy_helper.to_array(exported().graph.initializer[0])
-    x = np.linalg.inv(weight)[:3].astype(np.float32)
-    np.savez("values.npz", x=x, m=np.ones((3, 4), np.int64))
-    made = exported()
-    made.graph.node[1].op_type = "Abs"
-    other = saved(made, "abs.onnx")
-    assert verify(Path("net.onnx"), other).differing == ("r", "p", "out")
-    found = verify(Path("net.onnx"), other, inputs=Path("values.npz"))
-    assert (found.differing, found.inputs) == ((), "values.npz")
-
-
-@pytest.mark.parametrize(
-    ("arrays", "sentence"),
-    [
-        ({"x": np.zeros((3, 4), np.float32)}, "has no array for the input 'm'"),
-        ({"x": np.zeros((3, 5), np.float32), "m": np.zeros((3, 5), int)}, "does not run on these inputs"),
-        (None, "cannot be read as an .npz file"),
-    ],
-)
-def test_inputs_that_do_not_fit(files: Path, arrays: dict[str, np.ndarray] | None, sentence: str) -> None:
-    Path("values.npz").write_bytes(b"rubbish")
-    if arrays is not None:
-        np.savez("values.npz", **arrays)  # type: ignore[arg-type]
-    with pytest.raises(ot.TaggerError, match=sentence):
-        verify(Path("net.onnx"), Path("renamed.onnx"), inputs=Path("values.npz"))
-
-
-def test_widths_that_weights_ask_for_are_found(files: Path) -> None:
-    made = exported()
-    for value in (*made.graph.input, *made.graph.output):
-        for place, dim in enumerate(value.type.tensor_type.shape.dim):
-            dim.dim_param = f"{value.name}{place}"
-    # The mask is read by no weight, so it has to follow what is tried.
-    made.graph.input[1].type.tensor_type.shape.dim[1].dim_value = 4
-    path = saved(made, "open.onnx")
-    assert len(verify(path, path).agreed) == 5
 
 
 # --- retag ------------------------------------------------------------------------------------------------------------
@@ -364,31 +259,3 @@ def test_a_map_without_a_file_cannot_be_verified(files: Path) -> None:
     for source in (None, ot.HierarchyMap.load("net.hierarchy.json")):
         with pytest.raises(ot.TaggerError, match="needs the file that this one was made of"):
             ot.retag("net.onnx", source, "out.onnx", verify=True)
-
-
-def test_without_onnxruntime_nothing_is_pretended(
-    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    find, load = importlib.util.find_spec, builtins.__import__
-
-    def blocked(name: str, *args: object, **options: object) -> object:
-        if name.partition(".")[0] == "onnxruntime":
-            raise ImportError(name)
-        return load(name, *args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find(name))
-    monkeypatch.setattr(builtins, "__import__", blocked)
-    assert main.run(["retag", "renamed.onnx", "--map", "net.hierarchy.json", "-o", "out.onnx", "--verify"]) == 2
-    assert (
-        "verifying needs onnxruntime, which is not installed: pip install 'onnx-tagger[ort]'" in capsys.readouterr().err
-    )
-    assert not Path("out.onnx").exists()
-
-
-def test_external_data_is_found(files: Path) -> None:
-    folder = files / "apart"
-    folder.mkdir()
-    onnx.save(exported(), folder / "big.onnx", save_as_external_data=True, location="big.data", size_threshold=0)
-    found = verify(folder / "big.onnx", files / "bare.onnx")
-    assert isinstance(found, Verification)
-    assert (found.differing, len(found.agreed)) == ((), 5)

@@ -1,4 +1,4 @@
-"""Tags across other tools: carry with commands and functions, external data too, OnnxscriptPass, and tree --before.
+"""Tags across other tools: carry with commands and functions, external data too, and tree --before.
 
 What fails leaves everything as it was.
 """
@@ -8,24 +8,17 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 import onnx_tagger as ot
+from examples.carried import TREE, tiny_model, values_of
 from onnx_tagger.cli import main
 from onnx_tagger.files.onnxfile import read_skeleton
-from onnx_tagger.hierarchy.naming import ModuleRow
-from onnx_tagger.model.metadata import also_of, own_tag, props_of
-from onnx_tagger.passes.base import Context
+from onnx_tagger.model.metadata import also_of
 from onnx_tagger.workflows.checking import read_tags
-
-TREE = ot.HierarchyMap.from_rows(
-    [ModuleRow("", "Tiny"), ModuleRow("encoder", "Encoder"), ModuleRow("encoder.linear", "Linear")], "a test"
-)
 
 # Reads the first file named and writes it without metadata and with the Relu gone to the second.
 DROP_RELU = """
@@ -40,25 +33,6 @@ print("said on stdout")
 print("said on stderr", file=sys.stderr)
 open(sys.argv[2], "wb").write(model.SerializeToString())
 """
-
-
-def tiny_model() -> onnx.ModelProto:
-    """MatMul and Add of `encoder.linear`, Relu and Reshape of `encoder`."""
-    nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["xw"], "/encoder/linear/MatMul"),
-        helper.make_node("Add", ["xw", "b"], ["y"], "/encoder/linear/Add"),
-        helper.make_node("Relu", ["y"], ["z"], "/encoder/Relu"),
-        helper.make_node("Reshape", ["z", "shape"], ["out"], "/encoder/Reshape"),
-    ]
-    weights = [
-        numpy_helper.from_array(np.arange(512, dtype=np.float32).reshape(2, 256), "w"),
-        numpy_helper.from_array(np.ones(256, dtype=np.float32), "b"),
-        numpy_helper.from_array(np.array([256, 1]), "shape"),
-    ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])]
-    outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, [256, 1])]
-    graph = helper.make_graph(nodes, "tiny", inputs, outputs, weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 @pytest.fixture
@@ -267,10 +241,6 @@ def test_the_input_is_never_the_output(tagged: Path) -> None:
 # --- external data ----------------------------------------------------------------------------------------------------
 
 
-def values_of(model: onnx.ModelProto) -> dict[str, bytes]:
-    return {tensor.name: numpy_helper.to_array(tensor).tobytes() for tensor in model.graph.initializer}
-
-
 def values(path: Path) -> dict[str, bytes]:
     return values_of(onnx.load(path))
 
@@ -307,55 +277,6 @@ def test_the_target_may_not_be_the_input_s_data(apart: Path) -> None:
     with pytest.raises(ot.TaggerError, match="holds the weights of"):
         ot.carry(apart, apart.with_name("big.data"), drop_relu)
     assert contents(apart.parent) == before
-
-
-# --- functions of onnxscript as passes --------------------------------------------------------------------------------
-
-
-def run_pass(fn: object, made: onnx.ModelProto | None = None) -> Context:
-    """Run a function of onnx-ir as a pass between reading and writing the tags."""
-    chain = [ot.Match(), ot.OnnxscriptPass(fn), ot.Inject(), ot.Coverage()]  # type: ignore[arg-type]
-    return ot.PassManager(chain, verify=True).run_in(Context(made or tiny_model(), TREE))
-
-
-def test_a_rule_of_onnxscript_is_a_pass() -> None:
-    pattern = pytest.importorskip("onnxscript.rewriter.pattern")
-
-    def linear(op: Any, x: Any, w: Any, b: Any) -> Any:
-        return op.Add(op.MatMul(x, w), b)
-
-    def gemm(op: Any, x: Any, w: Any, b: Any) -> Any:
-        return op.Gemm(x, w, b)
-
-    rules = pattern.RewriteRuleSet([pattern.RewriteRule(linear, gemm)])
-    ctx = run_pass(rules.apply_to_model)
-    found = {op.node.op_type: ctx.tags[op].module for op in ctx.ops}
-    assert found == {"Gemm": "encoder.linear", "Relu": "encoder", "Reshape": "encoder"}
-    assert ctx.report.ok
-    assert values_of(ctx.model) == values_of(tiny_model())
-
-
-def test_the_optimizer_and_pass_objects_of_onnx_ir_are_passes() -> None:
-    optimizer = pytest.importorskip("onnxscript.optimizer")
-    common = pytest.importorskip("onnx_ir.passes.common")
-    model = tiny_model()
-    model.graph.node.append(helper.make_node("Neg", ["x"], ["nobody"], "dead"))
-    for fn in (optimizer.optimize, common.RemoveUnusedNodesPass()):
-        ctx = run_pass(fn, model)
-        assert [ctx.tags[op].module for op in ctx.ops] == ["encoder.linear", "encoder.linear", "encoder", "encoder"]
-        assert [own_tag(props_of(op.node)) for op in ctx.ops] == [ctx.tags[op] for op in ctx.ops]
-
-
-def test_what_is_no_function_of_onnx_ir() -> None:
-    pytest.importorskip("onnx_ir")
-    with pytest.raises(ot.TaggerError, match=r"pass 'onnxscript': the function returned str: return an onnx_ir\.Model"):
-        run_pass(lambda model: "model")
-    with pytest.raises(ot.TaggerError, match="pass 'onnxscript' failed: ZeroDivisionError"):
-        run_pass(lambda model: 1 / 0)
-    bare = tiny_model()
-    bare.graph.initializer[0].ClearField("raw_data")
-    with pytest.raises(ot.TaggerError, match="the weight 'w' was left out on reading"):
-        run_pass(lambda model: None, bare)
 
 
 # --- tree --before ----------------------------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ def load(name: str) -> None:
         module = import_module(f"{__name__}.{name.replace('-', '_')}")
         epilog = getattr(module, "EPILOG", None)
         app.command(name, rich_help_panel=_GROUP_OF[name], epilog=epilog)(module.command)
+        # Help lists commands in the order in which they were added, which must not depend on what ran before.
+        order = list(_GROUP_OF)
+        app.registered_commands.sort(key=lambda found: order.index(found.name or ""))
 
 
 def load_for(word: str | None) -> None:

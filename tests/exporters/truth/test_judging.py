@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,7 @@ pytest.importorskip("onnxruntime")
 
 import onnx_tagger as ot
 from onnx_tagger.exporters.capture import capture
-from onnx_tagger.exporters.truth.alike import Alike, in_order_of_size
 from onnx_tagger.exporters.truth.judging import Judgement, feeds_of, judge, observe
-from onnx_tagger.exporters.truth.observed import Observation
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import Op, walk
 from onnx_tagger.model.metadata import Tag, add_entries, clear_node, own_entries, own_tag, props_of
@@ -60,19 +58,6 @@ class Normed(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.norm(self.conv(x)))
-
-
-class Part(nn.Module):
-    """Writes into a part of a tensor."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(6, 6)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        made = self.layer(x)
-        made[:, 1:3] += 2
-        return made.t() * 3
 
 
 def exported(model: nn.Module, x: torch.Tensor, folder: Path, strategy: str) -> tuple[Path, HierarchyMap]:
@@ -165,44 +150,6 @@ def test_calls_are_judged(tmp_path: Path, strategy: str) -> None:
 
     changed(path, lambda op, tag: replace(tag, call=()))
     assert judged(model, x, path, tree).calls == {"missing": found.calls["right"]}
-
-
-def test_a_write_through_a_view_makes_a_new_version() -> None:
-    model, x = Part(), torch.randn(3, 6)
-    seen = observe(model, (x,), {})
-    product = next(one for one in seen if one.operator == "mul")
-    read = reached(seen, product)
-    assert {"addmm", "add_"} <= {one.operator for one in read}
-    assert product.values is not None
-    assert np.allclose(product.values, model(x).detach().numpy())
-    before = next(one for one in seen if one.operator == "addmm")
-    assert not any(one.values is not None and np.array_equal(one.values, before.values) for one in read[:1])
-
-
-def reached(seen: Sequence[Observation], end: Observation) -> list[Observation]:
-    """What an observation was made of, nearest first."""
-    found, queue = [], list(end.inputs)
-    while queue:
-        one = seen[queue.pop(0)]
-        found.append(one)
-        queue.extend(one.inputs)
-    return found
-
-
-def test_data_is_told_from_weights() -> None:
-    class Scaled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.randn(4))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.zeros_like(x) + self.weight.exp() * x
-
-    by_name = {one.operator: one for one in observe(Scaled(), (torch.randn(2, 4),), {})}
-    assert not by_name["exp"].data
-    assert not by_name["zeros_like"].data
-    assert by_name["mul"].data
-    assert by_name["add"].data
 
 
 def hand_made(folder: Path, nodes: list[onnx.NodeProto], tags: list[Tag], **stored: np.ndarray) -> Path:
@@ -359,27 +306,3 @@ def test_masks_are_judged_only_where_one_module_makes_them(tmp_path: Path) -> No
         found = judged(model, x, path, tree)
         assert found.verdicts == {"right": 3 - twice}, found
         assert any(reason.startswith("few distinct values") for reason in found.untestable) == twice
-
-
-def test_values_are_alike_in_any_order_and_the_nearest_counts() -> None:
-    draw = np.random.default_rng(0)
-    value = draw.standard_normal((4, 5)).astype(np.float32)
-    alike = Alike([value, value.T.copy(), value * 1.0005, value + 1, None, np.arange(20)])
-    assert alike.of[0] == alike.of[1]
-    assert alike.of[4] is None
-    assert alike.find(in_order_of_size(value * (1 + 1e-6))) == (alike.of[0],)
-    assert alike.find(in_order_of_size(value * 1.0005)) == (alike.of[2],)
-    assert alike.find(in_order_of_size(value * 1.1)) == ()
-    assert alike.find(in_order_of_size(np.arange(20)[::-1]), exact=True) == (alike.of[5],)
-    assert alike.find(in_order_of_size(np.arange(1, 21)), exact=True) == ()
-
-
-def test_masked_scores_do_not_drown_the_tolerance() -> None:
-    draw = np.random.default_rng(1)
-    scores, others = (draw.standard_normal(12).astype(np.float32) for _ in range(2))
-    for value in (scores, others):
-        value[:4] = np.finfo(np.float32).min
-    alike = Alike([scores])
-    assert alike.find(in_order_of_size(others)) == ()
-    endless = np.where(scores < -1e30, -np.inf, scores)
-    assert alike.find(in_order_of_size(endless)) == (0,)
