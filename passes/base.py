@@ -22,6 +22,7 @@ from onnx_tagger.model import graph
 from onnx_tagger.model.graph import Op, Walk
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.report import Report
+from onnx_tagger.model.texts import brief, brief_fields, counted, html_table, value_text
 
 Values = npt.NDArray[np.generic]
 
@@ -95,6 +96,9 @@ class Pass(ABC):
         super().__init_subclass__(**options)
         if not isinstance(cls.name, str) or not cls.name or "name" not in cls.__dict__:
             raise PassError(f'the pass class {cls.__qualname__} has no name: add name = "..." to its body')
+        # Set before `dataclass` looks for one: its own writes out all that an option holds.
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = brief_fields  # type: ignore[method-assign]
 
     @abstractmethod
     def run(self, ctx: Context) -> int:
@@ -129,6 +133,15 @@ class Context:
     _analyses: dict[type[Analysis[object]], object] = field(default_factory=dict)
     _declared: list[tuple[str, Sequence[type[Analysis[object]]]]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        nodes = self.counted_nodes or len(self.model.graph.node)
+        return brief(self, counted(nodes, "node"), counted(len(self.tags), "tag"), value_text(self.hierarchy))
+
+    def _repr_html_(self) -> str:
+        """What the context holds, for a notebook."""
+        rows = {"nodes": self.counted_nodes or len(self.model.graph.node), "tags": len(self.tags)}
+        return html_table("Context", [*rows.items(), ("map", value_text(self.hierarchy))])
+
     @property
     def walk(self) -> Walk:
         """All scopes and nodes of the model."""
@@ -140,6 +153,11 @@ class Context:
     def ops(self) -> list[Op]:
         """All nodes of the model, those of bodies and functions too."""
         return self.walk.ops
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a pass has to say; they stand in the report, and commands print them."""
+        return self.report.notes
 
     @property
     def counted_nodes(self) -> int:

@@ -14,6 +14,7 @@ from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import insist_on_text, walk
 from onnx_tagger.model.metadata import text_of
 from onnx_tagger.model.report import PassTiming, Report
+from onnx_tagger.model.texts import brief, html_table, value_text
 from onnx_tagger.passes.base import Context, Pass, Touches
 
 
@@ -40,6 +41,13 @@ class PassManager:
 
     passes: Sequence[Pass]
     verify: bool = False
+
+    def __repr__(self) -> str:
+        return brief(self, *(step.name for step in self.passes))
+
+    def _repr_html_(self) -> str:
+        """The chain, for a notebook."""
+        return html_table("Pass manager", ((step.name, value_text(step)) for step in self.passes))
 
     def run(
         self, model: onnx.ModelProto, hierarchy: HierarchyMap | None = None, report: Report | None = None

@@ -29,6 +29,7 @@ from onnx_tagger.files.pruning import Pruner, prune
 from onnx_tagger.files.splice import Layout, parse, plan
 from onnx_tagger.files.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, open_file
 from onnx_tagger.model.limits import InputLimits, input_limits
+from onnx_tagger.model.texts import brief, counted
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader
 
@@ -56,6 +57,9 @@ class Skeleton:
     identity: tuple[int, ...] = field(repr=False)
     memory: MemoryReader | None = field(repr=False)
     initializers: dict[str | bytes, int] | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return brief(self, str(self.path or "in memory"), counted(len(self.model.graph.node), "node"))
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:

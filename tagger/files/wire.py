@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.model.limits import advice
+from onnx_tagger.model.texts import brief_fields
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
@@ -54,6 +55,8 @@ class Message:
     children: Mapping[int, Message] = field(default_factory=dict, repr=False, compare=False)
     payload: frozenset[int] = frozenset()
     texts: frozenset[int] = frozenset()
+
+    __repr__ = brief_fields
 
 
 def _schema() -> tuple[Message, Message, Message, Message]:

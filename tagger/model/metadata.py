@@ -16,6 +16,7 @@ from functools import lru_cache
 import onnx
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.model.texts import brief_fields
 
 PREFIX = "pkg.onnx_tagger."
 TAG = PREFIX + "tag"
@@ -89,6 +90,8 @@ class Tag:
     source: Source
     origins: tuple[str, ...] = ()
     call: tuple[str, ...] = ()
+
+    __repr__ = brief_fields
 
     def worse(self, source: Source) -> Tag:
         """The same tag with a source that is at best `source`."""

@@ -30,6 +30,7 @@ from onnx_tagger.files.scratch import scratch_folder, scratch_path
 from onnx_tagger.hierarchy.map import Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.report import Phase, Report
+from onnx_tagger.model.texts import brief
 from onnx_tagger.workflows.checking import MapSource, Target, load_map
 from onnx_tagger.workflows.exporting import Progress
 from onnx_tagger.workflows.retagging import retag
@@ -233,6 +234,9 @@ class Command:
     """
 
     args: Sequence[str]
+
+    def __repr__(self) -> str:
+        return brief(self, str(self))
 
     def __post_init__(self) -> None:
         if not self.args:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import MAIN, Op, operator
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.querying import module_of
 
@@ -25,6 +26,8 @@ class Change:
     before: Op
     after: Op
     fields: tuple[tuple[str, str, str], ...]
+
+    __repr__ = brief_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Difference:
     only_after: list[Op]
     changed: list[Change]
     paired: int
+
+    __repr__ = brief_fields
 
     def __bool__(self) -> bool:
         return bool(self.only_before or self.only_after or self.changed)

@@ -21,6 +21,7 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.report import Report, peak_rss_mb
+from onnx_tagger.model.texts import brief, html_table
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.inherit import Inherit
@@ -61,6 +62,14 @@ class Export:
     map_path: Path
     hierarchy: HierarchyMap
     report: Report
+
+    def __repr__(self) -> str:
+        return brief(self, str(self.path), f"strategy {self.report.strategy}", self.report.split())
+
+    def _repr_html_(self) -> str:
+        """Files, coverage and strategy, for a notebook."""
+        rows = {"file": self.path, "map": self.map_path, "strategy": self.report.strategy, "nodes": self.report.split()}
+        return html_table("Export", rows.items())
 
 
 def _in_turn(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:

@@ -14,6 +14,7 @@ from onnx_tagger.errors import TaggerError
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import Op, Scope, operator
 from onnx_tagger.model.metadata import Tag, text_of
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context
 
@@ -82,6 +83,8 @@ class Branch:
     fused: int = 0
     before: tuple[int, int] | None = None
     children: dict[str, Branch] = field(default_factory=dict)
+
+    __repr__ = brief_fields
 
     def below(self) -> Iterator[tuple[int, Branch]]:
         """Yield (depth, branch) for this branch and all below, depth first."""
@@ -276,6 +279,8 @@ class Neighbour:
     tensor: str
     what: str
     module: str = ""
+
+    __repr__ = brief_fields
 
 
 def find_nodes(ctx: Context, text: str) -> list[Op]:
