@@ -19,7 +19,8 @@ import onnx.numpy_helper
 from onnx_tagger.errors import PassError
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import graph
-from onnx_tagger.model.graph import Op, Walk
+from onnx_tagger.model.arguments import described, insist_on
+from onnx_tagger.model.graph import Op, Scope, Walk
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.report import Report
 from onnx_tagger.model.texts import brief, brief_fields, counted, html_table, value_text
@@ -133,6 +134,12 @@ class Context:
     _analyses: dict[type[Analysis[object]], object] = field(default_factory=dict)
     _declared: list[tuple[str, Sequence[type[Analysis[object]]]]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        insist_on(self.model, onnx.ModelProto, "the model", "an onnx.ModelProto, as onnx.load returns it")
+        insist_on(
+            self.hierarchy, (HierarchyMap, type(None)), "the map", "a HierarchyMap, as HierarchyMap.load returns it"
+        )
+
     def __repr__(self) -> str:
         nodes = self.counted_nodes or len(self.model.graph.node)
         return brief(self, counted(nodes, "node"), counted(len(self.tags), "tag"), value_text(self.hierarchy))
@@ -164,6 +171,17 @@ class Context:
         """How many nodes the model has as far as they have been listed: 0 before that."""
         return len(self._walk.ops) if self._walk is not None else 0
 
+    def lists_all(self) -> bool:
+        """Whether the nodes that were listed are those that the model has now, as far as their number and ends tell.
+
+        To compare each of a million nodes after every pass would take longer than many a pass; the manager does that
+        with `verify`.
+        """
+        if self._walk is None:
+            return True
+        scopes = self._walk.scopes
+        return scopes[0].proto is self.model.graph and all(_is_listed(scope) for scope in scopes)
+
     def get(self, analysis: type[Analysis[T]]) -> T:
         """The result of an analysis, computed now if it has not been yet.
 
@@ -173,6 +191,8 @@ class Context:
             If the running pass has not declared it.
         """
         key = cast("type[Analysis[object]]", analysis)
+        if not (isinstance(analysis, type) and issubclass(analysis, Analysis)):
+            raise PassError(f"an analysis was asked for by {described(analysis)}: give its class, such as DataFlow")
         if self._declared:
             name, allowed = self._declared[-1]
             if key not in allowed:
@@ -225,6 +245,11 @@ class Context:
                 tags[op] = self.tags[before]
         self.tags.clear()
         self.tags.update(tags)
+
+
+def _is_listed(scope: Scope) -> bool:
+    nodes, ops = scope.proto.node, scope.ops
+    return len(nodes) == len(ops) and (not ops or (nodes[0] is ops[0].node and nodes[-1] is ops[-1].node))
 
 
 def _held_values(tensor: onnx.TensorProto) -> Values | None:

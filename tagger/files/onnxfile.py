@@ -28,6 +28,7 @@ from onnx_tagger.files.proof import Weights, data_files_of, weights_of
 from onnx_tagger.files.pruning import Pruner, prune
 from onnx_tagger.files.splice import Layout, parse, plan
 from onnx_tagger.files.wire import Field, FileReader, MemoryReader, Reader, Window, broken, fields, open_file
+from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.limits import InputLimits, input_limits
 from onnx_tagger.model.texts import brief, counted
 
@@ -98,7 +99,7 @@ def read_skeleton(source: Source) -> Skeleton:
         return _read(MemoryReader(view), None)
     if isinstance(source, MemoryReader):
         return _read(source, None)
-    path = Path(source)
+    path = path_of(source, "the model")
     with open_file(path) as reader:
         return _read(reader, path)
 
@@ -216,7 +217,7 @@ def write_spliced(
         If the target is the source or one of its data files, cannot be written, external data cannot follow, or the
         result would exceed protobuf's 2 GiB, or `verify_bytes` finds a difference.
     """
-    path = Path(target)
+    path = path_of(target, "the target")
     with skeleton.opened() as reader, ExitStack() as stack:
         before = weights_of(reader, _data_files(skeleton, skeleton.path)) if verify_bytes else None
         is_source = skeleton.path is not None and same_file(path, skeleton.path)

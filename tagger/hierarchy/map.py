@@ -17,7 +17,7 @@ from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy.naming import ModuleRow, class_paths, parent_path
 from onnx_tagger.model.graph import Walk, operator
 from onnx_tagger.model.metadata import Source, Tag
-from onnx_tagger.model.texts import brief, brief_fields, counted, html_table
+from onnx_tagger.model.texts import brief, brief_fields, counted, html_table, value_text
 
 FORMAT = "onnx-tagger/hierarchy-map"
 FORMAT_VERSION = 1
@@ -230,6 +230,8 @@ class HierarchyMap:
         return [*sizes.items(), *([("operation", len(self.trace))] if self.trace else [])]
 
     def __post_init__(self) -> None:
+        if any(not isinstance(module, Module) for module in self.modules):
+            raise MapError("the map's modules are no Module each: build a map with from_rows, or load one")
         paths = {module.path for module in self.modules}
         if "" not in paths:
             raise MapError("the map has no root module (path ''): it was not made by onnx-tagger, or is damaged")
@@ -250,10 +252,18 @@ class HierarchyMap:
 
     @classmethod
     def load(cls, path: str | Path) -> HierarchyMap:
-        """Read a map from a ``.hierarchy.json`` or ``.hierarchy.json.gz`` file; see `file.read_map`."""
-        from onnx_tagger.hierarchy.file import read_map
+        """Read a map from a ``.hierarchy.json[.gz]`` file, or from a tagged ``.onnx``, which is one; see `load_map`.
 
-        return read_map(path)
+        Raises
+        ------
+        MapError
+            If there is no such file, or it is no map and holds no tags.
+        FileFormatError
+            If it is called ``.onnx`` and is no ONNX model.
+        """
+        from onnx_tagger.hierarchy.loading import load_map
+
+        return load_map(path)
 
     def save(self, path: str | Path) -> str:
         """Write the map to a file, gzipped if its name ends with ``.gz``, and return its digest."""
@@ -298,6 +308,10 @@ class HierarchyMap:
         """Paths of the tagged modules from the root to `path`, both included."""
         found = self._chains.get(path)
         if found is None:
+            if path not in self.by_path:
+                raise MapError(
+                    f"the map has no module {value_text(path)}: give the path of one, see HierarchyMap.by_path"
+                )
             steps = [path]
             while path:
                 path = self.by_path[path].parent or ""

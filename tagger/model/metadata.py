@@ -16,6 +16,7 @@ from functools import lru_cache
 import onnx
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.model.arguments import names_of
 from onnx_tagger.model.texts import brief_fields
 
 PREFIX = "pkg.onnx_tagger."
@@ -137,7 +138,7 @@ def check_dialects(names: Iterable[str], known: Iterable[str] = tuple(DIALECTS))
     TaggerError
         If one is not known.
     """
-    wanted = set(names)
+    wanted = set(names_of(names, "the list of dialects"))
     unknown = sorted(wanted - set(known))
     if unknown:
         raise TaggerError(f"unknown dialect {unknown[0]!r}: choose from {', '.join(known)}")

@@ -20,18 +20,20 @@ from pathlib import Path
 from typing import cast
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.external import contained, insist_on_no_data_file, link_data, same_file
 from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
 from onnx_tagger.files.scratch import scratch_folder, scratch_path
+from onnx_tagger.files.whole import read_whole
+from onnx_tagger.hierarchy.loading import MapSource, load_map
 from onnx_tagger.hierarchy.map import Merge
 from onnx_tagger.model import metadata
+from onnx_tagger.model.arguments import described, names_of, path_of
 from onnx_tagger.model.report import Phase, Report
 from onnx_tagger.model.texts import brief
-from onnx_tagger.workflows.checking import MapSource, Target, load_map
+from onnx_tagger.workflows.checking import Target
 from onnx_tagger.workflows.exporting import Progress
 from onnx_tagger.workflows.retagging import retag
 
@@ -92,7 +94,7 @@ def carry(
     TaggerError
         If the tool makes no model, or a file cannot be read or written. What `fn` raises comes through as it is.
     """
-    before, place = Path(source), Path(target)
+    before, place = path_of(source, "the source"), path_of(target, "the target")
     by_path = _takes_paths(fn)
     skeleton = read_skeleton(before)
     permissions_of(place)
@@ -136,6 +138,10 @@ def carry(
 
 def _takes_paths(fn: Callable[..., object]) -> bool:
     """Whether a tool takes two paths and not a model, by how many of its parameters have to be given."""
+    if not callable(fn):
+        raise TaggerError(
+            f"the tool is {described(fn)}; give a function of two paths or of one ModelProto, or a Command"
+        )
     try:
         parameters = inspect.signature(fn).parameters.values()
     except (TypeError, ValueError):
@@ -158,10 +164,7 @@ def _name_of(fn: Callable[..., object]) -> str:
 
 def _on_model(fn: ModelTool, source: Path, made: Path, *, apart: bool) -> None:
     """Call a function on a loaded model and save what it made, with the weights apart if they were before."""
-    try:
-        model = onnx.load(source)
-    except (onnx.checker.ValidationError, DecodeError, OSError, ValueError) as error:
-        raise TaggerError(f"{source}: onnx cannot load it with its weights ({error}); repair it first") from error
+    model = read_whole(source)
     result = fn(model)
     if result is not None and not isinstance(result, onnx.ModelProto):
         raise TaggerError(
@@ -239,6 +242,7 @@ class Command:
         return brief(self, str(self))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "args", names_of(self.args, "the list of a command's words"))
         if not self.args:
             raise TaggerError("no tool is named; give its command line behind --, such as -- onnxslim {in} {out}")
         missing = [mark for mark in ("{in}", "{out}") if not any(mark in arg for arg in self.args)]
