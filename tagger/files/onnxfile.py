@@ -32,6 +32,8 @@ from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.limits import InputLimits, input_limits
 from onnx_tagger.model.texts import brief, counted
 
+_FIRST = bytes([1 << 3 | wire.VARINT])
+
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader
 
 
@@ -102,6 +104,15 @@ def read_skeleton(source: Source) -> Skeleton:
     path = path_of(source, "the model")
     with open_file(path) as reader:
         return _read(reader, path)
+
+
+def begins_as_model(path: Path) -> bool:
+    """Whether a file begins as models do that a library wrote: with the IR version, as no JSON and no archive does."""
+    try:
+        with open_file(path) as reader:
+            return reader.read(0, 1) == _FIRST
+    except TaggerError:
+        return False  # whoever reads it says what is wrong with it
 
 
 def _read(reader: Reader, path: Path | None) -> Skeleton:

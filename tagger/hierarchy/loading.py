@@ -15,7 +15,7 @@ import onnx
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.files.nearby import advice_on_missing
-from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, begins_as_model, read_initializer, read_skeleton
 from onnx_tagger.hierarchy.carriers import tag_by_itself
 from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
 from onnx_tagger.hierarchy.file import WHERE_MAPS_ARE, read_map
@@ -27,9 +27,6 @@ from onnx_tagger.model.graph import Walk, walk
 from onnx_tagger.model.metadata import Tag
 
 MapSource = HierarchyMap | str | os.PathLike[str]
-
-# The IR version, with which every model begins that a library wrote; no JSON text and no gzipped one begins so.
-_FIRST_OF_MODEL = b"\x08"
 
 
 def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> HierarchyMap:
@@ -54,18 +51,7 @@ def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> Hie
     path = path_of(source, "the map")
     if not path.exists():
         raise MapError(f"{path}: no such map; {advice_on_missing(path) or WHERE_MAPS_ARE}")
-    return _of_tagged(path, beside) if _is_model(path) else read_map(path)
-
-
-def _is_model(path: Path) -> bool:
-    """Whether a file is to be read as a model, by its name or its first byte."""
-    if path.suffix == ".onnx" or not path.is_file():
-        return path.suffix == ".onnx"
-    try:
-        with path.open("rb") as stream:
-            return stream.read(1) == _FIRST_OF_MODEL
-    except OSError:
-        return False  # the reader of maps says what is wrong with it
+    return _of_tagged(path, beside) if path.suffix == ".onnx" or begins_as_model(path) else read_map(path)
 
 
 @collector_paused()

@@ -24,6 +24,7 @@ import onnx
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.external import contained, insist_on_no_data_file, link_data, same_file
 from onnx_tagger.files.filecopy import permissions_of
+from onnx_tagger.files.kept import keep_result
 from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
 from onnx_tagger.files.scratch import scratch_folder, scratch_path
 from onnx_tagger.files.whole import read_whole
@@ -92,7 +93,8 @@ def carry(
     MapError
         If `source` holds no tags and no map is given.
     TaggerError
-        If the tool makes no model, or a file cannot be read or written. What `fn` raises comes through as it is.
+        If the tool makes no model, or a file cannot be read or written. What `fn` raises comes through as it is. If it
+        made a model that cannot be tagged, that is kept beside the target and the message says where.
     """
     before, place = path_of(source, "the source"), path_of(target, "the target")
     by_path = _takes_paths(fn)
@@ -129,8 +131,16 @@ def carry(
                 link=_can_link(made),
                 progress=progress,
             )
-        except TaggerError as error:
-            error.args = (str(error).replace(str(made), f"the result of {_name_of(fn)}"),)
+        except BaseException as error:
+            # The tool may have run for hours; what it made is worth keeping, also if a user has had enough of waiting.
+            kept = keep_result(made, place)
+            note = f"; the tool's result is kept, without tags, as {kept}" if kept is not None else ""
+            what = str(error).replace(str(made), f"the result of {_name_of(fn)}")
+            if isinstance(error, (TaggerError, KeyboardInterrupt)):
+                error.args = (f"{what}{note}".removeprefix("; "),)
+                raise
+            if note and isinstance(error, Exception):
+                raise TaggerError(f"{place}: tagging failed ({type(error).__name__}: {what}){note}") from error
             raise
     report.phases.insert(0, Phase("tool", seconds))
     return report
