@@ -19,9 +19,11 @@ import onnx.numpy_helper
 from onnx_tagger.errors import PassError
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import graph
-from onnx_tagger.model.graph import Op, Walk
+from onnx_tagger.model.arguments import described, insist_on
+from onnx_tagger.model.graph import Op, Scope, Walk
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.report import Report
+from onnx_tagger.model.texts import brief, brief_fields, counted, html_table, value_text
 
 Values = npt.NDArray[np.generic]
 
@@ -95,6 +97,9 @@ class Pass(ABC):
         super().__init_subclass__(**options)
         if not isinstance(cls.name, str) or not cls.name or "name" not in cls.__dict__:
             raise PassError(f'the pass class {cls.__qualname__} has no name: add name = "..." to its body')
+        # Set before `dataclass` looks for one: its own writes out all that an option holds.
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = brief_fields  # type: ignore[method-assign]
 
     @abstractmethod
     def run(self, ctx: Context) -> int:
@@ -129,6 +134,21 @@ class Context:
     _analyses: dict[type[Analysis[object]], object] = field(default_factory=dict)
     _declared: list[tuple[str, Sequence[type[Analysis[object]]]]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        insist_on(self.model, onnx.ModelProto, "the model", "an onnx.ModelProto, as onnx.load returns it")
+        insist_on(
+            self.hierarchy, (HierarchyMap, type(None)), "the map", "a HierarchyMap, as HierarchyMap.load returns it"
+        )
+
+    def __repr__(self) -> str:
+        nodes = self.counted_nodes or len(self.model.graph.node)
+        return brief(self, counted(nodes, "node"), counted(len(self.tags), "tag"), value_text(self.hierarchy))
+
+    def _repr_html_(self) -> str:
+        """What the context holds, for a notebook."""
+        rows = {"nodes": self.counted_nodes or len(self.model.graph.node), "tags": len(self.tags)}
+        return html_table("Context", [*rows.items(), ("map", value_text(self.hierarchy))])
+
     @property
     def walk(self) -> Walk:
         """All scopes and nodes of the model."""
@@ -142,9 +162,25 @@ class Context:
         return self.walk.ops
 
     @property
+    def notes(self) -> list[str]:
+        """Sentences that a pass has to say; they stand in the report, and commands print them."""
+        return self.report.notes
+
+    @property
     def counted_nodes(self) -> int:
         """How many nodes the model has as far as they have been listed: 0 before that."""
         return len(self._walk.ops) if self._walk is not None else 0
+
+    def lists_all(self) -> bool:
+        """Whether the nodes that were listed are those that the model has now, as far as their number and ends tell.
+
+        To compare each of a million nodes after every pass would take longer than many a pass; the manager does that
+        with `verify`.
+        """
+        if self._walk is None:
+            return True
+        scopes = self._walk.scopes
+        return scopes[0].proto is self.model.graph and all(_is_listed(scope) for scope in scopes)
 
     def get(self, analysis: type[Analysis[T]]) -> T:
         """The result of an analysis, computed now if it has not been yet.
@@ -155,6 +191,8 @@ class Context:
             If the running pass has not declared it.
         """
         key = cast("type[Analysis[object]]", analysis)
+        if not (isinstance(analysis, type) and issubclass(analysis, Analysis)):
+            raise PassError(f"an analysis was asked for by {described(analysis)}: give its class, such as DataFlow")
         if self._declared:
             name, allowed = self._declared[-1]
             if key not in allowed:
@@ -207,6 +245,11 @@ class Context:
                 tags[op] = self.tags[before]
         self.tags.clear()
         self.tags.update(tags)
+
+
+def _is_listed(scope: Scope) -> bool:
+    nodes, ops = scope.proto.node, scope.ops
+    return len(nodes) == len(ops) and (not ops or (nodes[0] is ops[0].node and nodes[-1] is ops[-1].node))
 
 
 def _held_values(tensor: onnx.TensorProto) -> Values | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx
 
 from onnx_tagger.errors import PassError, TaggerError
-from onnx_tagger.hierarchy.map import HierarchyMap
+from onnx_tagger.hierarchy.loading import MapSource
+from onnx_tagger.model.arguments import described, insist_on
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import insist_on_text, walk
 from onnx_tagger.model.metadata import text_of
 from onnx_tagger.model.report import PassTiming, Report
+from onnx_tagger.model.texts import brief, html_table, value_text
 from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.opening import ModelSource, context_of
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,27 @@ class PassManager:
     passes: Sequence[Pass]
     verify: bool = False
 
-    def run(
-        self, model: onnx.ModelProto, hierarchy: HierarchyMap | None = None, report: Report | None = None
-    ) -> Report:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passes", passes_of(self.passes))
+
+    def __repr__(self) -> str:
+        return brief(self, *(step.name for step in self.passes))
+
+    def _repr_html_(self) -> str:
+        """The chain, for a notebook."""
+        return html_table("Pass manager", ((step.name, value_text(step)) for step in self.passes))
+
+    def run(self, model: ModelSource, hierarchy: MapSource | None = None, report: Report | None = None) -> Report:
         """Run the chain on a model, in place.
 
         Parameters
         ----------
-        model : onnx.ModelProto
-            Changed as the passes say; weights are not copied.
-        hierarchy : HierarchyMap, optional
-            The map that modules are looked up in.
+        model : onnx.ModelProto, path or bytes
+            Changed as the passes say; weights are not copied. Of a file, or the bytes of one, only the report remains:
+            to keep what the passes make of it, load it with `onnx.load`, run, and write it with `save`.
+        hierarchy : HierarchyMap, path or None
+            The map that modules are looked up in: a map, a ``.hierarchy.json[.gz]`` file or a tagged ``.onnx``; None
+            for the modules that the model names by itself.
         report : Report, optional
             One to continue.
 
@@ -63,14 +76,24 @@ class PassManager:
         ------
         PassError
             If a pass fails or breaks what it declares; other errors of this package come through with the pass named.
+        TaggerError
+            If the model or the map is something else, or a file that cannot be read.
+
+        Examples
+        --------
+        >>> from onnx import helper
+        >>> node = helper.make_node("Relu", ["x"], ["y"])
+        >>> PassManager([]).run(helper.make_model(helper.make_graph([node], "net", [], []))).ok
+        True
         """
-        return self.run_in(Context(model, hierarchy, report=report or Report())).report
+        told = report if report is not None else Report()
+        insist_on(told, Report, "report", "a Report to continue")
+        whole = any(step.touches & Touches.TOPOLOGY for step in self.passes)
+        return self.run_in(context_of(model, hierarchy, told, whole=whole)).report
 
     def run_in(self, ctx: Context) -> Context:
         """Run the chain in a context and return it."""
-        for step in self.passes:
-            if not isinstance(step, Pass):
-                raise PassError(f"{step!r} is no pass: give instances of Pass, such as Inherit()")
+        insist_on(ctx, Context, "the context", "a Context, or call run with a model")
         dirty: dict[int, Touches] = {}
         with collector_paused():
             for position, step in enumerate(self.passes):
@@ -95,7 +118,12 @@ class PassManager:
         except Exception as error:
             # Names that are no text are looked for only now: to look at each of them takes longer than many a pass.
             insist_on_text(ctx.walk)
-            raise PassError(f"pass {step.name!r} failed: {type(error).__name__}: {error}") from error
+            why = (
+                ""
+                if step.touches & Touches.TOPOLOGY or ctx.lists_all()
+                else f" ({_undeclared(step, Touches.TOPOLOGY)})"
+            )
+            raise PassError(f"pass {step.name!r} failed: {type(error).__name__}: {error}{why}") from error
         finally:
             ctx._declared.pop()
             ms = (time.perf_counter() - start) * 1e3
@@ -104,9 +132,33 @@ class PassManager:
             raise PassError(f"pass {step.name!r} returned {changed!r}: run() must return how many nodes it changed")
         if changed and step.touches:
             ctx.drop(step.touches)
+        if guard is None:
+            # What follows would work on nodes that are gone; the guard, where there is one, says so of more changes.
+            _insist_on_declared(step, Touches.TOPOLOGY, differs=not ctx.lists_all(), changed=changed)
         if guard is not None:
             guard.check(ctx, changed)
         return changed
+
+
+def passes_of(value: object) -> tuple[Pass, ...]:
+    """The passes that a caller gave.
+
+    Raises
+    ------
+    PassError
+        If it is no list of instances of passes.
+    """
+    if isinstance(value, (Pass, str, type)) or not isinstance(value, Iterable):
+        raise PassError(f"the passes are {described(value)}: give a list of passes, such as [Match(), Inherit()]")
+    steps = tuple(value)
+    for step in steps:
+        if isinstance(step, type) and issubclass(step, Pass):
+            raise PassError(
+                f"{step.__qualname__} is the class of a pass: give an instance of it, {step.__qualname__}()"
+            )
+        if not isinstance(step, Pass):
+            raise PassError(f"{described(step)} is no pass: give instances of Pass, such as Inherit()")
+    return steps
 
 
 def _named(step: Pass, error: TaggerError) -> str:
@@ -124,10 +176,11 @@ class _Guard:
 
     def check(self, ctx: Context, changed: int) -> None:
         topology, metadata = _digests(ctx.model)
-        self._declared(Touches.TOPOLOGY, topology != self.topology, changed)
-        self._declared(Touches.METADATA, metadata != self.metadata, changed)
+        moved = topology != self.topology or not ctx.lists_all()
+        _insist_on_declared(self.step, Touches.TOPOLOGY, differs=moved, changed=changed)
+        _insist_on_declared(self.step, Touches.METADATA, differs=metadata != self.metadata, changed=changed)
         if not self.step.touches & Touches.TOPOLOGY:
-            self._declared(Touches.TAGS, ctx.tags != self.tags, changed)
+            _insist_on_declared(self.step, Touches.TAGS, differs=ctx.tags != self.tags, changed=changed)
         live = set(ctx.ops)
         name = self.step.name
         for op, tag in ctx.tags.items():
@@ -141,15 +194,17 @@ class _Guard:
                     f"pass {name!r} gave {op.label} the tag {tag.tag!r} of {tag.module!r}, which the map lacks"
                 )
 
-    def _declared(self, kind: Touches, differs: bool, changed: int) -> None:
-        if differs and not self.step.touches & kind:
-            raise PassError(
-                f"pass {self.step.name!r} changed {kind.name} without declaring it: add Touches.{kind.name}"
-            )
-        if differs and not changed:
-            raise PassError(
-                f"pass {self.step.name!r} changed {kind.name} but returned 0: return how many nodes it changed"
-            )
+
+def _insist_on_declared(step: Pass, kind: Touches, *, differs: bool, changed: int) -> None:
+    """Raise if a pass changed what it does not declare, or says that it changed nothing."""
+    if differs and not step.touches & kind:
+        raise PassError(_undeclared(step, kind))
+    if differs and not changed:
+        raise PassError(f"pass {step.name!r} changed {kind.name} but returned 0: return how many nodes it changed")
+
+
+def _undeclared(step: Pass, kind: Touches) -> str:
+    return f"pass {step.name!r} changed {kind.name} without declaring it: add Touches.{kind.name}"
 
 
 def _digests(model: onnx.ModelProto) -> tuple[bytes, bytes]:

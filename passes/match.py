@@ -9,16 +9,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from onnx_tagger.errors import MapError
+from onnx_tagger.hierarchy.carriers import known_tag, tag_of_claim, tag_of_scope_name
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.dialects import READABLE, Claim, claim_of_modules, claims
 from onnx_tagger.model.graph import MAIN, Op, operator
-from onnx_tagger.model.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
+from onnx_tagger.model.metadata import Source, Tag, own_tag, props_of
 from onnx_tagger.passes.analyses.notes import OWN, SILENT, NodeNotes, Notes
 from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex, SavedIndex
 from onnx_tagger.passes.base import Context, Pass, Touches
-
-# How believable a foreign carrier's word is: torch's keys come from the exporter itself.
-_CARRIER_SOURCE = {"torch": Source.EXPORTED}
 
 _MAX_NOTES = 5
 
@@ -77,7 +75,7 @@ class Match(Pass):
             renamed = distrusted and op.scope.family == MAIN and any(name in distrusted for name in op.node.output)
             saved = matched.tag(op) if matched is not None and not renamed else None
             said = carriers.tag(op) if kinds[op.id] else None
-            tag = saved or said or (_from_scope_name(op, tree) if self.saved and not _is_named(op, index) else None)
+            tag = saved or said or (tag_of_scope_name(op, tree) if self.saved and not _is_named(op, index) else None)
             if tag is None:
                 continue
             tags[op] = tag
@@ -100,7 +98,7 @@ class _Carriers:
         kind = self.kinds[op.id]
         if kind == OWN and self.own:
             tag = own_tag(props_of(op.node))
-            if tag is not None and (known := _known(tag, self.tree)) is not None:
+            if tag is not None and (known := known_tag(tag, self.tree)) is not None:
                 return known
         modules = self.modules.get(op.id)
         if modules is not None:
@@ -113,10 +111,7 @@ class _Carriers:
         return next((tag for tag in resolved if tag is not None), None)
 
     def _resolved(self, claim: Claim | None) -> Tag | None:
-        path = resolve_claim(claim, self.tree) if claim is not None else None
-        if claim is None or path is None:
-            return None
-        return self.tree.tag(path, _CARRIER_SOURCE.get(claim.carrier, Source.MATCHED))
+        return tag_of_claim(claim, self.tree) if claim is not None else None
 
 
 def _copy_fresh(ctx: Context, tree: HierarchyMap) -> None:
@@ -152,81 +147,6 @@ class _Matched:
 def _is_named(op: Op, index: SavedIndex | None) -> bool:
     """Whether the saved graph knows a node by name: then it knows more than the name says."""
     return index is not None and op.node.name in index.named.get(op.scope.family, ())
-
-
-def _known(tag: Tag, tree: HierarchyMap) -> Tag | None:
-    """A tag read from our own keys, if the map knows its module and its origins."""
-    module = tree.resolve(tag.module)
-    if module is None or module.tag is None:
-        return None
-    origins = [found.path for path in tag.origins if (found := tree.resolve(path)) is not None]
-    if len(origins) < len(tag.origins):
-        return None
-    return tree.tag(module.path, tag.source, origins, tag.call)
-
-
-def resolve_claim(claim: Claim, tree: HierarchyMap) -> str | None:
-    """The tagged module that a foreign carrier means, or None if the map has none."""
-    module = None
-    if claim.module is not None:
-        module = tree.resolve(claim.module)
-        while module is not None and module.tag is None and module.path:
-            module = tree.by_path.get(module.parent or "")
-    elif claim.tag is not None:
-        module = tree.by_tag.get(claim.tag)
-    return module.path if module is not None and module.tag is not None else None
-
-
-def _from_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
-    """The module that a TorchScript node name spells, ``/encoder/layer.0/query/MatMul``, if the tree has it.
-
-    The name is believed only if it ends with the operator and every part leads from a module to one of its
-    descendants; ``layer.0`` is the child ``0`` of the container ``layer``.
-    """
-    name = op.node.name
-    if not name.startswith("/") or max(name.count("/"), name.count(".")) > MAX_PARTS:
-        return None
-    *parts, last = name[1:].split("/")
-    stem, _, number = last.rpartition("_")
-    if last != op.node.op_type and not (stem == op.node.op_type and number.isdigit()):
-        return None
-    path = ""
-    for part in parts:
-        below = _step(path, part, tree)
-        if below is None:
-            return None
-        path = below
-    module = tree.by_path[path]
-    return tree.tag(path, Source.MATCHED) if module.tag is not None else None
-
-
-def _step(path: str, part: str, tree: HierarchyMap) -> str | None:
-    """The module below `path` that one part of a scope means, which may end with the number of a second call."""
-    found = _below(path, part, tree)
-    stem, _, number = part.rpartition("_")
-    return _below(path, stem, tree) if found is None and number.isdigit() else found
-
-
-def _below(path: str, part: str, tree: HierarchyMap) -> str | None:
-    """The module below `path` that has this path from the last attribute that is no number.
-
-    The part may repeat what `path` already says: below ``seq.2``, the part ``seq.2.0`` is the child ``0``.
-    """
-    if not part:
-        return None
-    atoms = part.split(".")
-    for skip in range(len(atoms)):
-        module = tree.resolve(".".join([path, *atoms[skip:]] if path else atoms[skip:]))
-        if module is not None and _unqualified(module.path) == part:
-            return module.path
-    return None
-
-
-def _unqualified(path: str) -> str:
-    """A module path from its last attribute that is no number, as TorchScript scopes spell it."""
-    atoms = path.split(".")
-    start = next((i for i in reversed(range(len(atoms))) if not atoms[i].isnumeric()), 0)
-    return ".".join(atoms[start:])
 
 
 def _note(ctx: Context, conflicts: list[str]) -> None:

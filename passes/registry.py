@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from onnx_tagger.errors import PassError
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.base import Pass
 
 GROUP = "onnx_tagger.passes"
@@ -24,6 +25,8 @@ class Registered:
     name: str
     owner: str
     entry: EntryPoint
+
+    __repr__ = brief_fields
 
     def load(self) -> type[Pass]:
         """Import the pass class.

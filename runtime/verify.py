@@ -22,6 +22,7 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import MAP, model_value
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.runtime.sessions import Runner, run_both
 
 Array = npt.NDArray[Any]
@@ -77,6 +78,8 @@ class Verification:
     kind: str
     inputs: str
     seconds: float
+
+    __repr__ = brief_fields
 
     def as_dict(self) -> dict[str, object]:
         """The report's key `verified`."""

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from onnx_tagger.errors import CoverageError as CoverageError
+    from onnx_tagger.errors import ExportError as ExportError
+    from onnx_tagger.errors import FileFormatError as FileFormatError
+    from onnx_tagger.errors import MapError as MapError
+    from onnx_tagger.errors import MissingExtraError as MissingExtraError
+    from onnx_tagger.errors import PassError as PassError
+    from onnx_tagger.errors import SourceError as SourceError
     from onnx_tagger.errors import TaggerError as TaggerError
+    from onnx_tagger.files.saving import save as save
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
     from onnx_tagger.measures.measure import Column as Column
     from onnx_tagger.measures.measure import Measure as Measure
@@ -54,7 +61,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "onnx_tagger.workflows.carrying": ("Command", "carry"),
     "onnx_tagger.workflows.checking": ("check", "stats"),
-    "onnx_tagger.errors": ("CoverageError", "TaggerError"),
+    "onnx_tagger.errors": (
+        "CoverageError",
+        "ExportError",
+        "FileFormatError",
+        "MapError",
+        "MissingExtraError",
+        "PassError",
+        "SourceError",
+        "TaggerError",
+    ),
+    "onnx_tagger.files.saving": ("save",),
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
     "onnx_tagger.measures.measure": ("Column", "Measure"),

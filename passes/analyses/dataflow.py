@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from onnx_tagger.errors import FileFormatError
 from onnx_tagger.model.graph import Op, Walk
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.base import Analysis, Context
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Flow:
     outputs: list[list[TensorKey]]
     place: list[int]
     given: dict[int, list[tuple[int, str]]]
+
+    __repr__ = brief_fields
 
     @cached_property
     def graph(self) -> nx.DiGraph[int]:

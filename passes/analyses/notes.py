@@ -13,6 +13,7 @@ import onnx
 from onnx_tagger.model.dialects import modules_in
 from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import DOC_LINE, LAYER_ANN, NAMESPACE, PREFIX, TORCH_SCOPES, WINML_TAG, text_of
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.base import Analysis, Context, Touches
 
 # What a node bears: nothing; nothing that a carrier but torch's reads; what a dialect may read; what is ours.
@@ -47,6 +48,8 @@ class Notes:
     kinds: bytearray
     counts: array[int]
     modules: dict[int, str] = field(default_factory=dict)
+
+    __repr__ = brief_fields
 
     def kind(self, op: Op) -> int:
         """What a node bears, looked at again if somebody has written on it since, in a pass of their own or by hand."""

@@ -11,6 +11,7 @@ import onnx
 
 from onnx_tagger.hierarchy.map import SavedGraph, SavedNode
 from onnx_tagger.model.graph import FUNCTION_PREFIX, MAIN, operator
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.base import Analysis, Context, Touches
 
 FamilyName = tuple[str, str]
@@ -39,6 +40,8 @@ class SavedIndex:
     """
 
     graph: SavedGraph
+
+    __repr__ = brief_fields
 
     @cached_property
     def families(self) -> dict[str, str]:

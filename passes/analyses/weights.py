@@ -7,15 +7,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import cache
 from math import prod
 
-from onnx_tagger.hierarchy.digest import value_digests
+from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import MAIN
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.analyses.dataflow import Flow, TensorKey
 from onnx_tagger.passes.base import Analysis, Context, Values
-
-# Short tensors are constants as often as weights: their values prove nothing.
-LEAST_VALUES = 8
 
 
 class _Lookup(Mapping[str, frozenset[str]]):

@@ -62,7 +62,9 @@ def run(args: Sequence[str]) -> int:
         code = _invoke(_hoisted(args) or ["--help"])
         sys.stdout.flush()
         return code if args else 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if stop.args:  # what has become of the work so far
+            _tell(f"interrupted: {stop}")
         return _INTERRUPTED
     except BrokenPipeError:
         # Python flushes stdout once more at exit, which must not complain again.
@@ -123,10 +125,14 @@ def _explain(error: Exception) -> int:
         sentence = f"{error.filename or 'the system'}: {error.strerror or error}"
     else:
         sentence = f"{type(error).__name__}: {error}: this is a bug, please report it with what --debug shows"
+    _tell(sentence)
+    return 1 if isinstance(error, CoverageError) else 2
+
+
+def _tell(sentence: str) -> None:
     from onnx_tagger.reporters.terminal import printable, shortened
 
     sys.stderr.write(f"onnx-tagger: {printable(shortened(' '.join(sentence.split())))}\n")
-    return 1 if isinstance(error, CoverageError) else 2
 
 
 if __name__ == "__main__":

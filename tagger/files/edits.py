@@ -15,6 +15,7 @@ import onnx
 from onnx_tagger.files import wire
 from onnx_tagger.files.stretches import Stretch
 from onnx_tagger.files.wire import Field, Reader, Window, length_prefix, varint
+from onnx_tagger.model.texts import brief_fields
 
 _MERGE = 1 << 16  # two edits closer than this become one segment: one buffered write instead of several calls
 _WORTH_ALIGNING = 1 << 20  # below this, a copy at full speed gains nothing that could be measured
@@ -31,6 +32,8 @@ class Segment:
     start: int
     end: int
     data: bytearray
+
+    __repr__ = brief_fields
 
     @property
     def size(self) -> int:

@@ -39,7 +39,11 @@ from onnx_tagger.files.wire import (
     fields,
     open_file,
 )
+from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.limits import InputLimits, input_limits
+from onnx_tagger.model.texts import brief, counted
+
+_FIRST = bytes([1 << 3 | wire.VARINT])
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader | BinaryIO
 
@@ -67,6 +71,9 @@ class Skeleton:
     identity: tuple[int, ...] = field(repr=False)
     memory: Reader | None = field(repr=False)
     initializers: dict[str | bytes, int] | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return brief(self, str(self.path or "in memory"), counted(len(self.model.graph.node), "node"))
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
@@ -105,11 +112,20 @@ def read_skeleton(source: Source) -> Skeleton:
         return _read(MemoryReader(view), None)
     if isinstance(source, MemoryReader):
         return _read(source, None)
-    if not isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, (str, os.PathLike)) and hasattr(source, "seek"):
         return _read(StreamReader(source), None)
-    path = Path(source)
+    path = path_of(source, "the model")
     with open_file(path) as reader:
         return _read(reader, path)
+
+
+def begins_as_model(path: Path) -> bool:
+    """Whether a file begins as models do that a library wrote: with the IR version, as no JSON and no archive does."""
+    try:
+        with open_file(path) as reader:
+            return reader.read(0, 1) == _FIRST
+    except TaggerError:
+        return False  # whoever reads it says what is wrong with it
 
 
 def _read(reader: Reader, path: Path | None) -> Skeleton:
@@ -225,7 +241,7 @@ def write_spliced(
         If the target is the source or one of its data files, cannot be written, external data cannot follow, or the
         result would exceed protobuf's 2 GiB, or `verify_bytes` finds a difference.
     """
-    path = Path(target)
+    path = path_of(target, "the target")
     with skeleton.opened() as reader, ExitStack() as stack:
         before = weights_of(reader, _data_files(skeleton, skeleton.path)) if verify_bytes else None
         is_source = skeleton.path is not None and same_file(path, skeleton.path)

@@ -16,6 +16,7 @@ from onnx_tagger.errors import TaggerError
 from onnx_tagger.files import wire
 from onnx_tagger.files.external import contained, tensors_of
 from onnx_tagger.files.wire import Reader, Window, fields, open_file
+from onnx_tagger.model.texts import brief_fields
 
 _CHUNK = 1 << 20
 
@@ -37,6 +38,8 @@ class Weights:
     sha256: str
     tensors: int
     size: int
+
+    __repr__ = brief_fields
 
     def as_dict(self) -> dict[str, object]:
         """The report's key `weights`."""

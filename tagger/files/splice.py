@@ -28,6 +28,7 @@ from onnx_tagger.files.stretches import (
     runs,
 )
 from onnx_tagger.files.wire import Field, Reader, Window, broken, fields, length_prefix, varint
+from onnx_tagger.model.texts import brief_fields
 
 _DOC_STRING_TAG = varint(wire.DOC_STRING_OF_NODE << 3 | wire.LENGTH)
 _ENCODE_ENTRY = onnx.StringStringEntryProto.SerializeToString
@@ -57,6 +58,8 @@ class Layout:
     nodes: array[int] = field(default_factory=lambda: array("Q"))
     initializers: array[int] = field(default_factory=lambda: array("Q"))
     functions: list[array[int]] = field(default_factory=list)
+
+    __repr__ = brief_fields
 
 
 def parse(decode: Callable[[bytes], Proto], data: bytes | bytearray, reader: Reader, at: int) -> Proto:

@@ -11,6 +11,24 @@ from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files.external import insist_on_no_data_file, locations
 from onnx_tagger.files.proof import Weights, weights_of_model
 from onnx_tagger.files.replacing import replace_file
+from onnx_tagger.files.wire import open_file
+
+
+def read_whole(path: Path) -> onnx.ModelProto:
+    """Read all of a model, its external data too.
+
+    Raises
+    ------
+    TaggerError
+        If onnx cannot load it.
+    """
+    with open_file(path):  # what is no readable file is said there
+        pass
+    try:
+        model: onnx.ModelProto = onnx.load(path)
+    except (onnx.checker.ValidationError, DecodeError, OSError, ValueError) as error:
+        raise FileFormatError(f"{path}: onnx cannot load it with its weights ({error}); repair it first") from error
+    return model
 
 
 def load_whole(model: Path, target: Path) -> onnx.ModelProto:
@@ -21,7 +39,7 @@ def load_whole(model: Path, target: Path) -> onnx.ModelProto:
     TaggerError
         If protobuf cannot parse it, the target is its data file, or it has external data and the target lies elsewhere.
     """
-    whole = _parsed(model.read_bytes(), model)
+    whole = parse_whole(model.read_bytes(), model)
     insist_on_no_data_file(locations(whole), model, target)
     elsewhere = model.resolve().parent != target.resolve().parent
     if elsewhere and next(locations(whole), None) is not None:
@@ -31,7 +49,14 @@ def load_whole(model: Path, target: Path) -> onnx.ModelProto:
     return whole
 
 
-def _parsed(data: bytes, path: Path) -> onnx.ModelProto:
+def parse_whole(data: bytes, path: Path | str) -> onnx.ModelProto:
+    """All of a model in memory; `path` is what errors call it.
+
+    Raises
+    ------
+    FileFormatError
+        If protobuf cannot parse it.
+    """
     try:
         model: onnx.ModelProto = onnx.ModelProto.FromString(data)
     except (DecodeError, ValueError) as error:
@@ -56,7 +81,7 @@ def write_whole(
         raise TaggerError(f"{target}: protobuf cannot write it as a whole ({error}); keep weights apart") from error
     proved = None
     if verify_bytes:
-        proved = weights_of_model(_parsed(source.read_bytes(), source))
-        weights_of_model(_parsed(data, target)).insist_on(proved, target)
+        proved = weights_of_model(parse_whole(source.read_bytes(), source))
+        weights_of_model(parse_whole(data, target)).insist_on(proved, target)
     replace_file(target, data)
     return proved

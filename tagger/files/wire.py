@@ -15,10 +15,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 from onnx_tagger.errors import FileFormatError, TaggerError
+from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.model.limits import advice
+from onnx_tagger.model.texts import brief_fields
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
@@ -55,6 +58,8 @@ class Message:
     children: Mapping[int, Message] = field(default_factory=dict, repr=False, compare=False)
     payload: frozenset[int] = frozenset()
     texts: frozenset[int] = frozenset()
+
+    __repr__ = brief_fields
 
 
 def _schema() -> tuple[Message, Message, Message, Message]:
@@ -209,7 +214,11 @@ def open_file(path: str | os.PathLike[str], name: str | None = None) -> Iterator
         descriptor = os.open(path, os.O_RDONLY | flags)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise FileFormatError(f"{name!s} cannot be opened: {reason}; give the path of a readable file") from error
+        missing = isinstance(error, FileNotFoundError)
+        advice = advice_on_missing(Path(path)) if missing else ""
+        raise FileFormatError(
+            f"{name!s} cannot be opened: {reason}; {advice or 'give the path of a readable file'}"
+        ) from error
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):

@@ -19,6 +19,9 @@ Words = npt.NDArray[np.uint64]
 Sums = tuple[int, int]
 Span = tuple[Array, Array | None]
 
+# Shorter tensors are constants as often as weights: their values prove nothing.
+LEAST_VALUES = 8
+
 # Elements that are mixed at a time. Threads wait for Python's lock behind each step of the mixing, which takes the
 # longer in comparison the fewer they are; of more than these, words are no longer in the processor's caches.
 _BLOCK = 1 << 17

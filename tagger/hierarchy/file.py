@@ -20,6 +20,7 @@ import msgspec
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.files.checksum import sha256
+from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.files.replacing import replace_file
 from onnx_tagger.hierarchy.building import map_from_record
 from onnx_tagger.hierarchy.map import (
@@ -30,6 +31,7 @@ from onnx_tagger.hierarchy.map import (
 )
 from onnx_tagger.hierarchy.records import MapRecord
 from onnx_tagger.hierarchy.validation import MOST_SHOWN, place_and_fault
+from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.metadata import SOURCES
@@ -40,6 +42,9 @@ _FREE_UNPACKED = 1 << 26
 
 # Bytes that are looked at together.
 _CHUNK = 1 << 20
+
+WHERE_MAPS_ARE = "a map is saved beside the model at export, or made by 'capture'; a tagged .onnx is one, too"
+"""The end of a sentence about a map that is not there."""
 
 # Invalid JSON, wrong values, text that is no UTF-8 and nesting beyond the stack, as reading reports them.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -172,8 +177,8 @@ def digest_of(data: bytes) -> str:
 
 def write_map(hierarchy: HierarchyMap, path: str | os.PathLike[str]) -> str:
     """Write a map to a file, atomically; see `HierarchyMap.save`."""
+    target = path_of(path, "the map to write")
     data = to_json(hierarchy)
-    target = Path(path)
     if target.suffix == ".gz":
         packed = io.BytesIO()
         with gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=0) as stream:
@@ -199,7 +204,7 @@ def read_map(path: str | os.PathLike[str], max_bytes: int | None = None) -> Hier
     MapError
         If the file is missing, exceeds a limit on inputs, is no JSON, of another format or version, or inconsistent.
     """
-    source = Path(path)
+    source = path_of(path, "the map")
     return parse_map(_read_bytes(source, input_limits().map_bytes if max_bytes is None else max_bytes), str(source))
 
 
@@ -218,9 +223,7 @@ def _read_bytes(source: Path, max_bytes: int) -> bytes:
         with gzip.open(source) if packed else source.open("rb") as stream:
             data = stream.read(allowed + 1)
     except FileNotFoundError:
-        raise MapError(
-            f"{source}: no such file; a map is saved beside the model at export, or made by 'capture'"
-        ) from None
+        raise MapError(f"{source}: no such map; {advice_on_missing(source) or WHERE_MAPS_ARE}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise MapError(f"{source}: cannot be read as a map ({error}); give a .hierarchy.json[.gz] file") from None
     if len(data) > max_bytes:

@@ -17,9 +17,13 @@ from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy.naming import ModuleRow, class_paths, parent_path
 from onnx_tagger.model.graph import Walk, operator
 from onnx_tagger.model.metadata import Source, Tag
+from onnx_tagger.model.texts import brief, brief_fields, counted, html_table, value_text
 
 FORMAT = "onnx-tagger/hierarchy-map"
 FORMAT_VERSION = 1
+
+# Modules at the top of the tree that a notebook shows.
+_SHOWN = 10
 
 # Whose tag a node gets that does the work of several modules.
 Merge = Literal["enclosing", "output"]
@@ -55,6 +59,8 @@ class Module:
     calls: int = 0
     aliases: tuple[str, ...] = ()
 
+    __repr__ = brief_fields
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -80,6 +86,8 @@ class Parameter:
     dtype: str
     digests: tuple[str, str]
 
+    __repr__ = brief_fields
+
 
 class SavedNode(NamedTuple):
     """One node of the exported graph, with the module that it came from if that is known.
@@ -93,6 +101,9 @@ class SavedNode(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     tag: Tag | None
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,10 @@ class SavedGraph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     initializers: Mapping[str, tuple[str, ...]]
+
+    def __repr__(self) -> str:
+        sizes = {"node": self.nodes, "input": self.inputs, "output": self.outputs, "initializer": self.initializers}
+        return brief(self, *(counted(len(held), noun) for noun, held in sizes.items()))
 
     @classmethod
     def of(
@@ -164,6 +179,9 @@ class Operation(NamedTuple):
     call: tuple[str, ...] = ()
     reads: tuple[int, ...] = ()
 
+    def __repr__(self) -> str:
+        return brief_fields(self)
+
 
 @dataclass(frozen=True)
 class HierarchyMap:
@@ -195,7 +213,25 @@ class HierarchyMap:
     digest: str = field(default="", compare=False)
     trace: tuple[Operation, ...] = ()
 
+    def __repr__(self) -> str:
+        return brief(self, self.by_path[""].class_name, *(counted(count, noun) for noun, count in self._sizes()))
+
+    def _repr_html_(self) -> str:
+        """Counts and the top of the tree, for a notebook."""
+        top = [module for module in self.modules if not module.path or "." not in module.path]
+        shown = [(module.path or "(root)", module.class_name) for module in top[:_SHOWN]]
+        more = [("...", f"{len(top) - _SHOWN} more")] if len(top) > _SHOWN else []
+        sizes = [(f"{noun}s", count) for noun, count in self._sizes()]
+        return html_table("Hierarchy map", [*sizes, *shown, *more])
+
+    def _sizes(self) -> list[tuple[str, int]]:
+        nodes = len(self.graph.nodes) if self.graph is not None else 0
+        sizes = {"module": len(self.modules), "parameter": len(self.parameters), "node": nodes}
+        return [*sizes.items(), *([("operation", len(self.trace))] if self.trace else [])]
+
     def __post_init__(self) -> None:
+        if any(not isinstance(module, Module) for module in self.modules):
+            raise MapError("the map's modules are no Module each: build a map with from_rows, or load one")
         paths = {module.path for module in self.modules}
         if "" not in paths:
             raise MapError("the map has no root module (path ''): it was not made by onnx-tagger, or is damaged")
@@ -216,10 +252,18 @@ class HierarchyMap:
 
     @classmethod
     def load(cls, path: str | Path) -> HierarchyMap:
-        """Read a map from a ``.hierarchy.json`` or ``.hierarchy.json.gz`` file; see `file.read_map`."""
-        from onnx_tagger.hierarchy.file import read_map
+        """Read a map from a ``.hierarchy.json[.gz]`` file, or from a tagged ``.onnx``, which is one; see `load_map`.
 
-        return read_map(path)
+        Raises
+        ------
+        MapError
+            If there is no such file, or it is no map and holds no tags.
+        FileFormatError
+            If it is called ``.onnx`` and is no ONNX model.
+        """
+        from onnx_tagger.hierarchy.loading import load_map
+
+        return load_map(path)
 
     def save(self, path: str | Path) -> str:
         """Write the map to a file, gzipped if its name ends with ``.gz``, and return its digest."""
@@ -264,6 +308,10 @@ class HierarchyMap:
         """Paths of the tagged modules from the root to `path`, both included."""
         found = self._chains.get(path)
         if found is None:
+            if path not in self.by_path:
+                raise MapError(
+                    f"the map has no module {value_text(path)}: give the path of one, see HierarchyMap.by_path"
+                )
             steps = [path]
             while path:
                 path = self.by_path[path].parent or ""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.model.metadata import escape_attribute, escape_class, segments
+from onnx_tagger.model.texts import brief_fields
 
 
 class ModuleRow(NamedTuple):
@@ -30,6 +31,9 @@ class ModuleRow(NamedTuple):
     class_name: str
     tagged: bool = True
     keyed: bool = False
+
+    def __repr__(self) -> str:
+        return brief_fields(self)
 
 
 def parent_path(path: str) -> str:

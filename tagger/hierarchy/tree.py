@@ -17,6 +17,7 @@ from onnx_tagger.hierarchy.naming import parent_path
 from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.metadata import MAX_PARTS
 from onnx_tagger.model.suggestions import advice_on
+from onnx_tagger.model.texts import cut
 
 
 @dataclass(eq=False, slots=True)
@@ -80,11 +81,7 @@ class Module:
             stack.extend(reversed(module.children))
 
     def __repr__(self) -> str:
-        return f"Module({_short(self.path)!r}, cls={_short(self.cls or '')!r}, children={len(self.children)})"
-
-
-def _short(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
+        return f"Module({cut(self.path)!r}, cls={cut(self.cls or '')!r}, children={len(self.children)})"
 
 
 def shown_path(path: str, tag: str | None) -> str:
@@ -177,7 +174,7 @@ class ModuleTree:
         return found
 
     def __repr__(self) -> str:
-        return f"ModuleTree({self.root.segment[:80]!r}, {len(self)} modules)"
+        return f"ModuleTree({cut(self.root.segment)!r}, {len(self)} modules)"
 
     def find(self, name: str) -> Module | None:
         """The module of a path, an alias or a tag, or None."""

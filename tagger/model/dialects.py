@@ -21,6 +21,7 @@ from onnx_tagger.model.metadata import (
     segments,
     text_of,
 )
+from onnx_tagger.model.texts import brief_fields
 
 # A strict torch.export names the model's root so.
 EXPORT_ROOT = "_export_root"
@@ -58,6 +59,8 @@ class Claim:
     module: str | None = None
     tag: str | None = None
     stack: tuple[tuple[str, str], ...] = ()
+
+    __repr__ = brief_fields
 
 
 def claims(node: onnx.NodeProto, dialects: Iterable[str] = READABLE) -> Iterator[Claim]:

@@ -14,6 +14,7 @@ import onnx
 
 from onnx_tagger.errors import FileFormatError
 from onnx_tagger.model.limits import advice, input_limits
+from onnx_tagger.model.texts import brief, counted, value_text
 
 MAIN = "main"
 FUNCTION_PREFIX = "function:"
@@ -44,6 +45,9 @@ class Op:
     node: onnx.NodeProto
     scope: Scope
     index: int
+
+    def __repr__(self) -> str:
+        return brief(self, self.label, value_text(self.node.name))
 
     @property
     def label(self) -> str:
@@ -81,6 +85,9 @@ class Scope:
     called: bool = True
     family: str = ""
     depth: int = 0
+
+    def __repr__(self) -> str:
+        return brief(self, self.name, counted(len(self.ops), "node"))
 
     def __post_init__(self) -> None:
         if self.owner is None:
@@ -137,6 +144,9 @@ class Walk:
     ops: list[Op]
     calls: dict[FunctionKey, list[Op]]
     functions: dict[FunctionKey, Scope]
+
+    def __repr__(self) -> str:
+        return brief(self, counted(len(self.ops), "node"), counted(len(self.scopes), "scope"))
 
     @property
     def counted(self) -> list[Op]:

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.model.texts import brief_fields
 
 VARIABLE = "ONNX_TAGGER_LIMITS"
 """The environment variable that sets limits, ``nodes=5000000,depth=50``."""
@@ -56,6 +57,8 @@ class InputLimits:
     keys: int = 4096
     map_bytes: int = 1 << 29
     map_values: int = 64_000_000
+
+    __repr__ = brief_fields
 
     def with_text(self, text: str, where: str) -> InputLimits:
         """These limits with some of them changed.

@@ -16,6 +16,7 @@ from functools import lru_cache
 import onnx
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.model.arguments import names_of
 from onnx_tagger.model.keys import ALSO as ALSO
 from onnx_tagger.model.keys import CALL as CALL
 from onnx_tagger.model.keys import DOC_LINE as DOC_LINE
@@ -35,6 +36,7 @@ from onnx_tagger.model.keys import TORCH_STACK as TORCH_STACK
 from onnx_tagger.model.keys import VERSION as VERSION
 from onnx_tagger.model.keys import WINML_DEPTH as WINML_DEPTH
 from onnx_tagger.model.keys import WINML_TAG as WINML_TAG
+from onnx_tagger.model.texts import brief_fields
 
 # Longer JSON lists are not parsed.
 MAX_LIST = 1 << 20
@@ -85,6 +87,8 @@ class Tag:
     origins: tuple[str, ...] = ()
     call: tuple[str, ...] = ()
 
+    __repr__ = brief_fields
+
     def worse(self, source: Source) -> Tag:
         """The same tag with a source that is at best `source`."""
         return self if self.source >= source else _with_source(self, source)
@@ -129,7 +133,7 @@ def check_dialects(names: Iterable[str], known: Iterable[str] = tuple(DIALECTS))
     TaggerError
         If one is not known.
     """
-    wanted = set(names)
+    wanted = set(names_of(names, "the list of dialects"))
     unknown = sorted(wanted - set(known))
     if unknown:
         raise TaggerError(f"unknown dialect {unknown[0]!r}: choose from {', '.join(known)}")

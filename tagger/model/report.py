@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnx_tagger.model.metadata import Source
+from onnx_tagger.model.texts import brief, brief_fields, counted, html_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class PassTiming:
     ms: float
     changed: int
     nodes: int = 0
+
+    __repr__ = brief_fields
 
     def as_dict(self) -> dict[str, object]:
         """The run as plain values; without nodes there are no microseconds per node."""
@@ -34,6 +37,8 @@ class Phase:
 
     name: str
     seconds: float
+
+    __repr__ = brief_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Limits:
     min_coverage: float = 100.0
     max_root: int = 0
     max_inherited: int | None = None
+
+    __repr__ = brief_fields
 
 
 @dataclass
@@ -79,6 +86,8 @@ class Report:
         The export strategy that was taken.
     fallbacks : list of str
         Sentences about what was not done in the first way, and about carriers that contradict each other.
+    notes : list of str
+        Sentences that passes have to say; see `Context.notes`.
     verified : dict or None
         What running both files showed.
     weights : dict or None
@@ -101,11 +110,23 @@ class Report:
     origins: int = 0
     strategy: str | None = None
     fallbacks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     verified: dict[str, object] | None = None
     weights: dict[str, object] | None = None
     passes: list[PassTiming] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     peak_rss_mb: float | None = None
+
+    def __repr__(self) -> str:
+        return brief(self, "ok" if self.ok else counted(len(self.failures), "failure"), self.split())
+
+    def _repr_html_(self) -> str:
+        """A small table of counts, for a notebook."""
+        counts = [("nodes", self.nodes), ("tagged", self.tagged), ("coverage", shown_share(self.tagged, self.nodes))]
+        sources = [(name, count) for name, count in self.by_source.items() if count]
+        lists = {"failures": self.failures, "fallbacks": self.fallbacks, "notes": self.notes}
+        told = [(name, len(texts)) for name, texts in lists.items() if texts]
+        return html_table("Report: ok" if self.ok else "Report: failed", [*counts, *sources, *told])
 
     @property
     def coverage(self) -> float:
@@ -155,6 +176,7 @@ class Report:
             "origins": self.origins,
             "strategy": self.strategy,
             "fallbacks": self.fallbacks,
+            "notes": self.notes,
             "verified": self.verified,
             "weights": self.weights,
             "passes": [step.as_dict() for step in self.passes],

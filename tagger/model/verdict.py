@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from onnx_tagger.model.report import Limits, Report
+from onnx_tagger.model.texts import brief_fields
 
 _POSITION = re.compile(r"#\d+ ")
 
@@ -33,6 +34,8 @@ class Verdict:
     limits: dict[str, str]
     problems: list[str]
     missing: list[str]
+
+    __repr__ = brief_fields
 
     @classmethod
     def of(cls, file: str, report: Report, limits: Limits) -> Verdict:

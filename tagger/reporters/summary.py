@@ -40,6 +40,6 @@ def show_stats(screen: Screen, report: Report, table: ModuleTable) -> None:
 
 
 def show_notes(screen: Screen, report: Report) -> None:
-    """Print on stderr what was not done in the first way."""
-    for text in report.fallbacks:
+    """Print on stderr what was not done in the first way, and what passes have to say."""
+    for text in (*report.fallbacks, *report.notes):
         screen.note(f"note: {text}")

@@ -10,42 +10,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-
-
-def printable(text: str) -> str:
-    r"""Replace what steers a terminal or hides text: control characters, line breaks, direction marks, surrogates.
-
-    Examples
-    --------
-    >>> printable("a\x1b[31mb\n")
-    'a\\x1b[31mb\\n'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def shortened(text: str, most: int = 2000) -> str:
-    """Leave out the middle of a text that nobody would read to its end, such as a sentence with a name of megabytes.
-
-    Examples
-    --------
-    >>> shortened("a" * 50 + "z" * 50, most=20)
-    'aaaaaaaaaa... (80 characters left out) ...zzzzzzzzzz'
-    """
-    if len(text) <= most:
-        return text
-    half = most // 2
-    return f"{text[:half]}... ({len(text) - 2 * half} characters left out) ...{text[-half:]}"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, ``1 node`` or ``2 nodes``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+from onnx_tagger.model.texts import brief_fields
+from onnx_tagger.model.texts import counted as counted
+from onnx_tagger.model.texts import printable as printable
+from onnx_tagger.model.texts import shortened as shortened
 
 
 @dataclass(frozen=True)
@@ -59,6 +28,8 @@ class Screen:
     """
 
     quiet: bool = False
+
+    __repr__ = brief_fields
 
     @property
     def terminal(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from onnx_tagger.errors import ExportError, TaggerError, require
 from onnx_tagger.model.report import Report
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.workflows import exporting
 from onnx_tagger.workflows.strategies import load_exporters
 
@@ -58,6 +59,8 @@ class Timing:
     phases: dict[str, list[float]] = field(default_factory=dict)
     bare: list[float] = field(default_factory=list)
     reason: str = ""
+
+    __repr__ = brief_fields
 
     @property
     def medians(self) -> dict[str, float]:

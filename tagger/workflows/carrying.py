@@ -20,17 +20,21 @@ from pathlib import Path
 from typing import cast
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.external import contained, insist_on_no_data_file, link_data, same_file
 from onnx_tagger.files.filecopy import permissions_of
+from onnx_tagger.files.kept import keep_result
 from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
 from onnx_tagger.files.scratch import scratch_folder, scratch_path
+from onnx_tagger.files.whole import read_whole
+from onnx_tagger.hierarchy.loading import MapSource, load_map
 from onnx_tagger.hierarchy.map import Merge
 from onnx_tagger.model import metadata
+from onnx_tagger.model.arguments import described, names_of, path_of
 from onnx_tagger.model.report import Phase, Report
-from onnx_tagger.workflows.checking import MapSource, Target, load_map
+from onnx_tagger.model.texts import brief
+from onnx_tagger.workflows.checking import Target
 from onnx_tagger.workflows.exporting import Progress
 from onnx_tagger.workflows.retagging import retag
 
@@ -89,9 +93,10 @@ def carry(
     MapError
         If `source` holds no tags and no map is given.
     TaggerError
-        If the tool makes no model, or a file cannot be read or written. What `fn` raises comes through as it is.
+        If the tool makes no model, or a file cannot be read or written. What `fn` raises comes through as it is. If it
+        made a model that cannot be tagged, that is kept beside the target and the message says where.
     """
-    before, place = Path(source), Path(target)
+    before, place = path_of(source, "the source"), path_of(target, "the target")
     by_path = _takes_paths(fn)
     skeleton = read_skeleton(before)
     permissions_of(place)
@@ -126,8 +131,16 @@ def carry(
                 link=_can_link(made),
                 progress=progress,
             )
-        except TaggerError as error:
-            error.args = (str(error).replace(str(made), f"the result of {_name_of(fn)}"),)
+        except BaseException as error:
+            # The tool may have run for hours; what it made is worth keeping, also if a user has had enough of waiting.
+            kept = keep_result(made, place)
+            note = f"; the tool's result is kept, without tags, as {kept}" if kept is not None else ""
+            what = str(error).replace(str(made), f"the result of {_name_of(fn)}")
+            if isinstance(error, (TaggerError, KeyboardInterrupt)):
+                error.args = (f"{what}{note}".removeprefix("; "),)
+                raise
+            if note and isinstance(error, Exception):
+                raise TaggerError(f"{place}: tagging failed ({type(error).__name__}: {what}){note}") from error
             raise
     report.phases.insert(0, Phase("tool", seconds))
     return report
@@ -135,6 +148,10 @@ def carry(
 
 def _takes_paths(fn: Callable[..., object]) -> bool:
     """Whether a tool takes two paths and not a model, by how many of its parameters have to be given."""
+    if not callable(fn):
+        raise TaggerError(
+            f"the tool is {described(fn)}; give a function of two paths or of one ModelProto, or a Command"
+        )
     try:
         parameters = inspect.signature(fn).parameters.values()
     except (TypeError, ValueError):
@@ -157,10 +174,7 @@ def _name_of(fn: Callable[..., object]) -> str:
 
 def _on_model(fn: ModelTool, source: Path, made: Path, *, apart: bool) -> None:
     """Call a function on a loaded model and save what it made, with the weights apart if they were before."""
-    try:
-        model = onnx.load(source)
-    except (onnx.checker.ValidationError, DecodeError, OSError, ValueError) as error:
-        raise TaggerError(f"{source}: onnx cannot load it with its weights ({error}); repair it first") from error
+    model = read_whole(source)
     result = fn(model)
     if result is not None and not isinstance(result, onnx.ModelProto):
         raise TaggerError(
@@ -234,7 +248,11 @@ class Command:
 
     args: Sequence[str]
 
+    def __repr__(self) -> str:
+        return brief(self, str(self))
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "args", names_of(self.args, "the list of a command's words"))
         if not self.args:
             raise TaggerError("no tool is named; give its command line behind --, such as -- onnxslim {in} {out}")
         missing = [mark for mark in ("{in}", "{out}") if not any(mark in arg for arg in self.args)]

@@ -3,96 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from math import prod
+from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
 
-from onnx_tagger.errors import MapError, TaggerError
-from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
-from onnx_tagger.hierarchy.digest import value_digests
+from onnx_tagger.errors import TaggerError
+from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
-from onnx_tagger.hierarchy.map import HierarchyMap, Parameter, SavedGraph
+from onnx_tagger.hierarchy.loading import MapSource as MapSource
+from onnx_tagger.hierarchy.loading import load_map as load_map
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import metadata
+from onnx_tagger.model.arguments import insist_on, path_of
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
-from onnx_tagger.passes.analyses.weights import LEAST_VALUES
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
 
 Target = str | os.PathLike[str]
-MapSource = HierarchyMap | str | os.PathLike[str]
 
 
 def map_path(path: Target) -> Path:
     """Where a model's map is saved: ``M.onnx`` has ``M.hierarchy.json`` beside it."""
-    return Path(path).with_suffix(".hierarchy.json")
-
-
-def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> HierarchyMap:
-    """A map from a ``.hierarchy.json[.gz]`` file or from a tagged ``.onnx``.
-
-    Parameters
-    ----------
-    source : HierarchyMap or path
-    beside : onnx.ModelProto, optional
-        A model that is to be tagged from the map: if it has weights of other names, those of a tagged ``.onnx`` are
-        read, so that they can be known by their values.
-
-    Raises
-    ------
-    MapError
-        If it is neither, or the model has no tags.
-    """
-    if isinstance(source, HierarchyMap):
-        return source
-    path = Path(source)
-    if not path.is_file():
-        raise MapError(f"{path}: no such map; give a .hierarchy.json[.gz] file or a tagged .onnx")
-    if path.suffix != ".onnx":
-        return HierarchyMap.load(path)
-    skeleton = read_skeleton(path)
-    ctx = read_tags(skeleton.model)
-    if ctx.hierarchy is None:
-        raise MapError(f"{path}: holds no tags, so it is no map; tag it first, or give its .hierarchy.json")
-    owners = _owners(ctx)
-    graph = SavedGraph.of(ctx.walk, [ctx.tags.get(op) for op in ctx.ops], owners)
-    parameters: tuple[Parameter, ...] = ()
-    if beside is not None and any(tensor.name not in owners for tensor in beside.graph.initializer):
-        parameters = _parameters(skeleton, owners)
-    return replace(ctx.hierarchy, graph=graph, parameters=parameters)
-
-
-def _owners(ctx: Context) -> dict[str, tuple[str, ...]]:
-    """Stored tensors of the main graph with the modules of the nodes that read them."""
-    found: dict[str, dict[str, None]] = {name: {} for name in ctx.walk.scopes[0].initializer_names}
-    for op, tag in ctx.tags.items():
-        for name in op.node.input:
-            if name in found:
-                found[name].update(dict.fromkeys(tag.modules))
-    return {name: tuple(paths) for name, paths in found.items()}
-
-
-def _parameters(skeleton: Skeleton, owners: Mapping[str, tuple[str, ...]]) -> tuple[Parameter, ...]:
-    """The weights of a tagged file that one module alone reads, with digests of their values.
-
-    A tensor that several modules read says of none of them that it is theirs.
-    """
-    found = []
-    for tensor in skeleton.model.graph.initializer:
-        if len(owners[tensor.name]) != 1 or prod(tensor.dims) < LEAST_VALUES:
-            continue
-        values = read_initializer(skeleton, tensor.name)
-        if values.dtype.kind in "fiub":
-            shape = tuple(tensor.dims)
-            (owner,) = owners[tensor.name]
-            found.append(Parameter(tensor.name, owner, shape, values.dtype.name, value_digests(values)))
-    return tuple(found)
+    return path_of(path, "the model").with_suffix(".hierarchy.json")
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:
@@ -124,7 +61,7 @@ def stats(model: Target, hierarchy: MapSource | None = None) -> Report:
     """Count the nodes of a file by source, graph and tag, reading any carrier."""
     report = Report()
     with report.phase("read"):
-        skeleton = read_skeleton(model)
+        skeleton = read_skeleton(path_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
     with report.phase("count"):
         count(read_tags(skeleton.model, tree), report)
@@ -167,12 +104,15 @@ def check(
     TaggerError
         If the file or the map cannot be read.
     """
+    insist_on(min_coverage, (int, float), "min_coverage", "a number from 0 to 100")
+    insist_on(max_root, int, "max_root", "a whole number")
+    insist_on(max_inherited, (int, type(None)), "max_inherited", "a whole number, or None for no limit")
     if not 0 <= min_coverage <= 100:
         raise TaggerError(f"the smallest coverage is {min_coverage:g}, it must lie between 0 and 100")
     report = Report()
     limits = Limits(min_coverage, max_root, max_inherited)
     with report.phase("read"):
-        skeleton = read_skeleton(model)
+        skeleton = read_skeleton(path_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
     with report.phase("check"):
         if dialect is None:

@@ -11,6 +11,7 @@ from onnx_tagger.measures.table import ModuleTable
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import MAIN, Op, operator
 from onnx_tagger.model.suggestions import advice_on
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.querying import module_of
 from onnx_tagger.workflows.reading import Tagged
@@ -31,6 +32,8 @@ class Change:
     after: Op
     fields: tuple[tuple[str, str, str], ...]
 
+    __repr__ = brief_fields
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -50,6 +53,8 @@ class Difference:
     only_after: list[Op]
     changed: list[Change]
     paired: int
+
+    __repr__ = brief_fields
 
     def __bool__(self) -> bool:
         return bool(self.only_before or self.only_after or self.changed)

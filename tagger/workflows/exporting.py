@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import onnx
 
-from onnx_tagger.errors import require
+from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
+from onnx_tagger.model.arguments import choice_of, described, insist_on, path_of
 from onnx_tagger.model.report import Report, peak_rss_mb
+from onnx_tagger.model.texts import brief, html_table
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.inherit import Inherit
@@ -61,6 +63,14 @@ class Export:
     map_path: Path
     hierarchy: HierarchyMap
     report: Report
+
+    def __repr__(self) -> str:
+        return brief(self, str(self.path), f"strategy {self.report.strategy}", self.report.split())
+
+    def _repr_html_(self) -> str:
+        """Files, coverage and strategy, for a notebook."""
+        rows = {"file": self.path, "map": self.map_path, "strategy": self.report.strategy, "nodes": self.report.split()}
+        return html_table("Export", rows.items())
 
 
 def _in_turn(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
@@ -130,13 +140,17 @@ def export(
     TaggerError
         If the target cannot be written or an option is unknown.
     """
+    target, given = path_of(path, "the target"), _keywords(kwargs)
+    _insist_on_module(model)
+    insist_on(strategy, str, "the strategy", "'auto', 'fx' or 'htp'")
+    insist_on(opset, (int, type(None)), "the opset", "its number, or None for the exporter's own")
+    choice_of(merge, ("enclosing", "output"), "merge")
     require("torch", "torch", "export")
     from onnx_tagger.exporters.base import Request
     from onnx_tagger.exporters.capture import capture as captured_of
     from onnx_tagger.exporters.capture import with_parameters
     from onnx_tagger.exporters.select import export_with, strategy_names
 
-    target = Path(path)
     strategy_names(strategy)
     dialects = metadata.check_dialects(also)
     for written in (target, map_path(target)) if tag else (target,):
@@ -146,7 +160,7 @@ def export(
     tell = progress or (lambda _: None)
     tell("capture")
     with report.phase("capture"):
-        captured = captured_of(model, inputs, kwargs, digests=False)
+        captured = captured_of(model, inputs, given, digests=False)
     if tag:
         tell("digests")
         with report.phase("digests"):
@@ -154,7 +168,7 @@ def export(
     annotator = _Annotator(dialects, merge, report)
     # Exporters rename what they have made into place, which would put a link's target out of use.
     place = target.resolve() if target.is_symlink() else target
-    request = Request(model, inputs, dict(kwargs or {}), place, annotator if tag else None, opset, dynamic, merge)
+    request = Request(model, inputs, dict(given or {}), place, annotator if tag else None, opset, dynamic, merge)
     request = replace(request, verify_bytes=verify_bytes)
     tell("export")
     chosen, exported = export_with(strategy, request, captured)
@@ -171,6 +185,20 @@ def export(
         count(read_tags(read_skeleton(target).model), report)
     report.peak_rss_mb = peak_rss_mb()
     return Export(target, map_path(target), hierarchy, report)
+
+
+def _insist_on_module(model: object) -> None:
+    """Raise unless a model looks like a module; torch is not imported to find out."""
+    if isinstance(model, type) or not callable(getattr(model, "named_modules", None)):
+        raise TaggerError(f"the model is {described(model)}; give a torch.nn.Module")
+
+
+def _keywords(kwargs: object) -> Mapping[str, object] | None:
+    if kwargs is None:
+        return None
+    if not isinstance(kwargs, Mapping) or any(not isinstance(name, str) for name in kwargs):
+        raise TaggerError(f"kwargs is {described(kwargs)}; give a dict of the forward's keyword arguments")
+    return kwargs
 
 
 def _positional(args: object) -> tuple[object, ...]:
@@ -233,13 +261,15 @@ def capture(
     ExportError
         If the model raises on these inputs.
     """
+    given, told = _keywords(kwargs), report if report is not None else Report()
+    _insist_on_module(model)
+    insist_on(told, Report, "report", "a Report to fill")
     require("torch", "torch", "capture")
     from onnx_tagger.exporters.capture import capture as captured_of
     from onnx_tagger.exporters.capture import with_parameters
 
-    told = report or Report()
     with told.phase("capture"):
-        captured = captured_of(model, _positional(args), kwargs, digests=False)
+        captured = captured_of(model, _positional(args), given, digests=False)
     with told.phase("digests"):
         captured = with_parameters(captured, model)
     told.peak_rss_mb = peak_rss_mb()

@@ -11,13 +11,13 @@ from operator import attrgetter
 import onnx
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.digest import value_digests
+from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.model.report import shown_share
 from onnx_tagger.passes.alignment.renames import CONVERTED, TENSORS, called_after
 from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex, same_node
-from onnx_tagger.passes.analyses.weights import LEAST_VALUES, StoredWeights
+from onnx_tagger.passes.analyses.weights import StoredWeights
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match

@@ -14,6 +14,7 @@ from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import Op, Scope, operator
 from onnx_tagger.model.metadata import Tag, text_of
 from onnx_tagger.model.suggestions import advice_on
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context
 
@@ -55,6 +56,8 @@ class Neighbour:
     tensor: str
     what: str
     module: str = ""
+
+    __repr__ = brief_fields
 
 
 @dataclass(frozen=True, slots=True)

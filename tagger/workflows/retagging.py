@@ -5,28 +5,32 @@ How a model is exported is `exporting`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import onnx
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton, write_spliced
+from onnx_tagger.files.external import same_file
+from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.files.whole import load_whole, write_whole
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
+from onnx_tagger.hierarchy.loading import MapSource, load_map
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
+from onnx_tagger.model.arguments import insist_on, path_of
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
 from onnx_tagger.passes.align import Align
-from onnx_tagger.passes.base import Context, Pass, Touches, Values
+from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
-from onnx_tagger.passes.manager import PassManager
+from onnx_tagger.passes.manager import PassManager, passes_of
 from onnx_tagger.passes.match import Match
-from onnx_tagger.workflows.checking import MapSource, Target, load_map
+from onnx_tagger.passes.opening import reader_of_values
+from onnx_tagger.workflows.checking import Target
 from onnx_tagger.workflows.exporting import Progress
 from onnx_tagger.workflows.kinship import Kinship, insist_on_kin, note_of_part
 
@@ -56,7 +60,8 @@ def default_passes(
     >>> [step.name for step in default_passes()]
     ['match', 'align', 'inherit', 'inject', 'coverage']
     """
-    bounds = limits or Limits()
+    bounds = limits if limits is not None else Limits()
+    insist_on(bounds, Limits, "limits", "Limits(min_coverage=..., max_root=...)")
     written = None if also is None else metadata.check_dialects(also)
     return [
         Match(distrusted=distrusted),
@@ -132,6 +137,9 @@ def retag(
     TaggerError
         If an input cannot be used or the target not be written; nothing is half-written.
     """
+    source, place = path_of(model, "the model"), path_of(target, "the target")
+    steps = passes_of(passes)
+    insist_on(ir_version, (int, type(None)), "the IR version", "its number, or None for the file's own")
     if ir_version is not None and not 3 <= ir_version <= onnx.IR_VERSION:
         raise TaggerError(
             f"IR version {ir_version} is not one that onnx {onnx.__version__} knows: 3 to {onnx.IR_VERSION}"
@@ -140,13 +148,13 @@ def retag(
     tell = progress or (lambda _: None)
     tell("read")
     with report.phase("read"):
-        skeleton = read_skeleton(model)
-        if not in_place and Path(target).exists() and Path(target).samefile(model):
+        skeleton = read_skeleton(source)
+        if not in_place and same_file(place, source):
             raise TaggerError(f"{target}: is the input file; choose another output or ask for --in-place")
         beside = skeleton.model if values else None
         tree = load_map(hierarchy, beside=beside) if hierarchy is not None else hierarchy_of_model(skeleton.model)
-        rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in passes)
-        whole = load_whole(Path(model), Path(target)) if rebuilds else None
+        rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in steps)
+        whole = load_whole(source, place) if rebuilds else None
     if tree is None:
         raise TaggerError(
             f"{model}: says nothing of modules by itself; give --map with the .hierarchy.json saved at export"
@@ -155,7 +163,7 @@ def retag(
     if verify:
         tell("verify")
         with report.phase("verify"):
-            distrusted = _verify(Path(model), hierarchy if verify is True else verify, tree, inputs, report)
+            distrusted = _verify(source, hierarchy if verify is True else verify, tree, inputs, report)
     elif inputs is not None:
         raise TaggerError(f"{inputs}: inputs are for verifying; ask for that, too, with --verify")
     chain = default_passes(merge=merge, also=also, distrusted=distrusted)
@@ -163,11 +171,11 @@ def retag(
     tell("tag")
     with report.phase("tag"):
         proto = whole if whole is not None else skeleton.model
-        ctx = Context(proto, tree, report=report, values=_reader(skeleton, report) if values else None)
+        ctx = Context(proto, tree, report=report, values=reader_of_values(skeleton, report) if values else None)
         kinship = Kinship(ctx, tree) if hierarchy is not None else None
         if kinship is not None and not force:
             insist_on_kin(ctx, tree, kinship, str(model))
-        PassManager([*chain[:position], *passes, *chain[position:]], verify=verify_passes).run_in(ctx)
+        PassManager([*chain[:position], *steps, *chain[position:]], verify=verify_passes).run_in(ctx)
         note = note_of_part(ctx, kinship) if kinship is not None else None
         report.fallbacks.extend([note] if note is not None else ())
     # As much memory as the writing needs, or more.
@@ -175,10 +183,10 @@ def retag(
     tell("write")
     with report.phase("write"):
         if whole is not None:
-            proved = write_whole(whole, ir_version, Path(model), Path(target), verify_bytes)
+            proved = write_whole(whole, ir_version, source, place, verify_bytes)
         else:
             proved = write_spliced(
-                skeleton, target, in_place=in_place, link=link, verify_bytes=verify_bytes, pad_key=metadata.PAD
+                skeleton, place, in_place=in_place, link=link, verify_bytes=verify_bytes, pad_key=metadata.PAD
             )
         report.weights = proved.as_dict() if proved is not None else None
     report.peak_rss_mb = peak_rss_mb()
@@ -192,25 +200,13 @@ def _verify(
     from onnx_tagger.runtime.verify import original_of
     from onnx_tagger.runtime.verify import verify as verify_files
 
-    found = verify_files(original_of(source, tree), model, inputs=Path(inputs) if inputs is not None else None)
+    found = verify_files(
+        original_of(source, tree), model, inputs=path_of(inputs, "the inputs") if inputs is not None else None
+    )
     report.verified = found.as_dict()
     if found.differing:
         report.fallbacks.append(found.sentence())
     return found.distrusted
-
-
-def _reader(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None]:
-    """Reads weights on request; those that cannot be read are noted once and do without."""
-
-    def read(name: str) -> Values | None:
-        try:
-            return read_initializer(skeleton, name)
-        except TaggerError as error:
-            if not any(note.startswith("weights are not compared") for note in report.fallbacks):
-                report.fallbacks.append(f"weights are not compared by value: {error}")
-            return None
-
-    return read
 
 
 @collector_paused()
@@ -242,9 +238,11 @@ def strip(
     int
         How many nodes changed.
     """
-    told = report or Report()
+    told = report if report is not None else Report()
+    insist_on(told, Report, "report", "a Report to fill")
+    place = path_of(target, "the target")
     with told.phase("read"):
-        skeleton = read_skeleton(model)
+        skeleton = read_skeleton(path_of(model, "the model"))
     with told.phase("strip"):
         also = metadata.also_of(skeleton.model)
         changed = 0
@@ -255,7 +253,7 @@ def strip(
             changed += touched
         metadata.clear_model(skeleton.model)
     with told.phase("write"):
-        proved = write_spliced(skeleton, target, in_place=in_place, verify_bytes=verify_bytes)
+        proved = write_spliced(skeleton, place, in_place=in_place, verify_bytes=verify_bytes)
     told.weights = proved.as_dict() if proved is not None else None
     told.peak_rss_mb = peak_rss_mb()
     return changed

@@ -19,6 +19,7 @@ from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Report
+from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.workflows import exporting, retagging
 from onnx_tagger.workflows.checking import Target
 
@@ -57,6 +58,8 @@ class Outcome:
     judgement: Judgement | None = None
     unjudged: str = ""
 
+    __repr__ = brief_fields
+
     def as_dict(self) -> dict[str, object]:
         """The outcome as plain values; what does not apply is None."""
         return {
@@ -89,6 +92,8 @@ class Comparison:
     auto: str
     order: tuple[str, ...]
     since: dict[str, str]
+
+    __repr__ = brief_fields
 
     def as_dict(self) -> dict[str, object]:
         """The comparison as plain values, for ``strategies --json``."""

@@ -13,11 +13,11 @@ import torch
 
 import onnx_tagger as ot
 from onnx_tagger.exporters.sources.loading import Source, load_source
+from onnx_tagger.hierarchy.carriers import tag_of_scope_name
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import own_tag, props_of
 from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.match import _from_scope_name
 
 ort = pytest.importorskip("onnxruntime")
 
@@ -129,7 +129,7 @@ def test_torchscript_names_say_the_same(case: Case) -> None:
         pytest.skip("only TorchScript spells modules in node names")
     agreed = 0
     for op in walk(onnx.load(case.exported.path)).ops:
-        said = _from_scope_name(op, case.exported.hierarchy)
+        said = tag_of_scope_name(op, case.exported.hierarchy)
         tag = own_tag(props_of(op.node))
         assert tag is not None
         if said is not None and not tag.call:

@@ -210,7 +210,7 @@ def test_gzip_damage(tmp_path_factory: pytest.TempPathFactory, data: st.DataObje
 
 
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(MapError, match="no such file; a map is saved beside the model at export"):
+    with pytest.raises(MapError, match="no such map; a map is saved beside the model at export"):
         HierarchyMap.load(tmp_path / "m.json")
     with pytest.raises(MapError, match="cannot be read as a map"):
         HierarchyMap.load(tmp_path)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+import pytest
 from onnx import helper
 
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import metadata
 from onnx_tagger.model.metadata import Source, Tag
-from onnx_tagger.workflows.checking import load_map
+from onnx_tagger.workflows.checking import load_map, read_tags
 
 
 def model(*props: dict[str, str]) -> onnx.ModelProto:
@@ -87,6 +88,34 @@ def test_a_tagged_file_is_a_map_with_its_graph(tmp_path: Path) -> None:
         ("main", "n1", "com.microsoft::Relu", ("t1",), ("t2",), None),
     ]
     assert (tree.graph.inputs, tree.graph.outputs, dict(tree.graph.initializers)) == (("t0",), ("t2",), {"w": ()})
+
+
+def test_a_tagged_file_is_loaded_as_a_map_whatever_it_is_called(tmp_path: Path) -> None:
+    onnx.save(model(own("a", "/Net/A")), tmp_path / "m.onnx")
+    (tmp_path / "m.bin").write_bytes((tmp_path / "m.onnx").read_bytes())
+    for path in (tmp_path / "m.onnx", str(tmp_path / "m.onnx"), tmp_path / "m.bin"):
+        assert HierarchyMap.load(path) == load_map(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        model(own("a", "/Net/A"), own("", "/Net", "a", "b"), own("b", "/Net/Other"), {}),
+        model(torch_keys(":Net", "a:A"), {}, torch_keys(":Net", "b:B")),
+        model({metadata.WINML_TAG: "/Net/A"}, {metadata.LAYER_ANN: "/Net/A/"}, {metadata.NAMESPACE: "Net/B"}),
+        model(own("a", "/Net/A"), torch_keys(":Net", "a:A"), torch_keys(":Net", "b:B")),
+    ],
+    ids=["own", "torch", "dialects", "mixed"],
+)
+def test_a_map_has_the_tags_that_match_finds(made: onnx.ModelProto, tmp_path: Path) -> None:
+    """What reads a tagged file as a map does not go through the pass, and must not differ from it."""
+    made.graph.node[-1].name = "/a/Relu"
+    onnx.save(made, tmp_path / "m.onnx")
+    graph = HierarchyMap.load(tmp_path / "m.onnx").graph
+    ctx = read_tags(made)
+    assert graph is not None
+    assert [node.tag for node in graph.nodes] == [ctx.tags.get(op) for op in ctx.ops]
+    assert any(ctx.tags)
 
 
 def test_digest_of_the_map_comes_from_the_model() -> None:

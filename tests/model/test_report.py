@@ -23,6 +23,7 @@ SHAPE = {
     "origins",
     "strategy",
     "fallbacks",
+    "notes",
     "verified",
     "weights",
     "passes",

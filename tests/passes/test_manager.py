@@ -5,13 +5,17 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 import pytest
 from onnx import helper
 
 from onnx_tagger.errors import CoverageError, MapError, PassError
+from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model import metadata
@@ -127,7 +131,7 @@ def test_passes_run_in_order_on_one_context() -> None:
 
 
 def test_what_is_no_pass_is_refused() -> None:
-    with pytest.raises(PassError, match="is no pass: give instances of Pass, such as Inherit"):
+    with pytest.raises(PassError, match=r"^Inherit is the class of a pass: give an instance of it, Inherit\(\)$"):
         PassManager([Inherit]).run(model())  # type: ignore[list-item]
 
 
@@ -355,3 +359,90 @@ def test_the_garbage_collector_is_left_as_it_was(enabled: bool) -> None:
         assert gc.isenabled() is enabled
     finally:
         gc.enable()
+
+
+def tagged_model() -> onnx.ModelProto:
+    made = model()
+    for node, path, tag in zip(made.graph.node, ("fc", ""), ("/Net/Linear", "/Net"), strict=False):
+        for key, value in (("tag", tag), ("module", path), ("source", "exported")):
+            node.metadata_props.add(key=f"pkg.onnx_tagger.{key}", value=value)
+    return made
+
+
+def test_a_tagged_model_needs_no_map() -> None:
+    report = PassManager([Match(), Coverage()]).run(tagged_model())
+    assert report.by_source["exported"] == 2
+
+
+def test_model_and_map_may_be_files(tmp_path: Path) -> None:
+    onnx.save(tagged_model(), tmp_path / "m.onnx")
+    known = hierarchy_of_model(tagged_model())
+    assert known is not None
+    known.save(tmp_path / "m.hierarchy.json")
+    reports = [
+        PassManager([Match(), Coverage()]).run(source, tree)
+        for source in (
+            tmp_path / "m.onnx",
+            str(tmp_path / "m.onnx"),
+            (tmp_path / "m.onnx").read_bytes(),
+            tagged_model(),
+        )
+        for tree in (tmp_path / "m.hierarchy.json", str(tmp_path / "m.onnx"), known, None)
+    ]
+    assert [report.tags for report in reports] == [{"/Net": 1, "/Net/Linear": 1}] * 16
+
+
+def test_a_file_is_read_with_its_weights_where_a_pass_asks_for_them(tmp_path: Path) -> None:
+    made = model()
+    made.graph.initializer.append(onnx.numpy_helper.from_array(np.arange(1000, dtype=np.float32), "w"))
+    onnx.save(made, tmp_path / "m.onnx")
+    found: list[object] = []
+    PassManager([Do(lambda ctx: found.append(ctx.read_values(ctx.model.graph.initializer[0])), 0)]).run(
+        tmp_path / "m.onnx"
+    )
+    step = DoTopology(lambda ctx: found.append(len(ctx.model.graph.initializer[0].raw_data)), 0)
+    PassManager([step]).run(tmp_path / "m.onnx")
+    assert isinstance(found[0], np.ndarray)
+    assert found[0].sum() == 499500
+    assert found[1] == 4000
+
+
+def _remove(ctx: Context) -> None:
+    del ctx.model.graph.node[0]
+
+
+def _replace_by_a_copy(ctx: Context) -> None:
+    fresh = onnx.ModelProto()
+    fresh.CopyFrom(ctx.model)
+    ctx.model.CopyFrom(fresh)
+
+
+def _put_another_model(ctx: Context) -> None:
+    ctx.model = model()
+
+
+def _remove_and_fail(ctx: Context) -> None:
+    _remove(ctx)
+    raise IndexError("no more nodes")
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("change", [_remove, _replace_by_a_copy, _put_another_model, _remove_and_fail])
+def test_an_undeclared_change_of_the_graph_names_pass_and_declaration(
+    change: Callable[[Context], None], verify: bool
+) -> None:
+    chain = PassManager([Do(lambda ctx: ctx.ops, 0), Do(change), Inherit(), Coverage()], verify=verify)
+    with pytest.raises(PassError, match=r"pass 'do'.* changed TOPOLOGY without declaring it: add Touches\.TOPOLOGY"):
+        chain.run(model())
+
+
+def test_a_declared_change_that_returns_0_is_told() -> None:
+    with pytest.raises(PassError, match="changed TOPOLOGY but returned 0"):
+        PassManager([Do(lambda ctx: ctx.ops, 0), DoTopology(_remove, 0)]).run(model())
+
+
+def test_notes_of_a_pass_land_in_the_report() -> None:
+    report = PassManager([Do(lambda ctx: ctx.notes.append("two nodes"), 0)]).run(model())
+    assert report.notes == ["two nodes"]
+    assert report.as_dict()["notes"] == ["two nodes"]
+    assert report.fallbacks == []

@@ -9,15 +9,18 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 import onnx_tagger as ot
 from examples.carried import TREE, tiny_model, values_of
 from onnx_tagger.cli import main
 from onnx_tagger.files.onnxfile import read_skeleton
+from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.metadata import also_of
+from onnx_tagger.workflows import carrying
 from onnx_tagger.workflows.checking import read_tags
 
 # Reads the first file named and writes it without metadata and with the Relu gone to the second.
@@ -317,3 +320,83 @@ def test_tree_of_what_has_no_tags_says_which_file(tagged: Path, capsys: pytest.C
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "none", [], [])), "none.onnx")
     assert main.run(["tree", "tagged.onnx", "--before", "none.onnx"]) == 0
     assert capsys.readouterr().out == "none.onnx: no tags on 0 nodes\n"
+
+
+# --- results that cannot be tagged ------------------------------------------------------------------------------------
+
+
+def swap_weights(source: Path, made: Path) -> None:
+    """Write a model that is another one by all that a map could know of it."""
+    node = helper.make_node("Sin", ["p"], ["q"], "other")
+    values = numpy_helper.from_array(np.linspace(0, 1, 5000, dtype=np.float32), "p")
+    graph = helper.make_graph([node] * 30, "g", [], [helper.make_tensor_value_info("q", 1, [5000])], [values])
+    onnx.save(helper.make_model(graph), made, save_as_external_data=made.name == "apart.onnx", location="w.data")
+
+
+def test_a_result_that_cannot_be_tagged_is_kept(tagged: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = contents(tagged.parent)
+    with pytest.raises(ot.MapError, match=r"the tool's result is kept, without tags, as .*out\.untagged\.onnx$"):
+        ot.carry(tagged, "out.onnx", swap_weights)
+    Path("out.untagged.onnx").write_bytes(b"mine")
+    tool = script("import onnx, sys; onnx.save(onnx.ModelProto(ir_version=8), sys.argv[2])")
+    assert main.run(["carry", "tagged.onnx", "-o", "out.onnx", "--", *tool]) == 2
+    assert capfd.readouterr().err.rstrip().endswith("the tool's result is kept, without tags, as out.untagged-1.onnx")
+    after = contents(tagged.parent)
+    assert after.pop("out.untagged.onnx") == b"mine"
+    assert after.pop("out.untagged-1.onnx") == onnx.ModelProto(ir_version=8).SerializeToString()
+    assert after == before
+
+
+def test_a_result_is_kept_with_its_data(tagged: Path) -> None:
+    before = contents(tagged.parent)
+    for number in ("", "-1"):
+        with pytest.raises(ot.MapError, match=rf"kept, without tags, as apart\.untagged{number}.apart\.onnx$"):
+            ot.carry("tagged.onnx", "apart.onnx", swap_weights)
+        folder = Path(f"apart.untagged{number}")
+        assert sorted(path.name for path in folder.iterdir()) == ["apart.onnx", "w.data"]
+        assert numpy_helper.to_array(onnx.load(folder / "apart.onnx").graph.initializer[0]).size == 5000
+    assert {name: data for name, data in contents(tagged.parent).items() if not name.startswith("apart")} == before
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_input_s_data_is_not_kept_twice_where_it_lies_already(apart: Path, tmp_path: Path, beside: bool) -> None:
+    place = (apart.parent if beside else tmp_path) / "out.onnx"
+
+    def copy(source: Path, made: Path) -> None:
+        made.write_bytes(source.read_bytes())
+
+    with pytest.raises(ot.TaggerError) as caught:
+        ot.carry(apart, place, copy, hierarchy=ot.HierarchyMap.from_rows([ModuleRow("", "Other")]), inputs="no.npz")
+    kept = Path(str(caught.value).rpartition(" as ")[2])
+    assert kept == (apart.with_name("out.untagged.onnx") if beside else tmp_path / "out.untagged" / "out.onnx")
+    assert onnx.load(kept) == onnx.load(apart)
+
+
+def test_a_user_who_interrupts_the_tagging_keeps_the_result(
+    tagged: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(carrying, "retag", interrupted)
+    code = main.run(
+        ["carry", "tagged.onnx", "-o", "out.onnx", "--", *script("import shutil, sys; shutil.copy(*sys.argv[1:])")]
+    )
+    assert code == 130
+    assert capfd.readouterr().err == (
+        "onnx-tagger: interrupted: the tool's result is kept, without tags, as out.untagged.onnx\n"
+    )
+    assert modules("out.untagged.onnx") == modules(tagged)
+    assert not Path("out.onnx").exists()
+
+
+def test_an_unexpected_error_while_tagging_keeps_the_result(tagged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(carrying, "retag", fail)
+    with pytest.raises(
+        ot.TaggerError, match=r"^out\.onnx: tagging failed \(MemoryError: no room\); the tool's result is"
+    ):
+        ot.carry(tagged, "out.onnx", swap_weights)
+    assert Path("out.untagged.onnx").is_file()

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from onnx_tagger.hierarchy.carriers import resolve_claim
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.dialects import MAX_LITERAL, claim_of_modules, claims, literal_list, modules_in
 from onnx_tagger.model.metadata import DOC_LINE, MODULE, SOURCE, TAG, TORCH_SCOPES, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.analyses.notes import FOREIGN, NOTHING, OWN, SILENT, NodeNotes
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.match import Match, resolve_claim
+from onnx_tagger.passes.match import Match
 
 TREE = HierarchyMap.from_rows(
     [ModuleRow("", "Net"), ModuleRow("a", "Blk"), ModuleRow("a.b", "Linear"), ModuleRow("c", "Blk")]

@@ -1,0 +1,163 @@
+"""Wrong arguments of the public functions: an error of this package with one sentence, never one from deep inside."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import helper
+
+import onnx_tagger as ot
+from onnx_tagger.hierarchy.naming import ModuleRow
+
+Call = Callable[[object], object]
+
+TREE = ot.HierarchyMap.from_rows([ModuleRow("", "Net"), ModuleRow("act", "ReLU")])
+
+
+def model() -> onnx.ModelProto:
+    node = helper.make_node("Relu", ["x"], ["y"], name="act")
+    return helper.make_model(helper.make_graph([node], "net", [], []))
+
+
+class Module:
+    """What stands for a module of torch where a path belongs."""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(model(), "m.onnx")
+    TREE.save("m.hierarchy.json")
+    Path("text.onnx").write_text('{"format": "something"}')
+    Path("empty.onnx").touch()
+    Path("folder").mkdir()
+    return tmp_path
+
+
+NO_PATHS = [None, 3, 1.5, True, [], ["m.onnx"], {}, b"m.onnx", Module(), Module, object(), ""]
+NO_FILES = [
+    "folder",
+    "missing.onnx",
+    "missing/m.onnx",
+    "text.onnx",
+    "empty.onnx",
+    "m.hierarchy.json",
+    "a\0b",
+    "x" * 9999,
+]
+NO_MAPS = [3, True, [], {}, b"m", Module(), Module, "", "folder", "missing.json", "text.onnx", "m.onnx", "a\0b"]
+NO_PASSES = ["match", ot.Match, ot.Match(), [ot.Match], ["match"], [None], 3, None]
+NO_NAMES = [3, "namespace", [3], ["no such dialect"]]
+
+FILES: dict[str, Call] = {
+    "retag": lambda value: ot.retag(value, TREE, "out.onnx"),  # type: ignore[arg-type]
+    "check": lambda value: ot.check(value),  # type: ignore[arg-type]
+    "stats": lambda value: ot.stats(value),  # type: ignore[arg-type]
+    "strip": lambda value: ot.strip(value, "out.onnx"),  # type: ignore[arg-type]
+    "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
+}
+TARGETS: dict[str, Call] = {
+    "retag": lambda value: ot.retag("m.onnx", TREE, value),  # type: ignore[arg-type]
+    "strip": lambda value: ot.strip("m.onnx", value),  # type: ignore[arg-type]
+    "carry": lambda value: ot.carry("m.onnx", value, lambda model: None, hierarchy=TREE),  # type: ignore[arg-type]
+    "save": lambda value: ot.save(model(), value),  # type: ignore[arg-type]
+    "map": lambda value: TREE.save(value),  # type: ignore[arg-type]
+    "export": lambda value: ot.export(Module(), (), value),  # type: ignore[arg-type]
+}
+MAPS: dict[str, Call] = {
+    "retag": lambda value: ot.retag("m.onnx", value, "out.onnx"),  # type: ignore[arg-type]
+    "check": lambda value: ot.check("m.onnx", value),  # type: ignore[arg-type]
+    "stats": lambda value: ot.stats("m.onnx", value),  # type: ignore[arg-type]
+    "carry": lambda value: ot.carry("m.onnx", "out.onnx", lambda m: None, hierarchy=value),  # type: ignore[arg-type]
+    "run": lambda value: ot.PassManager([]).run(model(), value),  # type: ignore[arg-type]
+    "load": lambda value: ot.HierarchyMap.load(value),  # type: ignore[arg-type]
+}
+PASSES: dict[str, Call] = {
+    "manager": lambda value: ot.PassManager(value),  # type: ignore[arg-type]
+    "retag": lambda value: ot.retag("m.onnx", TREE, "out.onnx", passes=value),  # type: ignore[arg-type]
+}
+NAMES: dict[str, Call] = {
+    "retag": lambda value: ot.retag("m.onnx", TREE, "out.onnx", also=value),  # type: ignore[arg-type]
+    "default_passes": lambda value: ot.default_passes(also=value),  # type: ignore[arg-type]
+    "carry": lambda value: ot.carry("m.onnx", "o.onnx", lambda m: None, hierarchy=TREE, also=value),  # type: ignore[arg-type]
+}
+OTHERS: dict[str, tuple[Call, list[object]]] = {
+    "run": (
+        lambda v: ot.PassManager([]).run(v),
+        [None, 3, [], Module(), Module, TREE, "", "missing.onnx", b"no model"],
+    ),  # type: ignore[arg-type]
+    "run whole": (
+        lambda v: ot.PassManager([ot.GraphSurgeonPass(lambda graph: None)]).run(v),  # type: ignore[arg-type]
+        ["missing.onnx", "folder", "text.onnx", b"no model", 3],
+    ),
+    "run, report": (lambda v: ot.PassManager([]).run(model(), report=v), [3, {}, "report", ot.Report]),  # type: ignore[arg-type]
+    "run_in": (lambda v: ot.PassManager([]).run_in(v), [None, model(), "m.onnx"]),  # type: ignore[arg-type]
+    "context": (lambda v: ot.Context(v), [None, "m.onnx", Module()]),  # type: ignore[arg-type]
+    "context, map": (lambda v: ot.Context(model(), v), [3, "m.hierarchy.json", []]),  # type: ignore[arg-type]
+    "get": (lambda v: ot.Context(model()).get(v), [None, "DataFlow", ot.DataFlow(), ot.Match]),  # type: ignore[arg-type]
+    "save": (lambda v: ot.save(v, "out.onnx"), [None, "m.onnx", b"m", Module(), TREE]),  # type: ignore[arg-type]
+    "coverage": (lambda v: ot.check("m.onnx", min_coverage=v), [None, "100", True, 101, -1]),  # type: ignore[arg-type]
+    "root": (lambda v: ot.check("m.onnx", max_root=v), [None, "1", 1.5]),  # type: ignore[arg-type]
+    "inherited": (lambda v: ot.check("m.onnx", max_inherited=v), ["1", 1.5, []]),  # type: ignore[arg-type]
+    "dialect": (lambda v: ot.check("m.onnx", dialect=v), [3, "none of them", []]),  # type: ignore[arg-type]
+    "limits": (lambda v: ot.default_passes(limits=v), [3, {}, "all", ot.Limits]),  # type: ignore[arg-type]
+    "merge": (lambda v: ot.default_passes(merge=v), [None, 3, "inner"]),  # type: ignore[arg-type]
+    "ir version": (lambda v: ot.retag("m.onnx", TREE, "o.onnx", ir_version=v), ["10", 1.5, 2]),  # type: ignore[arg-type]
+    "inputs": (lambda v: ot.retag("m.onnx", TREE, "o.onnx", inputs=v), [3, "v.npz", []]),  # type: ignore[arg-type]
+    "strip, report": (lambda v: ot.strip("m.onnx", "o.onnx", report=v), [3, {}]),  # type: ignore[arg-type]
+    "tool": (lambda v: ot.carry("m.onnx", "o.onnx", v), [None, 3, "onnxslim {in} {out}", ["a"]]),  # type: ignore[arg-type]
+    "command": (lambda v: ot.Command(v), [None, 3, "onnxslim {in} {out}", [], [3], ["a"]]),  # type: ignore[arg-type]
+    "map": (lambda v: ot.HierarchyMap(v), [(), (3,), ("",)]),  # type: ignore[arg-type]
+    "chain": (TREE.chain, ["elsewhere", None, 3]),  # type: ignore[dict-item]
+    "enclosing": (lambda v: TREE.enclosing(v), [["elsewhere"], "act"]),  # type: ignore[arg-type]
+    "tag": (lambda v: TREE.tag(v, ot.Source.MATCHED), [None, 3, "elsewhere"]),  # type: ignore[arg-type]
+    "export": (lambda v: ot.export(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
+    "capture": (lambda v: ot.capture(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
+}
+
+CASES = [
+    *((f"{name}({value!r:.30})", call, value) for name, call in FILES.items() for value in [*NO_PATHS, *NO_FILES]),
+    *(
+        (f"target of {name}({value!r:.30})", call, value)
+        for name, call in TARGETS.items()
+        for value in [*NO_PATHS, "folder", "no/f.onnx"]
+    ),
+    *((f"map of {name}({value!r:.30})", call, value) for name, call in MAPS.items() for value in NO_MAPS),
+    *((f"passes of {name}({value!r:.30})", call, value) for name, call in PASSES.items() for value in NO_PASSES),
+    *((f"names of {name}({value!r:.30})", call, value) for name, call in NAMES.items() for value in NO_NAMES),
+    *((f"{name}({value!r:.30})", call, value) for name, (call, values) in OTHERS.items() for value in values),
+]
+
+
+@pytest.mark.parametrize(("call", "value"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_wrong_argument_is_told_in_a_sentence(call: Call, value: object, folder: Path) -> None:
+    before = sorted(path.name for path in folder.rglob("*"))
+    with pytest.raises(ot.TaggerError) as caught:
+        call(value)
+    sentence = str(caught.value)
+    assert 20 < len(sentence) < 12_000
+    assert not any(word in sentence for word in ("AttributeError", "TypeError", "NoneType", "object has no", "0x"))
+    assert sorted(path.name for path in folder.rglob("*")) == before
+
+
+def test_every_public_function_is_in_the_table() -> None:
+    functions = {name for name in ot.__all__ if inspect.isfunction(getattr(ot, name))}
+    told = " ".join(case[0] for case in CASES)
+    assert {name for name in functions if name not in told} == set()
+
+
+def test_a_sentence_says_what_was_given_and_what_to_give() -> None:
+    with pytest.raises(ot.TaggerError, match=r"^the model is None; give the path of a file$"):
+        ot.check(None)  # type: ignore[arg-type]
+    with pytest.raises(ot.PassError, match=r"^the passes are the str 'match': give a list of passes, such as \[Match"):
+        ot.PassManager("match")  # type: ignore[arg-type]
+    with pytest.raises(ot.PassError, match=r"^Match is the class of a pass: give an instance of it, Match\(\)$"):
+        ot.PassManager([ot.Match])  # type: ignore[list-item]
+    with pytest.raises(
+        ot.TaggerError, match=r"^the list of dialects is the str 'winml'; give a list of names, \['winml'\]$"
+    ):
+        ot.default_passes(also="winml")
