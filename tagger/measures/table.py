@@ -34,7 +34,7 @@ class Row:
     module : Module or None
         None for the nodes without a tag.
     depth : int
-        How many modules with a tag enclose it.
+        How many modules enclose it: the root and those with a tag, which containers have not.
     own, total : dict
         Column name to number or None: of its own nodes, and with all below.
     """
@@ -169,11 +169,11 @@ class ModuleTable:
 
     @cached_property
     def depths(self) -> dict[str, int]:
-        """Module path to how many modules with a tag enclose it."""
+        """Module path to how many modules enclose it: the root and those with a tag, which containers have not."""
         found = {"": 0}
         for module in self.tree.root.below():
             if module.parent is not None:
-                found[module.path] = found[module.parent.path] + (module.parent.tag is not None)
+                found[module.path] = found[module.parent.path] + _counts(module.parent)
         return found
 
     def __len__(self) -> int:
@@ -228,15 +228,25 @@ class ModuleTable:
         pattern : str or sequence of str, optional
             The modules that these name and all in them; see `onnx_tagger.hierarchy.globs`.
         depth : int, optional
-            Only modules that at most so many others with a tag enclose.
+            Only modules that at most so many others enclose, of those that the pattern names; containers do not count.
         """
         kept = None if pattern is None else under(self.tree, pattern)
-        depths = self.depths
+        depths = self.depths if kept is None else self._depths_in(kept)
         return self._of_rows(
             place
             for place, module in enumerate(self.modules)
             if (kept is None or module.path in kept) and (depth is None or depths[module.path] <= depth)
         )
+
+    def _depths_in(self, kept: Collection[str]) -> dict[str, int]:
+        """As `depths`, for some modules, of which alone those around a module count."""
+        found: dict[str, int] = {}
+        for module in self.tree.root.below():
+            above = module.parent
+            if module.path in kept:
+                inside = above is not None and above.path in found
+                found[module.path] = found[above.path] + _counts(above) if above is not None and inside else 0
+        return found
 
     def only(self, pattern: str) -> ModuleTable:
         """The rows of the very modules that a pattern names, without those in them."""
@@ -327,6 +337,11 @@ class ModuleTable:
         from onnx_tagger.measures.file import read_table
 
         return cls(*read_table(path))
+
+
+def _counts(module: Module) -> bool:
+    """Whether a module is a level of its own for what lies in it."""
+    return module.tag is not None or module.parent is None
 
 
 def _insist_on_columns(measures: Sequence[Measure], count: int) -> None:

@@ -10,6 +10,9 @@ from onnx_tagger.measures.fragment import title
 from onnx_tagger.measures.table import ModuleTable, Row
 from onnx_tagger.reporters.terminal import printable
 
+# Beyond this not every integer is a float, and digits would be made up.
+_EXACT = 1 << 53
+
 
 def render(table: ModuleTable, out: TextIO) -> None:
     """Write a header and a row for each module; the nodes without a tag come last, as ``(none)``."""
@@ -35,4 +38,4 @@ def _names(row: Row) -> tuple[str, str, str]:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return str(int(value)) if value.is_integer() else repr(value)
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT else repr(value)

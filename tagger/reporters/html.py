@@ -18,4 +18,4 @@ th,td{padding:.15em .8em;text-align:right;border-bottom:1px solid #8884}th:first
 
 def render(table: ModuleTable, out: TextIO) -> None:
     """Write a page with all rows of a table."""
-    out.write(f"{_HEAD}{html_table(table, None)}\n</body></html>\n")
+    out.write(f"{_HEAD}{html_table(table, whole=True)}\n</body></html>\n")

@@ -9,7 +9,7 @@ from onnx_tagger.measures.shown import shown
 from onnx_tagger.measures.table import ModuleTable, Row
 from onnx_tagger.reporters.terminal import printable
 
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~"})
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>()#+!|~&$@"})
 
 
 def render(table: ModuleTable, out: TextIO) -> None:

@@ -13,6 +13,9 @@ from onnx_tagger.reporters.terminal import Screen, counted
 from onnx_tagger.reporters.tsv import render_rows
 from onnx_tagger.workflows.reading import COLUMNS, Node
 
+# The fields of a node that are paths of modules.
+_MODULES = ("module", "origins", "call")
+
 Form = Literal["text", "json", "tsv", "names"]
 
 
@@ -33,8 +36,13 @@ def show_nodes(screen: Screen, rows: Sequence[Node], form: Form = "text") -> Non
 
 def cells_of(row: Node) -> list[str]:
     """The fields of a node as texts; lists are parted by commas, what there is none of is empty."""
-    values = (getattr(row, name) for name in COLUMNS)
-    return ["" if v is None else v if isinstance(v, str) else ",".join(v) for v in values]
+    return [_cell(getattr(row, name), name in _MODULES) for name in COLUMNS]
+
+
+def _cell(value: str | tuple[str, ...] | None, module: bool) -> str:
+    # The root's path is empty, too, and must not pass for a module that is not known.
+    texts = () if value is None else (value,) if isinstance(value, str) else value
+    return ",".join(text or ("(root)" if module else "") for text in texts)
 
 
 def line_of(row: Node) -> str:

@@ -9,7 +9,7 @@ from onnx_tagger.measures.shown import shown
 from onnx_tagger.reporters.terminal import Screen, counted
 
 if TYPE_CHECKING:
-    from onnx_tagger.measures.table import ModuleTable
+    from onnx_tagger.measures.table import ModuleTable, Row
     from onnx_tagger.model.report import Report
 
 
@@ -28,15 +28,16 @@ def show_stats(screen: Screen, report: Report, table: ModuleTable) -> None:
         screen.lines([f"{counted(report.origins, 'node')} with the work of several modules"])
     if len(report.by_graph) > 1:
         screen.table(("nodes", "graph"), [(str(n), name) for name, n in report.by_graph.items()], numbers=(0,))
-    rows = [row for row in table.rows if row.module is not None and row.own["nodes"]]
+    rows = [row for row in table.rows if row.own["nodes"]]
     if rows:
         columns = [column for column in table.columns if any(row.own[column.name] for row in rows)]
-        cells = [
-            (*(shown(row.own[column.name]) for column in columns), (row.module and row.module.tag) or "")
-            for row in rows
-        ]
+        cells = [(*(shown(row.own[column.name]) for column in columns), _tag_of(row)) for row in rows]
         screen.table((*map(title, columns), "tag"), cells, numbers=range(len(columns)))
     show_notes(screen, report)
+
+
+def _tag_of(row: Row) -> str:
+    return "(no tag)" if row.module is None else row.module.tag or row.module.shown
 
 
 def show_notes(screen: Screen, report: Report) -> None:

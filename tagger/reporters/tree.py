@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from onnx_tagger.measures.measure import Column
 from onnx_tagger.measures.shown import shown
 from onnx_tagger.measures.table import ModuleTable, Row
 from onnx_tagger.reporters.terminal import Screen, counted, printable
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 # Real modules are a dozen levels deep; guides of a tree without a limit would grow with the square of its depth.
 MAX_DEPTH = 100
+
+# Columns of the screen that one level of guides takes, and those that a line is left at least.
+_GUIDE, _LEAST = 4, 40
 
 # The columns that are words in the line of a module; others follow as name and number.
 _WORDS = {f"{name}{part}" for name in ("nodes", "fused") for part in ("", " before", " after", " change")}
@@ -28,20 +32,35 @@ def show_tree(screen: Screen, table: ModuleTable, depth: int | None = None) -> N
         With the columns `nodes` and `fused`, or with `nodes before` and so on, as `ModuleTable.compare` makes them.
         Containers, which have no tag, have no line.
     depth : int, optional
-        Levels below the root to show.
+        Levels to show below the root, or below the topmost modules of a filtered table.
     """
     limit = MAX_DEPTH if depth is None else depth
-    rows = [row for row in table.rows if row.module is not None and (row.module.tag or not row.module.path)]
+    rows = _with_levels(table)
+    kept = [(level, row) for level, row in rows if level <= limit]
     if screen.terminal:
-        _rich_tree(table, rows, limit)
+        _rich_tree(table, kept)
     else:
-        kept = (row for row in rows if row.depth <= limit)
-        screen.lines("  " * row.depth + "  ".join(filter(None, row_texts(table, row))) for row in kept)
-    if depth is None and any(row.depth > limit for row in rows):
+        screen.lines("  " * level + "  ".join(filter(None, row_texts(table, row))) for level, row in kept)
+    if depth is None and len(kept) < len(rows):
         screen.note(f"modules more than {limit} levels deep are left out; ask for more with --depth")
     missing = table.untagged.get("nodes", table.untagged.get("nodes after"))
     if missing:
         screen.styled(f"{counted(int(missing), 'node')} without a tag", "yellow")
+
+
+def _with_levels(table: ModuleTable) -> list[tuple[int, Row]]:
+    """The rows that have a line, each with its level; a filtered table has several tops."""
+    levels: dict[str, int] = {}
+    found = []
+    for row in table.rows:
+        if row.module is None or (row.module.path and not row.module.tag):
+            continue
+        above = row.module.parent
+        while above is not None and above.path not in levels:
+            above = above.parent
+        level = levels[row.module.path] = 0 if above is None else levels[above.path] + 1
+        found.append((level, row))
+    return found
 
 
 def row_texts(table: ModuleTable, row: Row) -> tuple[str, str, str]:
@@ -51,13 +70,20 @@ def row_texts(table: ModuleTable, row: Row) -> tuple[str, str, str]:
     fused = row.own.get("fused", row.own.get("fused after"))
     if fused:
         parts.append(f"{int(fused)} fused with others")
-    parts += [
-        f"{column.name} {shown(row.total[column.name])}{f' {column.unit}' if column.unit else ''}"
-        for column in table.columns
-        if column.name not in _WORDS
-    ]
+    parts += filter(None, (_column_text(row, column) for column in table.columns if column.name not in _WORDS))
     path = "" if row.module.path.startswith("/") else row.module.shown
     return row.module.segment, path, ", ".join(parts)
+
+
+def _column_text(row: Row, column: Column) -> str:
+    """Name and number of a column; ``1 -> 2`` in place of the three columns of a comparison."""
+    text = shown(row.total[column.name])
+    name, _, kind = column.name.rpartition(" ")
+    if name and {f"{name} {part}" for part in ("before", "after", "change")} <= row.total.keys():
+        if kind != "after":
+            return ""
+        text = f"{shown(row.total[f'{name} before'])} -> {text}"
+    return f"{name or column.name} {text}{f' {column.unit}' if column.unit else ''}"
 
 
 def _node_text(row: Row) -> str:
@@ -73,18 +99,20 @@ def _node_text(row: Row) -> str:
     return text
 
 
-def _rich_tree(table: ModuleTable, rows: list[Row], limit: int) -> None:
+def _rich_tree(table: ModuleTable, rows: list[tuple[int, Row]]) -> None:
     from rich.console import Console
     from rich.tree import Tree
 
     whole = Tree("", hide_root=True, guide_style="dim")
     trail: list[Tree] = [whole]
-    for row in rows:
-        if row.depth <= limit:
-            del trail[row.depth + 1 :]
-            trail.append(_rich_row(trail[-1], table, row))
-    # Tree renders without recursion, so a deep one is safe; a wide line is cut by the reader's terminal, not by us.
-    Console(highlight=False).print(whole)
+    for level, row in rows:
+        del trail[level + 1 :]
+        trail.append(_rich_row(trail[-1], table, row))
+    # Rich would wrap lines whose guides are wider than the terminal letter by letter; the terminal itself does better.
+    deepest = max((level for level, _ in rows), default=0)
+    width = max(Console().width, _GUIDE * deepest + _LEAST)
+    # Tree renders without recursion, so a deep one is safe.
+    Console(highlight=False, width=width).print(whole)
 
 
 def _rich_row(parent: Tree, table: ModuleTable, row: Row) -> Tree:

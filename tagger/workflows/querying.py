@@ -18,9 +18,6 @@ from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context
 
-# difflib compares with each candidate; beyond this many, only those that contain the word are compared.
-_MAX_CANDIDATES = 20_000
-
 
 def name_of(op: Op) -> str:
     """A node's name, or its id such as ``main#4`` if it has none."""
@@ -79,7 +76,8 @@ class Details:
     notes : tuple of str
         What is wrong with its own keys, and whether its function is never called.
     code, doc : str
-        Where in Python it comes from, as torch says it; and what else its doc string says. Empty if unknown.
+        Where in Python it comes from, as torch says it; and what else its doc string says, its lines parted by ``; ``.
+        Empty if unknown.
     inputs, outputs : tuple of Neighbour
         What it reads and who reads what it makes.
     """
@@ -129,7 +127,7 @@ def details_of(ctx: Context, op: Op) -> Details:
         () if tag is None else tag.call,
         tuple(notes),
         code_line(op),
-        "",
+        "; ".join(line for line in _doc_lines(op) if line != code_line(op)),
         tuple(inputs_of(ctx, op)),
         tuple(outputs_of(ctx, op)),
     )
@@ -213,9 +211,10 @@ def code_line(op: Op) -> str:
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     if lines:
         return ": ".join(lines[-2:] if len(lines) > 1 and lines[-2].startswith("File ") else lines[-1:])
-    notes = text_of(op.node.doc_string).splitlines()
-    return next((line.strip() for line in reversed(notes) if line.strip() and not _is_ours(line)), "")
+    return next(reversed(_doc_lines(op)), "")
 
 
-def _is_ours(line: str) -> bool:
-    return line.startswith(metadata.DOC_LINE)
+def _doc_lines(op: Op) -> list[str]:
+    """The lines of a node's doc string, but for those that we wrote."""
+    lines = text_of(op.node.doc_string).splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith(metadata.DOC_LINE)]

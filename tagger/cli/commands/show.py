@@ -24,7 +24,7 @@ def command(
     as_json: AsJson = False,
     as_tsv: AsTsv = False,
 ) -> None:
-    """Show a node: its module, how that was found, and the modules around it."""
+    """Show a node: its module, how that was found, its code, and the nodes around it with their modules."""
     from onnx_tagger.reporters.details import show_details
     from onnx_tagger.workflows.querying import details_of, find_nodes
     from onnx_tagger.workflows.reading import read

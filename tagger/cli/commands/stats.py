@@ -29,6 +29,6 @@ def command(
         screen.raw(json_text(checking.stats(model, map_file)))
         return
     tagged = read(model, map_file)
-    table = tagged.table(("nodes", "sources", *(measures or ())))
+    table = tagged.table(dict.fromkeys(("nodes", "sources", *(measures or ()))))
     if not show_table(screen, table, form, False, as_tsv):
         show_stats(screen, checking.count(tagged.context), table)

@@ -13,7 +13,9 @@ from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Measures, Model, Tab
 
 def command(
     model: Model,
-    depth: Annotated[int | None, typer.Option(metavar="N", min=0, help="Levels below the root to show.")] = None,
+    depth: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Levels below the root, or MODULE, to show.")
+    ] = None,
     under: Under = None,
     map_file: MapFile = None,
     before: Annotated[
@@ -30,11 +32,16 @@ def command(
     from onnx_tagger.reporters.tree import show_tree
     from onnx_tagger.workflows.reading import read
 
-    columns = ("nodes", "fused", *(measures or ()))
+    columns = dict.fromkeys(("nodes", "fused", *(measures or ())))
     tagged, screen = read(model, map_file), screen_of_run()
     earlier = read(before, map_file) if before is not None else None
     for file, found in ((before, earlier), (model, tagged)):
-        if found is not None and not found.context.tags and form is TableFormName.TEXT and not (as_json or as_tsv):
+        if (
+            found is not None
+            and not found.context.tags
+            and form is TableFormName.TEXT
+            and not (as_json or as_tsv or under)
+        ):
             screen.lines([f"{file}: no tags on {counted(len(found.measured.ops), 'node')}"])
             return
     table = tagged.table(columns)
