@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 def show_node(screen: Screen, ctx: Context, op: Op) -> None:
     """Print what is known of one node, and its neighbours with their modules."""
-    from onnx_tagger.workflows.querying import code_line, inputs_of, module_of, name_of, outputs_of, own_problem
+    from onnx_tagger.workflows.querying import (
+        code_line,
+        doc_line,
+        inputs_of,
+        module_of,
+        name_of,
+        outputs_of,
+        own_problem,
+    )
 
     tag = ctx.tags.get(op)
     rows = [("module", module_of(tag))]
@@ -29,6 +37,8 @@ def show_node(screen: Screen, ctx: Context, op: Op) -> None:
         rows.append(("note", f"{op.scope.family} is never called"))
     if code := code_line(op):
         rows.append(("code", code))
+    if doc := doc_line(op):
+        rows.append(("doc", doc))
     rows += [("input", _neighbour_text(neighbour, "from")) for neighbour in inputs_of(ctx, op)]
     rows += [("output", _neighbour_text(neighbour, "to")) for neighbour in outputs_of(ctx, op)]
     # Only now, so that nothing is printed of a model whose data flow turns out to be none.

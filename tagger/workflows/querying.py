@@ -6,6 +6,7 @@ Nothing here reads a file or prints; `checking.read_tags` makes the context, `te
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -20,6 +21,9 @@ from onnx_tagger.passes.base import Context
 
 # difflib compares with each candidate; beyond this many, only those that contain the word are compared.
 _MAX_CANDIDATES = 20_000
+
+# A place in Python: ``net.py(12): forward`` as TorchScript writes it, ``File "net.py", line 12`` or ``net.py:12``.
+_FRAME = re.compile(r"File \".+\", line \d+|(?:.+\.pyi?|<.+>)\(\d+\): \S+$|\S.*\.pyi?:\d+")
 
 
 def name_of(op: Op) -> str:
@@ -356,13 +360,29 @@ def own_problem(op: Op) -> str:
 
 
 def code_line(op: Op) -> str:
-    """Where in Python a node comes from: the last frame of torch's stack trace, or the doc string's last line."""
+    """Where in Python a node comes from: the innermost frame of torch's stack trace; empty if nothing says it.
+
+    The dynamo exporter writes the trace as metadata, the outermost frame first; the TorchScript exporter, asked to be
+    verbose, as the doc string, the innermost first.
+    """
     trace = metadata.props_of(op.node).get(metadata.TORCH_STACK, "")
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     if lines:
         return ": ".join(lines[-2:] if len(lines) > 1 and lines[-2].startswith("File ") else lines[-1:])
-    notes = text_of(op.node.doc_string).splitlines()
-    return next((line.strip() for line in reversed(notes) if line.strip() and not _is_ours(line)), "")
+    return next((line for line in _doc_lines(op) if _FRAME.match(line)), "")
+
+
+def doc_line(op: Op) -> str:
+    """What a node's doc string says to people, such as onnxruntime's ``fused Matmul and Add``; empty if nothing.
+
+    Our own line and places in Python are none of it.
+    """
+    return next((line for line in _doc_lines(op) if not _FRAME.match(line)), "")
+
+
+def _doc_lines(op: Op) -> Iterator[str]:
+    lines = (line.strip() for line in text_of(op.node.doc_string).splitlines())
+    return (line for line in lines if line and not _is_ours(line))
 
 
 def _is_ours(line: str) -> bool:
