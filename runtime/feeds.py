@@ -15,6 +15,7 @@ import onnx
 from onnx import helper
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.files.nearby import advice_on_missing
 
 Array = npt.NDArray[Any]
 
@@ -40,8 +41,9 @@ def given_feeds(path: Path, inputs: Iterable[str]) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
+        advice = advice_on_missing(path) if isinstance(error, FileNotFoundError) else ""
         raise TaggerError(
-            f"{path}: cannot be read as an .npz file of arrays: {first_line(error)}; see numpy.savez"
+            f"{path}: cannot be read as an .npz file of arrays: {first_line(error)}; {advice or 'see numpy.savez'}"
         ) from error
     missing = sorted(set(inputs) - found.keys())
     if missing:

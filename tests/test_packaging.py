@@ -162,3 +162,9 @@ def test_constraints_pin_every_requirement() -> None:
         if name != "onnx-tagger":
             assert name in pins
             assert requirement.specifier.contains(pins[name])
+
+
+def test_links_of_the_description_are_absolute_once_there_is_an_address() -> None:
+    urls = importlib.metadata.metadata("onnx-tagger").get_all("Project-URL") or []
+    links = re.findall(r"\]\((?!https?://|#)([^)\s]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert bool(urls) == (not links), (urls, links)

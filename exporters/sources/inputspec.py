@@ -15,6 +15,7 @@ import torch
 from msgspec import Meta, Struct
 
 from onnx_tagger.errors import SourceError
+from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.hierarchy.validation import place_and_fault
 
 DType = Literal[
@@ -105,7 +106,10 @@ def read_spec(path: Path) -> dict[str, InputSpec | None]:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (OSError, ValueError, RecursionError) as err:
-        raise SourceError(f"{path}: cannot be read as a JSON input spec ({one_line(err)})") from err
+        meant = advice_on_missing(path) if isinstance(err, FileNotFoundError) else ""
+        raise SourceError(
+            f"{path}: cannot be read as a JSON input spec ({one_line(err)}); {meant or _ALLOWED}"
+        ) from err
     if not isinstance(content, dict):
         raise SourceError(f"{path}: an input spec is a JSON object of input name to description; {_ALLOWED}")
     return {name: _entry(path, name, entry) for name, entry in content.items()}

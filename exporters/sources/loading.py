@@ -22,6 +22,7 @@ import torch
 from onnx_tagger.errors import SourceError, require
 from onnx_tagger.exporters.sources.inputs import check_names, make_inputs
 from onnx_tagger.exporters.sources.inputspec import InputSpec, one_line, read_spec, spec_tensors
+from onnx_tagger.files.nearby import advice_on_missing
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -126,10 +127,11 @@ def _hf_model(source: str, path: Path) -> torch.nn.Module:
             raise SourceError(f"{source}: a file is given as config.json, or as file.py:factory with a factory's name")
         return _hf_random(str(path))
     if not _HUB_ID.fullmatch(source) or path.suffix in (".json", ".py"):
-        raise SourceError(
-            f"{source}: no such file or directory; a model source is a Hugging Face directory, a config.json, "
-            "a hub id, file.py:factory or package.module:factory"
+        kinds = (
+            "a model source is a Hugging Face directory, a config.json, a hub id, file.py:factory or "
+            "package.module:factory"
         )
+        raise SourceError(f"{source}: no such file or directory; {advice_on_missing(path) or kinds}")
     return _hf_stored(source, local=False)
 
 
@@ -191,7 +193,7 @@ def _from_factory(source: str) -> _Call:
     if not name.isidentifier() or not (is_file or all(part.isidentifier() for part in target.split("."))):
         raise SourceError(f"{source}: a factory is given as file.py:factory or package.module:factory")
     if is_file and not path.is_file():
-        raise SourceError(f"{source}: there is no file {target}")
+        raise SourceError(f"{source}: there is no file {target}; {advice_on_missing(path) or _RETURNS}")
     # the folder stays on the path for the call too, as a factory may import its neighbours only then
     with _on_sys_path(path.parent if is_file else Path.cwd()):
         try:

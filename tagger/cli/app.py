@@ -106,6 +106,7 @@ def target_of(model: Path, output: Path | None, in_place: bool) -> Path:
 def check_targets(targets: Iterable[Path | None], sources: Iterable[Path | None]) -> None:
     """Insist before any work that every file can be written, none twice and none over one that is read."""
     from onnx_tagger.files.filecopy import permissions_of
+    from onnx_tagger.files.nearby import advice_on_missing
 
     taken = [path for path in sources if path is not None]
     for target in targets:
@@ -118,7 +119,7 @@ def check_targets(targets: Iterable[Path | None], sources: Iterable[Path | None]
         if target.is_dir():
             raise TaggerError(f"{target}: is a directory; name a file to write")
         if not target.parent.is_dir():
-            raise TaggerError(f"{target.parent}: no such folder; make it first")
+            raise TaggerError(f"{target.parent}: no such folder; {advice_on_missing(target.parent) or 'make it first'}")
         permissions_of(target)
         taken.append(target)
 

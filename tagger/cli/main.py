@@ -77,6 +77,10 @@ def run(args: Sequence[str]) -> int:
 def _invoke(args: list[str]) -> int:
     """Run a command; not through typer's own main, which turns a closed pipe into the exit code of a failed check."""
     commands.load_for(_command_word(args))
+    if not {"-h", "--help"}.isdisjoint(args):
+        from onnx_tagger.reporters.colour import colour_help
+
+        colour_help(sys.stdout)
     command = typer.main.get_command(app)
     with warnings.catch_warnings():
         if not settings.debug:
@@ -130,9 +134,11 @@ def _explain(error: Exception) -> int:
 
 
 def _tell(sentence: str) -> None:
-    from onnx_tagger.reporters.terminal import printable, shortened
+    from onnx_tagger.model.texts import printable, shortened
+    from onnx_tagger.reporters.colour import painted
 
-    sys.stderr.write(f"onnx-tagger: {printable(shortened(' '.join(sentence.split())))}\n")
+    name = painted("onnx-tagger:", "bold red", sys.stderr)
+    sys.stderr.write(f"{name} {printable(shortened(' '.join(sentence.split())))}\n")
 
 
 if __name__ == "__main__":

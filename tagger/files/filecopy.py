@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.files.scratch import open_scratch
 from onnx_tagger.files.wire import FileReader, MemoryReader, Reader
 
@@ -206,7 +207,8 @@ def permissions_of(target: Path) -> int | None:
         if target.parent.exists() and not target.parent.is_dir():
             raise TaggerError(f"{target} cannot be written: {target.parent} is not a folder; choose another target")
         if not target.parent.exists():
-            raise TaggerError(f"{target} cannot be written: there is no folder {target.parent}; create it first")
+            advice = advice_on_missing(target.parent) or "create it first"
+            raise TaggerError(f"{target} cannot be written: there is no folder {target.parent}; {advice}")
         status = target.stat()
     except FileNotFoundError:
         return None

@@ -10,11 +10,21 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.model.texts import counted as counted
 from onnx_tagger.model.texts import printable as printable
 from onnx_tagger.model.texts import shortened as shortened
+from onnx_tagger.reporters.colour import console_of, painted
+from onnx_tagger.reporters.columns import widths_of, wrapped
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+# What a table takes beside its columns: a blank at both ends, and between two columns.
+_EDGES, _GAP = 2, 3
 
 
 @dataclass(frozen=True)
@@ -57,30 +67,29 @@ class Screen:
             sys.stderr.write(printable(shortened(text)) + "\n")
 
     def styled(self, text: str, style: str) -> None:
-        """Print a line, in a style if stdout is a terminal."""
-        if not self.terminal:
-            self.lines([text])
-            return
-        from rich.console import Console
-        from rich.text import Text
+        """Print a line, in a style if stdout gets colours."""
+        self.raw(painted(printable(text), style, sys.stdout))
 
-        Console(highlight=False, soft_wrap=True).print(Text(printable(text), style))
+    def show(self, renderable: RenderableType) -> None:
+        """Print something of rich's, in colours if stdout gets any."""
+        console_of(sys.stdout).print(renderable)
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> None:
         """Print a table; the columns `numbers` are aligned to the right."""
         cells = [[printable(cell) for cell in row] for row in rows]
         if self.terminal:
-            _rich_table(headers, cells, numbers)
+            self.show(_rich_table(headers, cells, numbers, console_of(sys.stdout).width))
             return
         widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
         if len(widths) - 1 not in numbers:
             widths[-1] = 0  # nothing stands behind it, and one long name would cost its length in every row
-        for row in [list(headers), *cells]:
+        for index, row in enumerate([list(headers), *cells]):
             padded = [
                 cell.rjust(width) if place in numbers else cell.ljust(width)
                 for place, (cell, width) in enumerate(zip(row, widths, strict=True))
             ]
-            self.raw("  ".join(padded).rstrip())
+            line = "  ".join(padded).rstrip()
+            self.raw(line if index else painted(line, "bold", sys.stdout))
 
     @contextmanager
     def progress(self, command: str) -> Iterator[Callable[[str], None]]:
@@ -88,23 +97,25 @@ class Screen:
         if self.quiet or not sys.stderr.isatty():
             yield lambda _: None
             return
-        from rich.console import Console
         from rich.text import Text
 
-        with Console(stderr=True).status(Text(command)) as status:
+        with console_of(sys.stderr).status(Text(command)) as status:
             yield lambda phase: status.update(Text(f"{command}: {phase}"))
 
 
-def _rich_table(headers: Sequence[str], cells: Iterable[Sequence[str]], numbers: Sequence[int]) -> None:
+def _rich_table(headers: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[int], width: int) -> Table:
+    """A table that fits: rich would cut words where it has to wrap them, so every cell is wrapped before."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE, pad_edge=False)
+    room = width - _EDGES - _GAP * (len(headers) - 1)
+    widths = widths_of([list(column) for column in zip(headers, *cells, strict=True)], room, numbers)
     for place, header in enumerate(headers):
-        right = place in numbers
-        table.add_column(Text(header), justify="right" if right else "left", no_wrap=right, overflow="fold")
+        table.add_column(
+            Text(header), justify="right" if place in numbers else "left", no_wrap=True, min_width=widths[place]
+        )
     for row in cells:
-        table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
+        table.add_row(*(Text("\n".join(wrapped(cell, width))) for cell, width in zip(row, widths, strict=True)))
+    return table

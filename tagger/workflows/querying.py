@@ -5,6 +5,7 @@ Nothing here reads a file or prints: `reading` makes the context, `onnx_tagger.r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from onnx_tagger.model.suggestions import advice_on
 from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context
+
+# A place in Python: ``net.py(12): forward`` as TorchScript writes it, ``File "net.py", line 12`` or ``net.py:12``.
+_FRAME = re.compile(r"File \".+\", line \d+|(?:.+\.pyi?|<.+>)\(\d+\): \S+$|\S.*\.pyi?:\d+")
 
 
 def name_of(op: Op) -> str:
@@ -127,7 +131,7 @@ def details_of(ctx: Context, op: Op) -> Details:
         () if tag is None else tag.call,
         tuple(notes),
         code_line(op),
-        "; ".join(line for line in _doc_lines(op) if line != code_line(op)),
+        doc_line(op),
         tuple(inputs_of(ctx, op)),
         tuple(outputs_of(ctx, op)),
     )
@@ -206,12 +210,24 @@ def own_problem(op: Op) -> str:
 
 
 def code_line(op: Op) -> str:
-    """Where in Python a node comes from: the last frame of torch's stack trace, or the doc string's last line."""
+    """Where in Python a node comes from: the innermost frame of torch's stack trace; empty if nothing says it.
+
+    The dynamo exporter writes the trace as metadata, the outermost frame first; the TorchScript exporter, asked to be
+    verbose, as the doc string, the innermost first.
+    """
     trace = metadata.props_of(op.node).get(metadata.TORCH_STACK, "")
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     if lines:
         return ": ".join(lines[-2:] if len(lines) > 1 and lines[-2].startswith("File ") else lines[-1:])
-    return next(reversed(_doc_lines(op)), "")
+    return next((line for line in _doc_lines(op) if _FRAME.match(line)), "")
+
+
+def doc_line(op: Op) -> str:
+    """What a node's doc string says to people, such as onnxruntime's ``fused Matmul and Add``; empty if nothing.
+
+    Our own line and places in Python are none of it.
+    """
+    return next((line for line in _doc_lines(op) if not _FRAME.match(line)), "")
 
 
 def _doc_lines(op: Op) -> list[str]:

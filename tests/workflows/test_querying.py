@@ -129,6 +129,28 @@ def test_code_line(ctx: Context) -> None:
     assert querying.code_line(op) == 'File "m.py", line 3, in forward: return a * b'
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "doc"),
+    [
+        ("fused Matmul and Add ", "", "fused Matmul and Add"),
+        ("fused LayerNorm subgraphs ", "", "fused LayerNorm subgraphs"),
+        ("Added by (1): me", "", "Added by (1): me"),
+        ("onnx_tagger:layers.0\n", "", ""),
+        ("onnx_tagger:layers.0\nfused Add and Gelu", "", "fused Add and Gelu"),
+        ("net.py(12): forward\n/lib/torch/nn/modules/module.py(1768): _slow_forward\n", "net.py(12): forward", ""),
+        ("<string>(5): forward\nrun.py(3): <module>", "<string>(5): forward", ""),
+        ('File "/a/net.py", line 12, in forward', 'File "/a/net.py", line 12, in forward', ""),
+        ("see net.py for details", "", "see net.py for details"),
+    ],
+)
+def test_a_doc_string_is_code_only_where_it_names_a_place_in_python(
+    ctx: Context, text: str, code: str, doc: str
+) -> None:
+    op = ctx.ops[0]
+    op.node.doc_string = text
+    assert (querying.code_line(op), querying.doc_line(op)) == (code, doc)
+
+
 def test_names_that_are_no_text_are_refused() -> None:
     """Protobuf gives bytes for what is not UTF-8."""
     data = net().SerializeToString().replace(b"mul", b"m\xffl")

@@ -37,3 +37,6 @@ def load_for(word: str | None) -> None:
     """Import the command that a word names, or all of them where help or advice will list them."""
     for name in [word] if word in _GROUP_OF else _GROUP_OF:
         load(name)
+    # A process that runs several command lines has imported them in the order in which they were asked for.
+    order = list(_GROUP_OF)
+    app.registered_commands.sort(key=lambda found: order.index(found.name or ""))
