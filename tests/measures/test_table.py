@@ -161,7 +161,10 @@ def test_filters_keep_the_whole(tree: ModuleTree, tags: list[Tag | None]) -> Non
     assert [row.path for row in layers] == ["enc.layers.0", "enc.layers.1", None]
     assert layers.whole == {"time": 63}
     assert [row.path for row in table.filter(depth=1)] == ["", "enc", "head", None]
-    assert [row.path for row in table.filter(["head", "<Enc>"], depth=1)] == ["enc", "head", None]
+    # With a pattern, levels count from the modules that it names.
+    inside = ["enc", "enc.layers", "enc.layers.0", "enc.layers.1", "head", None]
+    assert [row.path for row in table.filter(["head", "<Enc>"], depth=1)] == inside
+    assert [row.path for row in table.filter(["head", "<Enc>"], depth=0)] == ["enc", "head", None]
     assert [row.path for row in table.only("<Enc>")] == ["enc", None]
     with pytest.raises(TaggerError, match="'nobody'"):
         table.filter("nobody")
