@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import TypeVar
 
 import torch
 from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
+from onnx_tagger.exporters import ALIASES, STRATEGIES
 from onnx_tagger.exporters.base import Exported, Exporter, Request
 from onnx_tagger.exporters.capture import Captured
 
-# Names that are accepted for a strategy.
-ALIASES = {"dynamo": "fx", "torchscript": "htp"}
-
-# In the order in which auto tries them: fx knows the module of nearly every node and keeps it through its own folds.
-ORDER = ("fx", "htp")
+# In the order in which auto tries them.
+ORDER = tuple(STRATEGIES)
 
 Made = TypeVar("Made")
 
@@ -40,13 +39,9 @@ def strategy_names(strategy: str) -> tuple[str, ...]:
 
 def exporter(name: str) -> Exporter:
     """The exporter of a strategy."""
-    if name == "fx":
-        from onnx_tagger.exporters.fx import FxExporter
-
-        return FxExporter()
-    from onnx_tagger.exporters.htp import HtpExporter
-
-    return HtpExporter()
+    module, _, made = STRATEGIES[name].partition(":")
+    found: Exporter = getattr(import_module(module), made)()
+    return found
 
 
 def export_with(strategy: str, request: Request, captured: Captured) -> tuple[str, Exported]:

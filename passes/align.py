@@ -39,10 +39,11 @@ class Align(Pass):
         Whose tag a node gets that does the work of several modules: that of the innermost module that encloses them,
         or that of the operation whose output survives. The origins are kept either way.
     weights : bool
-        Whether nodes of which names and regions say nothing are laid beside the captured run, by the weights that they
-        read.
+        Whether nodes that neither names nor regions identify are compared with the captured run, by the weights that
+        they read.
     distrusted : collection of str
-        Tensors of the main graph that are not what the saved graph calls so: no cut points. `verify` finds them.
+        Tensors of the main graph whose values differ from those of the same name in the saved graph, as `verify` finds
+        them: they are no cut points.
     """
 
     name = "align"

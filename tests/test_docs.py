@@ -25,6 +25,7 @@ PAGES = [
 BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LEFT_OUT = re.compile(r"<!-- not run: .+? -->\s*\Z")
 MADE = re.compile(r"<!-- made by: (?P<command>.+?) -->\n(?P<text>(?:\|.*\n)+)")
+PLACE = re.compile(r"`((?:tagger|passes|exporters|runtime|tests|benchmarks|fixtures|docs)/[\w./-]+\.\w+)`")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -93,6 +94,12 @@ def test_tables_are_what_their_command_prints(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text("utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "fixtures" / "zoo" / "README.md"], ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    for name in PLACE.findall(page.read_text("utf-8")):
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

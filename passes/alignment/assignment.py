@@ -1,7 +1,7 @@
-"""The nodes of a region dealt out: whose work of the saved graph each new node does.
+"""Which saved nodes of a region each new node stands for: an assignment of the saved nodes to the new ones.
 
-A region is what two graphs compute in different ways between the same tensors. Some of its nodes tell what they are: by
-a weight, a name, the tensor that they make, the one operator of its kind. The work of the others lies between these.
+A region is what two graphs compute in different ways between the same tensors. Some of its nodes are identified
+by a weight, a name, the tensor that they make or an operator that occurs once. The others are assigned between these.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from operator import and_, or_
 
 from onnx_tagger.passes.replay.operators import LINEAR, begins_with, standard
 
-# Which nodes come before which is kept as numbers of as many bits: a larger region is not dealt out.
+# Predecessors are kept as integers with a bit for each node: a larger region is not assigned.
 MOST_NODES = 2_000
 
 
@@ -82,15 +82,15 @@ class NewNode:
     does: set[int] = field(default_factory=set)
 
 
-def deal(new: Sequence[NewNode], old: Sequence[OldNode]) -> list[frozenset[int]]:
-    """For each new node the places of the old ones whose work it does; none if nothing tells.
+def assign(new: Sequence[NewNode], old: Sequence[OldNode]) -> list[frozenset[int]]:
+    """The positions of the old nodes that each new node stands for; none if nothing shows it.
 
     Parameters
     ----------
     new, old : sequence
         Each in topological order.
     """
-    return _Deal(new, old).result()
+    return _Assignment(new, old).result()
 
 
 def telling(places: Iterable[int], old: Sequence[OldNode]) -> frozenset[int]:
@@ -100,7 +100,7 @@ def telling(places: Iterable[int], old: Sequence[OldNode]) -> frozenset[int]:
     return frozenset(place for place in known if old[place].kind == least)
 
 
-class _Deal:
+class _Assignment:
     """One region."""
 
     def __init__(self, new: Sequence[NewNode], old: Sequence[OldNode]) -> None:

@@ -1,7 +1,7 @@
-"""What a tool has changed, region by region, each laid beside what the saved graph computes between the same tensors.
+"""What a tool has changed, region by region; each is compared with what the saved graph computes between its tensors.
 
-Which tensors are the same is `correspondence`'s, what lies behind one `cones`', and which saved node does the work of
-which new one in a region of several `assignment`'s.
+`correspondence` finds the tensors that are the same, `cones` what lies behind one, and `assignment` which saved nodes
+each new node of a region stands for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import onnx
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model.graph import Op, operator
 from onnx_tagger.model.metadata import Source, Tag
-from onnx_tagger.passes.alignment.assignment import MOST_NODES, Kind, NewNode, OldNode, deal
+from onnx_tagger.passes.alignment.assignment import MOST_NODES, Kind, NewNode, OldNode, assign
 from onnx_tagger.passes.alignment.cones import Cones
 from onnx_tagger.passes.alignment.correspondence import Correspondence
 from onnx_tagger.passes.analyses.saved import FamilyName, family_of
@@ -213,9 +213,9 @@ class Regions:
         may = self._may(region, outputs, {key: sum(1 << local[at] for at in cone) for key, cone in cones.items()})
         new = [self._new(index, members, local, may[index]) for index in region]
         old = [self._old(position, local) for position in saved]
-        for index, does in zip(region, deal(new, old), strict=True):
+        for index, does in zip(region, assign(new, old), strict=True):
             named = self._named(self.ops[index])
-            # What leads to nothing that is known may still be told by its name: no region contradicts it.
+            # A node that leads to no known tensor may still be known by its name: no region contradicts it.
             alone = [named] if named is not None and not does else []
             self._tag_with(self.ops[index], [saved[place] for place in does] or alone)
 
@@ -236,7 +236,7 @@ class Regions:
         return {index: mask or whole for index, mask in found.items()}
 
     def _new(self, index: int, members: Mapping[int, int], local: Mapping[int, int], may: int) -> NewNode:
-        """An op of a region as it is dealt to."""
+        """An op of a region, as the assignment takes it."""
         op = self.ops[index]
         made = frozenset(local[at] for key in self.same.known(op) if (at := self.index.by_output[key]) in local)
         node = NewNode(
@@ -261,7 +261,7 @@ class Regions:
         return found if found is not None and self.nodes[found].op == operator(op.node) else None
 
     def _old(self, position: int, local: Mapping[int, int]) -> OldNode:
-        """A saved node of a region as it is dealt out."""
+        """A saved node of a region, as the assignment takes it."""
         node = self.nodes[position]
         family = family_of(node.scope)
         makers = (self.index.by_output.get((family, name)) for name in node.inputs)

@@ -1,8 +1,8 @@
-"""Tensors of two graphs that are the same though no name says so: told by what makes and reads them, and by weights.
+"""Tensors of two graphs that are the same under different names: found by what makes and reads them, and by weights.
 
-A node that does the same of the same makes the same: from tensors that are known, the nodes that are alike are followed
-forwards, and backwards from a tensor that is known to what it is made of. Where a tool has fused nodes, that ends, and
-begins anew at the next node that reads a weight which is known. What is found is a cut point like any other.
+Equal operators on equal inputs give equal outputs. So the search goes forwards from known tensors through equal nodes,
+and backwards from a known tensor to the inputs of its maker. It ends where a tool has fused nodes, and starts again at
+the next node that reads a known weight. A tensor that is found is a cut point like any other.
 
 Forwards it is value numbering: Cocke and Schwartz, "Programming languages and their compilers", 1970.
 """

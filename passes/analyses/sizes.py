@@ -1,4 +1,4 @@
-"""Which nodes only work out sizes, places and axes for others, and compute no data."""
+"""Which nodes only compute sizes, positions and axes for others, and no data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow, TensorKey
 from onnx_tagger.passes.analyses.saved import SavedIndex
 from onnx_tagger.passes.base import Analysis, Context
 
-# Inputs by which an operator is told sizes, places and axes, and no data.
+# Inputs from which an operator takes sizes, positions and axes, but no data.
 _SIZES = {
     "ConstantOfShape": (0,),
     "CumSum": (1,),
@@ -28,7 +28,7 @@ _SIZES = {
 
 
 def size_inputs(op_type: str) -> tuple[int, ...]:
-    """The input positions at which an operator is told sizes, places and axes, and no data."""
+    """The positions of the inputs from which an operator takes sizes, positions and axes, but no data."""
     return _SIZES.get(op_type, ())
 
 

@@ -1,7 +1,7 @@
-"""A file beside the captured run: which operation of the run each node does part of.
+"""A file compared with the captured run: which operation of the run each node belongs to.
 
-Nodes that read a weight, and nodes that are tagged already, are pinned to the operation that they can only be; those
-between two pinned ones are dealt out to the operations between (`sequence`). The order of nodes in the file stands for
+Nodes that read a weight, and nodes that are tagged already, are pinned to their only possible operation; those
+between two pins are assigned to the operations between these (`sequence`). The order of nodes in the file stands for
 the order of time; where it contradicts the run, the longest sequence of pins that does not is kept.
 """
 
@@ -19,7 +19,7 @@ from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
 from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.base import Analysis, Context, Touches
 from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
-from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, dealt
+from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, assigned
 
 _Places = tuple[int, ...]
 
@@ -126,7 +126,7 @@ class Said:
 
 
 class Replay:
-    """Pins the nodes of a file's main graph to the operations of the run, and deals out those between.
+    """Pins the nodes of a file's main graph to the operations of the run, and assigns those between.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class Replay:
         """For each node of which something is known the operations that it may be part of."""
         # A weight tells whose its reader is, also of one that the order of nodes has in another place.
         known = {op: found for op, found in self.possible.items() if found is not None}
-        return known | {op: (place,) for op, place in self.pins.items()} | self.dealt()
+        return known | {op: (place,) for op, place in self.pins.items()} | self.assigned()
 
     def tags(self, tree: HierarchyMap, source: Source, merge: Merge) -> Said:
         """What the run says of the nodes."""
@@ -227,27 +227,27 @@ class Replay:
         # With nothing before or behind it, it may be of the module around that one just as well.
         return both | {op: tree.chain(modules[0])[-2:][0] for op, modules in around.items() if len(modules) == 1}
 
-    def dealt(self) -> dict[Op, _Places]:
+    def assigned(self) -> dict[Op, _Places]:
         """The nodes between the pinned ones, each with the operations that it may be part of."""
         found: dict[Op, _Places] = {}
         for window, first, last in self._windows(self.items, self.pins, 0, len(self.run.trace) - 1):
             if len(window) * (last - first + 1) <= MOST_PAIRS:
-                found.update(self._deal(window, first, last))
+                found.update(self._assign(window, first, last))
                 continue
             more = _in_order(window, self._by_kind(window, first, last))
             found.update({op: (place,) for op, place in more.items()})
             for part, start, end in self._windows(window, more, first, last):
                 if len(part) * (end - start + 1) <= MOST_PAIRS:
-                    found.update(self._deal(part, start, end))
+                    found.update(self._assign(part, start, end))
         return found
 
-    def _deal(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
-        """Deal the nodes of a window out to its operations."""
+    def _assign(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
+        """Assign the nodes of a window to its operations."""
         nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last)) for op in window)
         operations = tuple(self._letter(place) for place in range(first, last + 1))
         # Blocks repeat, and so do their windows.
         if (nodes, operations) not in self.solved:
-            self.solved[nodes, operations] = dealt(nodes, operations)
+            self.solved[nodes, operations] = assigned(nodes, operations)
         pairs = zip(window, self.solved[nodes, operations], strict=True)
         return {op: tuple(first + place for place in places) for op, places in pairs if places}
 

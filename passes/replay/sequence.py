@@ -1,8 +1,8 @@
-"""Two sequences side by side: the operations that ran and the nodes that do their work, both in order of time.
+"""Two sequences compared: the operations that ran and the nodes that do their work, both in order of time.
 
 An exporter writes each operation as a group of neighbouring nodes, in the order in which operations ran. So the nodes
-between two that are known can be dealt out to the operations between two that are known, by what an operation is
-usually written as (`operators`). Where several ways are equally good, all of them are told.
+between two known nodes can be assigned to the operations between the two known operations, by the operators that each
+is usually written as (`operators`). Where several assignments are equally good, all of them are returned.
 
 The algorithm is that of global sequence alignment, with groups in place of single letters: Needleman and Wunsch, "A
 general method applicable to the search for similarities in the amino acid sequence of two proteins", 1970.
@@ -71,8 +71,8 @@ class _Group:
     members: tuple[int, ...]
 
 
-def dealt(nodes: Sequence[NodeLetter], operations: Sequence[OperationLetter]) -> tuple[tuple[int, ...], ...]:
-    """For each node the positions of the operations that it may do part of; none if it does none's.
+def assigned(nodes: Sequence[NodeLetter], operations: Sequence[OperationLetter]) -> tuple[tuple[int, ...], ...]:
+    """The positions of the operations that each node may belong to; none if it belongs to none.
 
     Parameters
     ----------

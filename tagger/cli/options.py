@@ -5,21 +5,12 @@ What is done with them is the commands' own; nothing but typer is imported here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-
-
-class StrategyName(str, Enum):
-    """How a model is exported."""
-
-    AUTO = "auto"
-    FX = "fx"
-    HTP = "htp"
-    DYNAMO = "dynamo"
-    TORCHSCRIPT = "torchscript"
 
 
 class MergeName(str, Enum):
@@ -29,13 +20,27 @@ class MergeName(str, Enum):
     OUTPUT = "output"
 
 
-class FormatName(str, Enum):
-    """How `check` gives its verdict."""
+def one_of(names: Iterable[str]) -> dict[str, Any]:
+    """What `typer.Option` is given for a text that is one of some names, which a table elsewhere lists.
 
-    TEXT = "text"
-    JSON = "json"
-    JUNIT = "junit"
-    GITHUB = "github"
+    Parameters
+    ----------
+    names : iterable of str
+        In the order in which help shows them.
+
+    Returns
+    -------
+    dict
+        Keyword arguments: what help shows, what completion offers, and the refusal of any other text.
+    """
+    known = tuple(names)
+
+    def chosen(value: str) -> str:
+        if value not in known:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
+        return value
+
+    return {"metavar": f"[{'|'.join(known)}]", "callback": chosen, "autocompletion": lambda: list(known)}
 
 
 class TableFormName(str, Enum):

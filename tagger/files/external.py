@@ -165,7 +165,7 @@ def contained(folder: Path, location: str | bytes, *, links: int = 1) -> Path:
     ------
     TaggerError
         If the location is empty, absolute, climbs with ``..``, follows a link out of the folder, or is a file with
-        more hard links: where the others lie cannot be told, and onnx, from 1.21, refuses it, too.
+        more hard links: the other links may lie anywhere, and onnx 1.21 and newer refuses it, too.
     """
     what = f"the external data {location!r} of the model in {folder}"
     if isinstance(location, bytes) or not location or "\0" in location:

@@ -23,7 +23,7 @@ CHUNK = 1 << 20
 _BUFFERED = 1 << 16  # bytes of small pieces that are collected; more at a time would come from fresh memory each time
 _BY_KERNEL = 1 << 16  # shorter ranges go through the buffer
 _TARGET_BLOCK = 1 << 16  # the page cache takes a copy fastest in blocks that start at a multiple of this
-_STRIDE = 1 << 24  # bytes for one call, after which the disk is told to begin with them
+_STRIDE = 1 << 24  # bytes for one call, after which the system is asked to start writing them
 
 # No such call, another file system, or one that cannot: EPERM is what sandboxes answer for calls that they do not know.
 _NO_KERNEL_COPY = {errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTSOCK}

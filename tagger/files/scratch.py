@@ -1,7 +1,7 @@
 """Files and folders that lie beside a target while it is made, and the sweeping of those that a killed run has left.
 
 Each is locked as long as the run that made it lives; the system gives the lock back when that ends, however it ends. So
-the next run that writes the same target knows which ones are litter. What is written into them is their users' matter.
+the next run that writes the same target knows which ones it can remove. What is written into them is the caller's.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def open_scratch(target: Path, mode: int) -> tuple[int, Path]:
 
 @contextmanager
 def scratch_folder(target: Path) -> Iterator[Path]:
-    """Make a folder beside a target, which goes with all that is in it at the end of the block.
+    """Make a folder beside a target, which is removed with its contents at the end of the block.
 
-    A process that is started inside inherits the lock: the folder is nobody's litter while that still works in it.
+    A process that is started inside inherits the lock: no other run removes the folder while it still works there.
     """
     sweep(target)
     path = scratch_path(target)

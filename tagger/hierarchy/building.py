@@ -101,7 +101,7 @@ def _trace_from(
     if max(views, default=0) >= max(count, 1) or any(
         key != str(int(key)) or int(key) >= count for key in record.weights
     ):
-        raise MapError("its trace tells of operations that it does not list; the map is damaged")
+        raise MapError("its trace refers to operations that it does not list; the map is damaged")
     if any(index < len(modules) and modules[index].tag is None for index in set(record.module)):
         raise MapError("its trace has operations in a module that has no forward; the map is damaged")
     for module, call in set(zip(record.module, record.call, strict=True)):

@@ -1,10 +1,10 @@
-"""What msgspec says of a wrong value, as a place and a fault for a sentence."""
+"""The place and the fault in what msgspec says about a wrong value, for an error message."""
 
 from __future__ import annotations
 
 import re
 
-# Characters of a fault that are told: it may quote what is wrong, of any length.
+# Characters of a fault that are shown: it may quote the wrong value, of any length.
 MOST_SHOWN = 120
 
 _INDEX = re.compile(r"\[([0-9]+)\]")

@@ -140,8 +140,8 @@ def bench(
         for name in ORDER:
             found.append(_timing(name, model, args, Path(folder) / "model.onnx", rounds, options, tell))
     if all(timing.reason for timing in found):
-        told = "; ".join(f"{timing.strategy}: {timing.reason}" for timing in found)
-        raise ExportError(f"the model cannot be exported: {told}: change the model's code or its inputs")
+        reasons = "; ".join(f"{timing.strategy}: {timing.reason}" for timing in found)
+        raise ExportError(f"the model cannot be exported: {reasons}: change the model's code or its inputs")
     return found
 
 

@@ -102,9 +102,9 @@ def test_a_trace_is_read() -> None:
     [
         ({"call": [-1]}, "differ in length"),
         ({"reads": [[], [1]]}, "takes what comes later"),
-        ({"views": [2]}, "tells of operations that it does not list"),
-        ({"weights": {"2": []}}, "tells of operations that it does not list"),
-        ({"weights": {"00": []}}, "tells of operations that it does not list"),
+        ({"views": [2]}, "refers to operations that it does not list"),
+        ({"weights": {"2": []}}, "refers to operations that it does not list"),
+        ({"weights": {"00": []}}, "refers to operations that it does not list"),
         ({"weights": {"1": [0]}}, "names what the map does not list"),
         ({"module": [0, 9]}, "names what the map does not list"),
         ({"operator": [0, 9]}, "names what the map does not list"),

@@ -50,10 +50,10 @@ def command(
         progress("load the model")
         loaded = load_source(source, inputs=inputs, seed=seed)
         progress("run it")
-        told = Report()
-        hierarchy = exporting.capture(loaded.model, loaded.args, kwargs=loaded.kwargs, report=told)
-        with told.phase("save map"):
+        found = Report()
+        hierarchy = exporting.capture(loaded.model, loaded.args, kwargs=loaded.kwargs, report=found)
+        with found.phase("save map"):
             hierarchy.save(output)
-    finish(screen, told, report)
+    finish(screen, found, report)
     parts = f"{counted(len(hierarchy.modules), 'module')}, {counted(len(hierarchy.parameters), 'parameter')}"
     screen.summary(f"{output}: {parts}")

@@ -60,7 +60,7 @@ def command(
     command = carrying.Command(tool)
     check_targets([output, report], [model, map_file, values])
     screen = screen_of_run()
-    told = carrying.carry(
+    found = carrying.carry(
         model,
         output,
         command,
@@ -72,6 +72,6 @@ def command(
         verify=verify,
         inputs=values,
     )
-    finish(screen, told, report)
-    tell_verified(screen, told)
-    screen.summary(f"{output}: {told.split()}")
+    finish(screen, found, report)
+    tell_verified(screen, found)
+    screen.summary(f"{output}: {found.split()}")

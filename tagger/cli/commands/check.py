@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import check_targets, screen_of_run, write_report
-from onnx_tagger.cli.options import FormatName, MapFile, Model, ReportFile
+from onnx_tagger.cli.options import MapFile, Model, ReportFile, one_of
+from onnx_tagger.reporters import VERDICT_FORMS, render_verdict
 
 
 def command(
@@ -23,13 +24,14 @@ def command(
     max_inherited: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Most nodes with an inherited tag; else no limit.")
     ] = None,
-    form: Annotated[FormatName, typer.Option("--format", help="How the verdict is printed.")] = FormatName.TEXT,
+    form: Annotated[
+        str, typer.Option("--format", help="How the verdict is printed.", **one_of(VERDICT_FORMS))
+    ] = "text",
     report_file: ReportFile = None,
 ) -> None:
     """Check that every node has a tag that holds; exit with 1 if not."""
     from onnx_tagger.model.report import Limits
     from onnx_tagger.model.verdict import Verdict
-    from onnx_tagger.reporters import render_verdict
     from onnx_tagger.reporters.summary import show_notes
     from onnx_tagger.workflows import checking
 
@@ -47,8 +49,8 @@ def command(
     write_report(report, report_file)
     limits = Limits(min_coverage, max_root, max_inherited)
     text = StringIO()
-    render_verdict(Verdict.of(str(model), report, limits), form.value, text)
-    if form is FormatName.TEXT:
+    render_verdict(Verdict.of(str(model), report, limits), form, text)
+    if form == "text":
         headline, *rest = text.getvalue().splitlines()
         screen.styled(headline, "green" if report.ok else "red")
         screen.lines(rest)

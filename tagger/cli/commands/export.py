@@ -25,18 +25,23 @@ from onnx_tagger.cli.options import (
     ReportFile,
     Seed,
     SourceText,
-    StrategyName,
     VerifyBytes,
+    one_of,
 )
 from onnx_tagger.errors import require
+from onnx_tagger.exporters import ALIASES, STRATEGIES
 
 
 def command(
     source: SourceText,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="M.onnx", help="The file to write.")],
     strategy: Annotated[
-        StrategyName, typer.Option(help="auto tries fx (dynamo), then htp (torchscript).")
-    ] = StrategyName.AUTO,
+        str,
+        typer.Option(
+            help=f"auto tries {', then '.join(STRATEGIES)}; {' and '.join(ALIASES)} are their exporters in torch.",
+            **one_of(("auto", *STRATEGIES, *ALIASES)),
+        ),
+    ] = "auto",
     inputs: Inputs = None,
     dynamic: Dynamic = False,
     seed: Seed = 0,
@@ -66,7 +71,7 @@ def command(
             loaded.args,
             output,
             kwargs=loaded.kwargs,
-            strategy=strategy.value,
+            strategy=strategy,
             tag=not no_tag,
             also=dialects,
             opset=opset,

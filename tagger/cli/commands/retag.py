@@ -68,7 +68,7 @@ def command(
     steps = [make_pass(text) for text in passes or ()]
     screen = screen_of_run()
     with screen.progress("retag") as progress:
-        told = retagging.retag(
+        found = retagging.retag(
             model,
             map_file,
             target,
@@ -85,7 +85,7 @@ def command(
             ir_version=ir_version,
             progress=progress,
         )
-    finish(screen, told, report)
-    tell_verified(screen, told)
-    tell_weights(screen, told)
-    screen.summary(f"{target}: {told.split()}")
+    finish(screen, found, report)
+    tell_verified(screen, found)
+    tell_weights(screen, found)
+    screen.summary(f"{target}: {found.split()}")

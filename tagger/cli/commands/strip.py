@@ -40,11 +40,11 @@ def command(
     target = target_of(model, output, in_place)
     check_targets([target, report], [])
     check_targets([report], [model])
-    told, screen = Report(), screen_of_run()
+    found, screen = Report(), screen_of_run()
     with screen.progress("strip"):
         changed = retagging.strip(
-            model, target, stack_traces=stack_traces, in_place=in_place, verify_bytes=verify_bytes, report=told
+            model, target, stack_traces=stack_traces, in_place=in_place, verify_bytes=verify_bytes, report=found
         )
-    finish(screen, told, report)
-    tell_weights(screen, told)
+    finish(screen, found, report)
+    tell_weights(screen, found)
     screen.summary(f"{target}: {counted(changed, 'node')} stripped")

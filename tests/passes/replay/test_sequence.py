@@ -1,10 +1,10 @@
-"""Nodes dealt out to operations: by what an operation is written as, and honestly where that does not tell."""
+"""Nodes assigned to operations: by what an operation is written as, and honestly where that does not tell."""
 
 from __future__ import annotations
 
 import pytest
 
-from onnx_tagger.passes.replay.sequence import NodeLetter, OperationLetter, dealt
+from onnx_tagger.passes.replay.sequence import NodeLetter, OperationLetter, assigned
 
 
 def places(nodes: str, operations: str, **allowed: set[int]) -> str:
@@ -14,7 +14,7 @@ def places(nodes: str, operations: str, **allowed: set[int]) -> str:
         for index, node in enumerate(nodes.split())
     ]
     run = [OperationLetter(name.rstrip("?"), name.endswith("?")) for name in operations.split()]
-    return " ".join("|".join(map(str, found)) or "-" for found in dealt(letters, run))
+    return " ".join("|".join(map(str, found)) or "-" for found in assigned(letters, run))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_is_said_of_a_node_outweighs_what_is_usual() -> None:
 def test_what_is_done_elsewhere_takes_no_more() -> None:
     nodes = [NodeLetter("Add"), NodeLetter("Add")]
     run = [OperationLetter("addmm", done=("MatMul", "Add")), OperationLetter("add"), OperationLetter("add")]
-    assert dealt(nodes, run) == ((1,), (2,))
+    assert assigned(nodes, run) == ((1,), (2,))
 
 
 def test_an_operation_that_nothing_is_known_of_may_be_anything() -> None:
