@@ -14,7 +14,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_tagger.cli import main
 from onnx_tagger.errors import CoverageError, PassError
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
@@ -46,18 +45,6 @@ def tiny_model(evil: str = "Constant_3") -> onnx.ModelProto:
     outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, [4, 1])]
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process: exit code, stdout, stderr."""
-
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        code = main.run([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
@@ -319,102 +306,6 @@ def test_check_of_a_dialect(run: Run, files: Path) -> None:
     assert run("check", "winml.onnx", "--dialect", "namespace")[0] == 1
 
 
-def test_tree(run: Run, files: Path) -> None:
-    assert run("tree", "tagged.onnx", "--map", "tiny.hierarchy.json") == (
-        0,
-        "Tiny  (root)  0 nodes, 5 with all below\n"
-        "  Encoder  encoder  3 nodes, 5 with all below\n"
-        "    Linear  encoder.linear  2 nodes\n",
-        "",
-    )
-    assert run("tree", "tagged.onnx", "--depth", "0")[1].count("\n") == 1
-
-
-def test_tree_of_a_file_without_tags(run: Run, files: Path) -> None:
-    assert run("tree", "plain.onnx") == (0, "plain.onnx: no tags on 5 nodes\n", "")
-
-
-def test_tree_by_another_carrier(run: Run, files: Path) -> None:
-    model = tiny_model()
-    model.graph.node[0].metadata_props.add(key="winml.hierarchy.tag", value="/Tiny/Encoder/Linear")
-    onnx.save(model, files / "foreign.onnx")
-    code, out, _ = run("tree", "foreign.onnx")
-    assert code == 0
-    assert out.splitlines()[-2:] == ["    Linear  /Tiny/Encoder/Linear  1 node", "4 nodes without a tag"]
-
-
-def test_show(run: Run, files: Path) -> None:
-    assert run("show", "tagged.onnx", "/encoder/linear/Add") == (
-        0,
-        "/encoder/linear/Add  main#1 Add\n"
-        "  module  encoder.linear\n"
-        "  tag     /Tiny/Encoder/Linear\n"
-        "  source  matched\n"
-        "  input   xw, from /encoder/linear/MatMul MatMul -> encoder.linear\n"
-        "  input   b, initializer\n"
-        "  output  y, to /encoder/Relu Relu -> encoder\n",
-        "",
-    )
-    assert run("show", "tagged.onnx", "y")[1] == run("show", "tagged.onnx", "main#1 Add")[1]
-
-
-def test_show_says_what_is_wrong_with_a_node_s_own_keys(run: Run, files: Path) -> None:
-    model = onnx.load(files / "tagged.onnx")
-    entry = next(entry for entry in model.graph.node[1].metadata_props if entry.key == "pkg.onnx_tagger.tag")
-    entry.value = "x"
-    onnx.save(model, files / "wrong.onnx")
-    out = run("show", "wrong.onnx", "main#1")[1]
-    assert "  note    its own keys do not hold: it has the tag 'x', which does not fit its module" in out
-
-
-def test_show_lists_every_node_of_a_name(run: Run, files: Path) -> None:
-    model = tiny_model("/encoder/Relu")
-    onnx.save(model, files / "twice.onnx")
-    assert run("show", "twice.onnx", "/encoder/Relu")[1].count("  module  ") == 2
-
-
-def test_stats(run: Run, files: Path) -> None:
-    code, out, _ = run("stats", "tagged.onnx")
-    assert code == 0
-    assert out.splitlines()[0] == "100 % of 5 nodes tagged (matched 4, inherited 1)"
-    assert out.splitlines()[1:] == [
-        "nodes  matched  inherited  tag",
-        "    3        2          1  /Tiny/Encoder",
-        "    2        2          0  /Tiny/Encoder/Linear",
-    ]
-    report = json.loads(run("stats", "tagged.onnx", "--json", "--map", "tiny.hierarchy.json")[1])
-    assert (report["nodes"], report["coverage"], report["tags"]) == (
-        5,
-        100,
-        {"/Tiny/Encoder": 3, "/Tiny/Encoder/Linear": 2},
-    )
-    assert report["verified"] is None
-
-
-def test_nodes(run: Run, files: Path) -> None:
-    assert run("nodes", "tagged.onnx", "--under", "encoder.linear")[1] == (
-        "/encoder/linear/MatMul MatMul -> encoder.linear (matched)\n"
-        "/encoder/linear/Add Add -> encoder.linear (matched)\n"
-    )
-    assert run("nodes", "tagged.onnx", "--op", "Relu", "--op", "Add")[1].count("\n") == 2
-    assert run("nodes", "plain.onnx")[1].count("-> (none)") == 5
-
-
-def test_diff(run: Run, files: Path) -> None:
-    assert run("diff", "tagged.onnx", "tagged.onnx") == (0, "", "no differences in 5 nodes\n")
-    code, out, err = run("diff", "plain.onnx", "tagged.onnx")
-    assert code == 1
-    assert out.splitlines()[:5] == [
-        "only before  only after  changed  module",
-        "          0           0        5  (none)",
-        "",
-        "/encoder/linear/MatMul MatMul: module (none) -> encoder.linear",
-        "/encoder/linear/Add Add: module (none) -> encoder.linear",
-    ]
-    assert err == "0 only in plain.onnx, 0 only in tagged.onnx, 5 differ\n"
-    assert run("-q", "diff", "plain.onnx", "tagged.onnx")[2] == ""
-
-
 def test_hostile_names_do_not_reach_the_terminal(run: Run, files: Path) -> None:
     evil = "\x1b]0;title\x07[bold red]\u202ex\n::error::"
     onnx.save(tiny_model(evil), files / "evil.onnx")
@@ -423,20 +314,6 @@ def test_hostile_names_do_not_reach_the_terminal(run: Run, files: Path) -> None:
         _, out, err = run(*args)
         assert r"\x1b]0;title\x07[bold red]\u202ex\n::error::" in out
         assert all(line.isprintable() for line in (out + err).splitlines())
-
-
-@pytest.fixture
-def terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line as if a person looked at stdout and stderr."""
-    monkeypatch.setenv("TERM", "xterm")
-
-    def call(*args: str | Path) -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            for stream in (sys.stdout, sys.stderr):
-                patch.setattr(stream, "isatty", lambda: True)
-            return run(*args)
-
-    return call
 
 
 def test_a_terminal_gets_trees_and_tables(terminal: Run, files: Path) -> None:
