@@ -21,7 +21,8 @@ def render(table: ModuleTable, out: TextIO) -> None:
 
 def cells_of(table: ModuleTable) -> Iterator[list[str]]:
     """The cells of a header and of each row, with numbers as Python writes them."""
-    yield ["module", "class", "tag", *(f"{title(c)} {part}" for c in table.columns for part in ("own", "total"))]
+    titles = [printable(title(column)) for column in table.columns]
+    yield ["module", "class", "tag", *(f"{name} {part}" for name in titles for part in ("own", "total"))]
     for row in table.rows:
         yield [
             *map(printable, _names(row)),

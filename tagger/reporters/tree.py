@@ -30,7 +30,7 @@ def show_tree(screen: Screen, table: ModuleTable, depth: int | None = None) -> N
     screen : Screen
     table : ModuleTable
         With the columns `nodes` and `fused`, or with `nodes before` and so on, as `ModuleTable.compare` makes them.
-        Containers, which have no tag, have no line.
+        Modules without a tag, such as containers, have a line only if they have numbers of their own.
     depth : int, optional
         Levels to show below the root, or below the topmost modules of a filtered table.
     """
@@ -53,7 +53,8 @@ def _with_levels(table: ModuleTable) -> list[tuple[int, Row]]:
     levels: dict[str, int] = {}
     found = []
     for row in table.rows:
-        if row.module is None or (row.module.path and not row.module.tag):
+        # What only origins name has no tag either, but something to say.
+        if row.module is None or not (row.module.tag or not row.module.path or any(row.own.values())):
             continue
         above = row.module.parent
         while above is not None and above.path not in levels:
