@@ -17,9 +17,9 @@ from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.files.wire import varint
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
-from onnx_tagger.model.dialects import literal_list
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.limits import InputLimits, input_limits, limited
+from onnx_tagger.model.literals import literal_list
 from onnx_tagger.model.metadata import MAX_PARTS, fits
 from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context, Pass

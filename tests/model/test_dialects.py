@@ -7,7 +7,7 @@ import ast
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from onnx_tagger.model.dialects import literal_list
+from onnx_tagger.model.literals import literal_list
 
 pieces = st.sampled_from(["'", '"', ", ", ",", " ", "[", "]", "\\", "\n", "\0", "a", "b.0", "', '", "u'", "é", "#"])
 
