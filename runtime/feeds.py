@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from onnx_tagger.errors import TaggerError
+from onnx_tagger.errors import TaggerError, first_sentence
 
 Array = npt.NDArray[Any]
 
@@ -41,7 +41,7 @@ def given_feeds(path: Path, inputs: Iterable[str]) -> dict[str, Array]:
             found = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
         raise TaggerError(
-            f"{path}: cannot be read as an .npz file of arrays: {first_line(error)}; see numpy.savez"
+            f"{path}: cannot be read as an .npz file of arrays: {first_sentence(error)}; see numpy.savez"
         ) from error
     missing = sorted(set(inputs) - found.keys())
     if missing:
@@ -131,8 +131,3 @@ def numpy_type(path: Path, name: str, kind: onnx.TypeProto.Tensor) -> np.dtype[A
     if dtype.kind not in "fiub":
         raise TaggerError(f"{path}: the input {name!r} is no tensor of numbers; it cannot be verified")
     return dtype
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error of others."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
