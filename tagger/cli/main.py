@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from onnx_tagger.cli import commands
-from onnx_tagger.cli.app import app, settings
+from onnx_tagger.cli.app import app, complain, settings
 from onnx_tagger.errors import CoverageError, TaggerError
 
 # The global options that take no value, and may stand behind the command.
@@ -123,9 +123,7 @@ def _explain(error: Exception) -> int:
         sentence = f"{error.filename or 'the system'}: {error.strerror or error}"
     else:
         sentence = f"{type(error).__name__}: {error}: this is a bug, please report it with what --debug shows"
-    from onnx_tagger.reporters.terminal import printable, shortened
-
-    sys.stderr.write(f"onnx-tagger: {printable(shortened(' '.join(sentence.split())))}\n")
+    complain(sentence)
     return 1 if isinstance(error, CoverageError) else 2
 
 

@@ -81,6 +81,10 @@ class Report:
         Sentences about what was not done in the first way, and about carriers that contradict each other.
     verified : dict or None
         What running both files showed.
+    compared : dict or None
+        How far an exported file's outputs are from the model's on the example inputs: their number (`outputs`), the
+        largest difference as a share of the output's scale (None if there is no such number), the tolerance, and
+        whether all are within it (`agrees`).
     weights : dict or None
         What was proved to be stored as before: the tensors' number, bytes and digest.
     passes, phases : list
@@ -102,6 +106,7 @@ class Report:
     strategy: str | None = None
     fallbacks: list[str] = field(default_factory=list)
     verified: dict[str, object] | None = None
+    compared: dict[str, object] | None = None
     weights: dict[str, object] | None = None
     passes: list[PassTiming] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
@@ -156,6 +161,7 @@ class Report:
             "strategy": self.strategy,
             "fallbacks": self.fallbacks,
             "verified": self.verified,
+            "compared": self.compared,
             "weights": self.weights,
             "passes": [step.as_dict() for step in self.passes],
             "phases": [
