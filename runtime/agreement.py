@@ -21,7 +21,7 @@ from onnx_tagger.runtime.feeds import Array
 from onnx_tagger.runtime.verify import is_quantising
 
 # How far a number may be off, as a share of itself or of the output's scale, whichever is larger. onnxruntime without
-# optimisation stays within 2e-6 in float32 on the models of the zoo; a wrong operator is off by whole numbers.
+# optimisation stays within 1e-6 in float32 on the models of the zoo; a wrong operator is off by whole numbers.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-4, "float16": 3e-2, "bfloat16": 1e-1, "quantised": 1e-1}
 
 # Numbers that are so many times the median, and at least so large, stand for something else: masks hold the lowest
