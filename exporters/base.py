@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import onnx
 from torch import nn
 
+from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.capture import Captured
 from onnx_tagger.files.proof import Weights
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
@@ -44,6 +45,12 @@ class Request:
         Whether dimensions of size 1 stay as they are though the others are left open.
     verify_bytes : bool
         Whether to prove that the file stores what torch's exporter made.
+    input_names, output_names : tuple of str
+        Names for the first inputs and outputs of the file; the others have the exporter's.
+    dynamic_shapes : mapping, sequence or None
+        Which dimensions are left open, as `torch.onnx.export` takes it; None if `dynamic` alone says so.
+    debug : bool
+        Whether torch's own logs and prints are let through.
     """
 
     model: nn.Module
@@ -56,6 +63,10 @@ class Request:
     merge: Merge = "enclosing"
     closed_ones: bool = False
     verify_bytes: bool = False
+    input_names: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
+    dynamic_shapes: Mapping[str, Any] | Sequence[Any] | None = None
+    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,52 @@ class Exporter(Protocol):
 
     def export(self, request: Request, captured: Captured) -> Exported:
         """Export, tag and save; raises `ExportError` with a one-line reason if torch cannot."""
+
+
+def insist_on_opset(request: Request, found: int | None, other: str) -> None:
+    """Refuse a graph of another opset than the one that was asked for: torch keeps its own where it cannot convert.
+
+    Parameters
+    ----------
+    request : Request
+    found : int or None
+        The opset of the exported graph.
+    other : str
+        What else can be done.
+
+    Raises
+    ------
+    ExportError
+        If it is another one.
+    """
+    if request.opset is not None and found is not None and found != request.opset:
+        raise ExportError(
+            f"torch cannot write this model in opset {request.opset}, only in {found}; ask for opset {found}{other}"
+        )
+
+
+def insist_on_names(given: Sequence[str], found: Sequence[str], what: str) -> None:
+    """Refuse names that do not stand in the file as they were given.
+
+    Parameters
+    ----------
+    given, found : sequence of str
+        The names that were asked for, and those of the exported graph.
+    what : "input" or "output"
+
+    Raises
+    ------
+    TaggerError
+        If there are more names than the file has inputs or outputs, or a name was changed.
+    """
+    if len(given) > len(found):
+        raise TaggerError(
+            f"{len(given)} {what} names were given, but the file has {len(found)} {what}s "
+            f"({', '.join(found) or 'none'}); give at most one name for each"
+        )
+    changed = next((pair for pair in zip(given, found, strict=False) if pair[0] != pair[1]), None)
+    if changed is not None:
+        raise TaggerError(f"the {what} name {changed[0]!r} became {changed[1]!r} in the file; choose another name")
 
 
 def pass_through(walk: Walk, said: list[Tag | None], tree: HierarchyMap) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from onnx_tagger.errors import ExportError
+from onnx_tagger.errors import ExportError, first_sentence
 from onnx_tagger.exporters.recording.dispatched import WorkMode
 from onnx_tagger.exporters.recording.recording import CallLog, has_forward, named_modules, quiet_run, recorded
 from onnx_tagger.hierarchy.digest import all_digests
@@ -86,7 +86,7 @@ def capture(
             model(*args, **kwargs)
         except Exception as error:
             raise ExportError(
-                f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
+                f"the model raised on these inputs ({type(error).__name__}: {first_sentence(error)}): check the inputs"
             ) from error
     with collector_paused():
         mode.settle()
@@ -98,12 +98,6 @@ def capture(
 def with_parameters(captured: Captured, model: nn.Module) -> Captured:
     """The same with the model's parameters and buffers and the digests of their values, which reads all of them."""
     return replace(captured, hierarchy=replace(captured.hierarchy, parameters=_parameters(model)))
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no message"
 
 
 def created_by() -> str:

@@ -92,8 +92,9 @@ def _annotate(program: Any, request: Request, captured: Captured, makers: Makers
     assert request.annotate is not None
     finished = request.annotate(skeleton, replace(tree, graph=graph))
     for node, op in zip(nodes, walked.ops, strict=True):
+        # Torch's own value of a dialect that was asked for has been replaced.
         for entry in op.node.metadata_props:
-            node.metadata_props.setdefault(entry.key, entry.value)
+            node.metadata_props[entry.key] = entry.value
         if op.node.doc_string:
             node.doc_string = op.node.doc_string
     for entry in skeleton.metadata_props:

@@ -17,14 +17,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import get_ident
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import nn
+from torch.jit._trace import TracerWarning
 
-from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
-from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
+from onnx_tagger.errors import ExportError, TaggerError, first_sentence
+from onnx_tagger.exporters.base import (
+    Exported,
+    Request,
+    insist_on_names,
+    insist_on_opset,
+    parameter_owners,
+    pass_through,
+)
+from onnx_tagger.exporters.capture import Captured, direct_modules
+from onnx_tagger.exporters.interface import input_names_of, open_axes
+from onnx_tagger.exporters.quiet import torch_quiet, user_frame
 from onnx_tagger.exporters.recording.direct import calls_seen
 from onnx_tagger.exporters.recording.forwards import forwards_replaced
 from onnx_tagger.exporters.recording.recording import named_modules, quiet_run
@@ -76,16 +86,17 @@ class HtpExporter:
             target = folder / request.path.name if size > _EMBED_BYTES else None
             with report.phase("export"):
                 try:
-                    made, traced = _traced(request, target, captured)
+                    made, traced = _traced(request, target, captured, notes)
                     if isinstance(made, MemoryReader) and made.size > MAX_MESSAGE:
                         # What the exporter folds may be larger than the weights that it is made of.
-                        made, traced = _traced(request, folder / request.path.name, captured)
+                        made, traced = _traced(request, folder / request.path.name, captured, notes)
                 except TaggerError:
                     raise
                 except Exception as error:
-                    reason = f"{type(error).__name__}: {first_line(error)}"
+                    reason = f"{type(error).__name__}: {first_sentence(error)}"
                     raise ExportError(f"the TorchScript exporter cannot do it: {reason}") from error
             skeleton = read_skeleton(made)
+            _insist(request, skeleton)
             hierarchy = captured.hierarchy
             if request.annotate is not None:
                 with report.phase("tag"):
@@ -95,7 +106,18 @@ class HtpExporter:
         return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
-def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[Path | MemoryReader, Traced]:
+def _insist(request: Request, skeleton: Skeleton) -> None:
+    """Refuse a graph that has another opset or other names than asked for."""
+    model = skeleton.model
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
+    insist_on_opset(request, opset, "")
+    insist_on_names(request.input_names, [value.name for value in model.graph.input], "input")
+    insist_on_names(request.output_names, [value.name for value in model.graph.output], "output")
+
+
+def _traced(
+    request: Request, target: Path | None, captured: Captured, notes: list[str]
+) -> tuple[Path | MemoryReader, Traced]:
     """Export into memory, or to `target`; return where the file is and what was traced."""
     call = flatten_call(request.model, request.args, request.kwargs)
     buffer = io.BytesIO()
@@ -104,26 +126,28 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
     options: dict[str, Any] = {}
     if request.opset is not None:
         options["opset_version"] = request.opset
-    if request.dynamic:
-        options["dynamic_axes"] = {
-            name: {i: f"{name}_{i}" for i in range(tensor.ndim)}
-            for name, tensor in zip(call.names, call.tensors, strict=True)
-        }
+    if axes := open_axes(request):
+        options["dynamic_axes"] = axes
+    if request.output_names:
+        options["output_names"] = list(request.output_names)
+    names = input_names_of(request.model, request.args, request.kwargs, request.input_names)
+    insist_on_names(request.input_names, names, "input")
     with (
         quiet_run(request.model),
         calls_seen(direct_modules(request.model, captured.calls)),
         _positional(request.model, call),
         _marked(request.model) as traced,
         _values_apart(target is None) as values,
-        _quiet(),
+        _quiet(request.debug),
+        _told(notes),
     ):
         torch.onnx.export(
             request.model,
             tuple(call.tensors),
             into,
-            input_names=call.names,
+            input_names=names,
             dynamo=False,
-            verbose=False,
+            verbose=request.debug,
             **options,
         )
     if target is not None:
@@ -178,13 +202,44 @@ def _values_apart(apart: bool) -> Iterator[dict[str, bytes]]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(debug: bool) -> Iterator[None]:
     """Keep torch's warnings out of our streams, and the graph that it prints on stdout when it fails.
 
     Its switch for that log does not work: the exporter turns the log on whatever it was told.
     """
-    with warnings.catch_warnings(), _wrapped(torch._C, "_jit_onnx_log", lambda _: lambda *_: None):
-        warnings.simplefilter("ignore")
+    with torch_quiet(debug):
+        if debug:
+            yield
+            return
+        with _wrapped(torch._C, "_jit_onnx_log", lambda _: lambda *_: None):
+            yield
+
+
+@contextmanager
+def _told(notes: list[str]) -> Iterator[None]:
+    """Have the tracer's warnings become notes, each once, with the line of the model's code that it is about."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not issubclass(category, TracerWarning):
+            shown(message, category, filename, lineno, file, line)
+            return
+        found = user_frame()
+        place = f"{found.f_code.co_filename}:{found.f_lineno}" if found is not None else f"{filename}:{lineno}"
+        note = f"htp: {place}: {first_sentence(str(message))}"
+        if note not in notes:
+            notes.append(note)
+
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+        warnings.simplefilter("always", TracerWarning)
+        warnings.showwarning = show
         yield
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from onnx_tagger.errors import TaggerError
+from onnx_tagger.errors import TaggerError, first_sentence
 from onnx_tagger.files.nearby import advice_on_missing
 
 Array = npt.NDArray[Any]
@@ -43,7 +43,7 @@ def given_feeds(path: Path, inputs: Iterable[str]) -> dict[str, Array]:
     except (OSError, ValueError, EOFError, AttributeError, TypeError, BadZipFile, zlib.error) as error:
         advice = advice_on_missing(path) if isinstance(error, FileNotFoundError) else ""
         raise TaggerError(
-            f"{path}: cannot be read as an .npz file of arrays: {first_line(error)}; {advice or 'see numpy.savez'}"
+            f"{path}: cannot be read as an .npz file of arrays: {first_sentence(error)}; {advice or 'see numpy.savez'}"
         ) from error
     missing = sorted(set(inputs) - found.keys())
     if missing:
@@ -133,8 +133,3 @@ def numpy_type(path: Path, name: str, kind: onnx.TypeProto.Tensor) -> np.dtype[A
     if dtype.kind not in "fiub":
         raise TaggerError(f"{path}: the input {name!r} is no tensor of numbers; it cannot be verified")
     return dtype
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error of others."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from onnx_tagger.errors import TaggerError, require
+from onnx_tagger.errors import TaggerError, first_sentence, require
 from onnx_tagger.files.external import contained
 from onnx_tagger.files.onnxfile import Skeleton
-from onnx_tagger.runtime.feeds import Array, first_line, given_feeds, numpy_type, random_feeds, widths_of
+from onnx_tagger.runtime.feeds import Array, given_feeds, numpy_type, random_feeds, widths_of
 
 
 class Runner:
@@ -43,7 +43,7 @@ class Runner:
             self.session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise TaggerError(
-                f"{path}: onnxruntime does not load it: {first_line(error)}; verify needs it to run"
+                f"{path}: onnxruntime does not load it: {first_sentence(error)}; verify needs it to run"
             ) from error
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, object]:
@@ -55,7 +55,8 @@ class Runner:
             return dict(zip(self.names, self.session.run(self.names, fitting), strict=True))
         except Exception as error:
             raise NotRunError(
-                f"{self.path}: does not run on these inputs: {first_line(error)}; give others with --inputs VALUES.npz"
+                f"{self.path}: does not run on these inputs: {first_sentence(error)}; "
+                "give others with --inputs VALUES.npz"
             ) from error
 
 

@@ -1,8 +1,18 @@
 """The errors that this package raises on purpose, and what each of them means to a caller.
 
 One root, `TaggerError`: whatever is wrong with an input, an option or a file ends here, with one sentence that says
-what is wrong, where, and what to do. The command turns each of them into exit code 2, `CoverageError` into 1.
+what is wrong, where, and what to do. The command turns each of them into exit code 2, `CoverageError` into 1. Errors of
+other packages are quoted in them by `first_sentence`.
 """
+
+import re
+
+# Terminal colours, which torch writes into its messages.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+# The end of a sentence, which an abbreviation is not.
+_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\betc)(?<!\bcf)[.!?][\"')\]]*\s+(?=[A-Z(\[`\"'])")
+_OPENING, _CLOSING = "([{", ")]}"
 
 
 class TaggerError(Exception):
@@ -54,7 +64,51 @@ def require(module: str, extra: str, purpose: str) -> None:
     MissingExtraError
         If `module` is not installed.
     """
+    if not is_installed(module):
+        raise MissingExtraError(f"{purpose} needs {module}, which is not installed: pip install 'onnx-tagger[{extra}]'")
+
+
+def is_installed(module: str) -> bool:
+    """Whether an optional dependency can be imported, by its import name."""
     from importlib.util import find_spec
 
-    if find_spec(module) is None:
-        raise MissingExtraError(f"{purpose} needs {module}, which is not installed: pip install 'onnx-tagger[{extra}]'")
+    return find_spec(module) is not None
+
+
+def first_sentence(said: BaseException | str) -> str:
+    r"""The first sentence of what another package says, whole and in one line, without its full stop.
+
+    A line break ends it only if the next line does not go on with it: inside of brackets, or with a small letter.
+
+    Parameters
+    ----------
+    said : exception or str
+        An error, or a text.
+
+    Returns
+    -------
+    str
+        The sentence; of an error without words, the name of its class.
+
+    Examples
+    --------
+    >>> first_sentence("output 1 (3\n[ Long{} ]) is not traced; see below. Try again.")
+    'output 1 (3 [ Long{} ]) is not traced; see below'
+    >>> first_sentence("No such operator\n  Hint: write it")
+    'No such operator'
+    """
+    lines = [line.strip() for line in _COLOUR.sub("", str(said)).strip().splitlines()]
+    if not lines:
+        return type(said).__name__ if isinstance(said, BaseException) else ""
+    text = lines[0]
+    for line in lines[1:]:
+        if _depth(text) <= 0 and not (line and line[0].islower() and text[-1] not in ".!?"):
+            break
+        text = f"{text} {line}" if line else text
+    ends = (found.end() for found in _END.finditer(text) if _depth(text[: found.end()]) <= 0)
+    return " ".join(text[: next(ends, None)].split()).rstrip(".")
+
+
+def _depth(text: str) -> int:
+    """How many brackets a text leaves open."""
+    return sum(map(text.count, _OPENING)) - sum(map(text.count, _CLOSING))

@@ -17,8 +17,9 @@ import onnx_ir as ir
 import torch
 
 from onnx_tagger.exporters.dynamo.converted import Makers
+from onnx_tagger.exporters.interface import own_name
 from onnx_tagger.exporters.recording.dispatched import is_view
-from onnx_tagger.model.dialects import literal_list
+from onnx_tagger.model.literals import literal_list
 from onnx_tagger.model.metadata import TORCH_SCOPES, props_of
 
 # The folder replaces a sequence of chunks by one Split and numbers its outputs so.
@@ -79,14 +80,15 @@ class Absorbed:
         scopes = literal_list(entries.get(TORCH_SCOPES))
         if scopes:
             return self.named.get(scopes[-1])
-        names = (value.name or "" for value in node.outputs)
+        names = map(own_name, node.outputs)
         return next((self.named[name] for text in names if (name := _PART.sub("", text)) in self.named), None)
 
     def maker(self, node: ir.Node) -> onnx.NodeProto | None:
         """What a node was before it was converted, if torch's keys were lost by that."""
         if TORCH_SCOPES in node.metadata_props:
             return None
-        return next((self.makers[value.name or ""] for value in node.outputs if value.name in self.makers), None)
+        names = map(own_name, node.outputs)
+        return next((self.makers[name] for name in names if name in self.makers), None)
 
     def by(self, node: ir.Node) -> Iterator[torch.fx.Node]:
         """The operations that an ONNX node has taken in besides its own."""

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import onnx_ir as ir
 import torch
 from torch.utils import _pytree as pytree
 
-from onnx_tagger.errors import ExportError, TaggerError
-from onnx_tagger.exporters.base import Request
-from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
+from onnx_tagger.errors import ExportError, TaggerError, first_sentence
+from onnx_tagger.exporters.base import Request, insist_on_opset
+from onnx_tagger.exporters.capture import Captured, direct_modules
 from onnx_tagger.exporters.dynamo.adaptations import ADAPTATIONS, Adaptation
+from onnx_tagger.exporters.interface import make_room, without_names
+from onnx_tagger.exporters.quiet import torch_quiet
 from onnx_tagger.exporters.recording.direct import calls_seen, hooks_apart
 from onnx_tagger.exporters.recording.recording import quiet_run
 from onnx_tagger.exporters.torchscript.flatcall import bound_names
-from onnx_tagger.model.dialects import literal_list
+from onnx_tagger.model.literals import literal_list
 from onnx_tagger.model.metadata import TORCH_SCOPES
 
 # The adaptations of one attempt.
 Trial = tuple[Adaptation, ...]
-
-_NOISY = ("torch.onnx", "torch._export", "torch.export", "onnxscript", "onnx_ir")
 
 
 def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
@@ -45,6 +42,7 @@ def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
         With the first reason, in one line.
     """
     program, trial = _first_that_works(request, captured, notes)
+    insist_on_opset(request, program.model.graph.opset_imports.get(""), " or newer, or for the strategy htp")
     if _blind_bodies(program):
         try:
             program = _export(request, captured, trial, strict=True)
@@ -52,6 +50,7 @@ def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
             notes.append(f"fx: the modules inside control flow are not known, strict export fails: {_reason(error)}")
         else:
             notes.append("fx: exported in strict mode, which alone tells the modules inside control flow")
+    make_room(program.model, request.input_names, request.output_names)
     return program
 
 
@@ -90,20 +89,24 @@ def _export(request: Request, captured: Captured, trial: Trial, *, strict: bool 
 
 def _program(request: Request, captured: Captured, strict: bool) -> Any:
     options: dict[str, Any] = {}
-    shapes: dict[str, Any] = {"dynamic_shapes": _dynamic_shapes(request)} if request.dynamic else {}
+    shapes = _dynamic_shapes(request) if request.dynamic else request.dynamic_shapes
+    if shapes is not None:
+        options["dynamic_shapes"] = shapes
     if request.opset is not None:
         options["opset_version"] = request.opset
+    for names in ("input_names", "output_names"):
+        if getattr(request, names):
+            options[names] = list(getattr(request, names))
     direct = direct_modules(request.model, captured.calls)
     args, kwargs = request.args, dict(request.kwargs)
-    if request.dynamic:
+    if shapes is not None:
         args, kwargs = _own_tensors((args, kwargs))
-    with quiet_run(request.model), calls_seen(direct), hooks_apart(request.model), _quiet():
+    with quiet_run(request.model), calls_seen(direct), hooks_apart(request.model), torch_quiet(request.debug):
         model: Any = request.model
         if strict:
-            model = torch.export.export(model, args, kwargs=kwargs, strict=True, **shapes)
-        program = torch.onnx.export(
-            model, args, kwargs=kwargs, dynamo=True, verbose=False, **options, **({} if strict else shapes)
-        )
+            # Names of dimensions are for the ONNX file, which takes them from the shapes that it is given again.
+            model = torch.export.export(model, args, kwargs=kwargs, strict=True, dynamic_shapes=without_names(shapes))
+        program = torch.onnx.export(model, args, kwargs=kwargs, dynamo=True, verbose=request.debug, **options)
     if program is None:
         raise ExportError("torch.onnx.export returned no program")
     return program
@@ -141,32 +144,10 @@ def _dynamic_shapes(request: Request) -> dict[str, Any]:
     return {name: pytree.tree_map(open_dims, value) for name, value in zip(names, values, strict=True)}
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch's progress and deprecation notes out of our streams."""
-    loggers = [logging.getLogger(name) for name in (*_NOISY, *_below(_NOISY))]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.CRITICAL)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _below(names: tuple[str, ...]) -> list[str]:
-    """Loggers that exist below the given ones: some set a level of their own."""
-    prefixes = tuple(name + "." for name in names)
-    return [name for name in logging.Logger.manager.loggerDict if name.startswith(prefixes)]
-
-
 def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause."""
+    """The first sentence of the innermost cause."""
     seen: set[int] = set()
     while error.__cause__ is not None and id(error) not in seen:
         seen.add(id(error))
         error = error.__cause__
-    return f"{type(error).__name__}: {first_line(error)}"
+    return f"{type(error).__name__}: {first_sentence(error)}"

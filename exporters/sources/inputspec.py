@@ -14,7 +14,7 @@ import msgspec
 import torch
 from msgspec import Meta, Struct
 
-from onnx_tagger.errors import SourceError
+from onnx_tagger.errors import SourceError, first_sentence
 from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.hierarchy.validation import place_and_fault
 
@@ -187,9 +187,9 @@ def generator(seed: int, name: str) -> torch.Generator:
 
 
 def one_line(err: BaseException) -> str:
-    """An exception as one line of a sentence: its type and the start of what it says."""
-    text = " ".join(str(err).split())
-    return f"{type(err).__name__}: {text[:300]}" if text else type(err).__name__
+    """An exception in a sentence: its type and the first sentence of what it says."""
+    text = first_sentence(err)
+    return f"{type(err).__name__}: {text}" if str(err).strip() else text
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -29,8 +29,13 @@ if TYPE_CHECKING:
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model*.bin.index.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-_RETURNS = "a factory returns (model, args), (model, args, kwargs) or (model, kwargs), args a tuple and kwargs a dict"
-_numbers = itertools.count(1)
+_RETURNS = (
+    "a factory returns (model, args), (model, args, kwargs) or (model, kwargs), args a tuple and kwargs a dict, or a "
+    "model alone where --inputs describes what it takes"
+)
+
+# The modules that files were loaded as, by name: they may give way to another file's of the same name.
+_ours: dict[str, ModuleType] = {}
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,9 @@ def load_source(source: str, *, inputs: Path | None = None, seed: int = 0) -> So
         weights are float32; stored ones keep their dtype. Code that a directory or the hub ships is never run.
     inputs : Path, optional
         A JSON spec (see `inputspec`). Its entries take the place of the inputs of that name; an entry that is null
-        takes the input away. All else that a Hugging Face model needs is made from the signature of its forward and its
-        config.
+        takes the input away. A factory may then return the model alone, if the spec has every input that its forward
+        needs, by the name of the parameter. All else that a Hugging Face model needs is made from the signature of its
+        forward and its config.
     seed : int
         Seed of random weights and inputs. The caller's own random state is left as it was.
 
@@ -84,16 +90,18 @@ def load_source(source: str, *, inputs: Path | None = None, seed: int = 0) -> So
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         if ":" in source and not path.exists():
-            model, args, kwargs = _from_factory(source)
+            model, args, kwargs, alone = _from_factory(source, described=inputs is not None)
         else:
-            require("transformers", "torch", f"the model source {source}")
-            model, args, kwargs = _hf_model(source, path), (), None
+            require("transformers", "hf", f"the model source {source}")
+            model, args, kwargs, alone = _hf_model(source, path), (), None, False
         model.eval()
         _switch_off_cache(model)
         check_names(model.forward, tuple(spec), where)
         if kwargs is None:
             return Source(model, args, make_inputs(model, spec=spec, seed=seed, name=source), _hf_name(source, path))
         args, kwargs = _overridden(model, args, kwargs, spec, seed, where)
+        if alone:
+            args, kwargs = _in_order(model, kwargs, where)
         _check_call(model, args, kwargs, source)
         return Source(model, args, kwargs, source.rpartition(":")[2])
 
@@ -183,10 +191,11 @@ def _hf_class(config: "PretrainedConfig") -> "type[PreTrainedModel] | None":
 
 # --- factories --------------------------------------------------------------------------------------------------------
 
-_Call = tuple[torch.nn.Module, tuple[object, ...], dict[str, object]]
+# The model, its args and kwargs, and whether the factory returned it alone.
+_Call = tuple[torch.nn.Module, tuple[object, ...], dict[str, object], bool]
 
 
-def _from_factory(source: str) -> _Call:
+def _from_factory(source: str, *, described: bool) -> _Call:
     target, _, name = source.rpartition(":")
     is_file = target.endswith(".py")
     path = Path(target).expanduser().resolve()
@@ -207,7 +216,7 @@ def _from_factory(source: str) -> _Call:
             made = factory()
         except (Exception, SystemExit) as err:
             raise SourceError(f"{source}: {name}() in {target} failed: {one_line(err)}") from err
-    return _unpacked(made, source)
+    return _unpacked(made, source, described)
 
 
 @contextmanager
@@ -223,22 +232,42 @@ def _on_sys_path(folder: Path) -> Iterator[None]:
 
 
 def _execute(path: Path) -> ModuleType:
-    """Import a file under a name of its own; it stays importable, as classes are looked up by their module later."""
-    name = f"onnx_tagger_source_{next(_numbers)}_{path.stem}"
+    """Import a file under its own name, as its classes are looked up by that later: by pickle, inspect and torch.
+
+    A module of that name that is loaded already stays where it is, since others import it. So does one of another name
+    that is this file: it is taken as it is.
+    """
+    name = path.stem
+    loaded = sys.modules.get(name)
+    taken = loaded is not None and loaded is not _ours.get(name)
+    if taken and _is_file(loaded, path):
+        assert loaded is not None
+        return loaded
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise ImportError(f"no importer takes {path.name}")
     module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
+    if not taken:
+        sys.modules[name] = _ours[name] = module
     try:
         found.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        if not taken:
+            sys.modules.pop(name, None)
+            _ours.pop(name, None)
         raise
     return module
 
 
-def _unpacked(made: object, source: str) -> _Call:
+def _is_file(module: ModuleType | None, path: Path) -> bool:
+    """Whether a module was loaded from a file."""
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and Path(file).resolve() == path
+
+
+def _unpacked(made: object, source: str, described: bool) -> _Call:
+    if isinstance(made, torch.nn.Module) and described:
+        return made, (), {}, True
     if isinstance(made, torch.nn.Module):
         raise SourceError(f"{source}: the factory returned a model without inputs; {_RETURNS}")
     if not isinstance(made, (tuple, list)) or len(made) not in (2, 3) or not isinstance(made[0], torch.nn.Module):
@@ -255,7 +284,7 @@ def _unpacked(made: object, source: str) -> _Call:
         raise SourceError(f"{source}: the factory's args are a {type(args).__name__}; {_RETURNS}")
     if not isinstance(kwargs, Mapping) or not all(isinstance(key, str) for key in kwargs):
         raise SourceError(f"{source}: the factory's kwargs are no dict of names to inputs; {_RETURNS}")
-    return model, tuple(args), dict(kwargs)
+    return model, tuple(args), dict(kwargs), False
 
 
 def _overridden(
@@ -283,6 +312,30 @@ def _overridden(
         else:
             named.pop(name, None)
     return tuple(changed), named
+
+
+def _in_order(
+    model: torch.nn.Module, given: Mapping[str, object], where: str
+) -> tuple[tuple[object, ...], dict[str, object]]:
+    """Inputs by name in the order of the forward: by position up to the first that is not given, then by name.
+
+    Raises
+    ------
+    SourceError
+        If the forward needs one that is not given.
+    """
+    parameters = inspect.signature(model.forward).parameters.values()
+    named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    missing = [p.name for p in named if p.default is p.empty and p.name not in given]
+    if missing:
+        raise SourceError(
+            f"{where}: describes no input {missing[0]!r}, which {type(model).__name__}.forward needs; add it, or have "
+            "the factory return it with the model"
+        )
+    positional = [p.name for p in named if p.kind is not p.KEYWORD_ONLY]
+    first = list(itertools.takewhile(lambda name: name in given, positional))
+    order = [*(p.name for p in named if p.name in given), *given]
+    return tuple(given[name] for name in first), {name: given[name] for name in order if name not in first}
 
 
 def _check_call(model: torch.nn.Module, args: tuple[object, ...], kwargs: Mapping[str, object], source: str) -> None:

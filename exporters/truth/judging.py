@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
-from torch import nn
 
-from onnx_tagger.exporters.torchscript.flatcall import flatten_call
+from onnx_tagger.exporters.interface import feeds_of
 from onnx_tagger.exporters.truth.comparison import Comparison, Truth
 from onnx_tagger.exporters.truth.observed import Observation, Values, observe
 from onnx_tagger.exporters.truth.verdicts import Judgement
@@ -40,20 +39,6 @@ class Findings:
     auxiliary: Mapping[int, str]
     made_in: Mapping[int, frozenset[str]]
     read_by: Mapping[int, frozenset[frozenset[str]]]
-
-
-def feeds_of(
-    path: str | os.PathLike[str], model: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]
-) -> dict[str, Values]:
-    """The call's tensors under the file's input names: by name where the names agree, else by position."""
-    call = flatten_call(model, args, kwargs)
-    proto = onnx.load(os.fspath(path), load_external_data=False)
-    stored = {tensor.name for tensor in proto.graph.initializer}
-    names = [value.name for value in proto.graph.input if value.name not in stored]
-    by_name = dict(zip(call.names, call.tensors, strict=True))
-    if not set(names) <= set(by_name):
-        by_name = dict(zip(names, call.tensors, strict=False))
-    return {name: tensor.detach().numpy() for name, tensor in by_name.items()}
 
 
 def judge(

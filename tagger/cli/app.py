@@ -6,6 +6,7 @@ quickly.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +130,15 @@ def _same(one: Path, other: Path) -> bool:
         return one.resolve() == other.resolve() or one.samefile(other)
     except OSError:
         return False
+
+
+def complain(sentence: str) -> None:
+    """Say on stderr what is wrong, in a line, also with --quiet."""
+    from onnx_tagger.model.texts import printable, shortened
+    from onnx_tagger.reporters.colour import painted
+
+    name = painted("onnx-tagger:", "bold red", sys.stderr)
+    sys.stderr.write(f"{name} {printable(shortened(' '.join(sentence.split())))}\n")
 
 
 def tell_verified(screen: Screen, report: Report) -> None:

@@ -80,7 +80,7 @@ def demo(folder: Path, screen: Screen) -> None:
     """
     require("torch", "torch", "the demo")
     require("onnxscript", "torch", "the demo")
-    require("transformers", "torch", "the demo")
+    require("transformers", "hf", "the demo")
     require("onnxruntime", "ort", "the demo")
     config, exported, optimised, tagged = (
         folder / name for name in ("config.json", "bert.onnx", "bert.opt.onnx", "bert.opt.tagged.onnx")

@@ -17,7 +17,7 @@ from typing import NoReturn
 import typer
 
 from onnx_tagger.cli import commands
-from onnx_tagger.cli.app import app, settings
+from onnx_tagger.cli.app import app, complain, settings
 from onnx_tagger.errors import CoverageError, TaggerError
 
 # The global options that take no value, and may stand behind the command.
@@ -64,7 +64,7 @@ def run(args: Sequence[str]) -> int:
         return code if args else 2
     except KeyboardInterrupt as stop:
         if stop.args:  # what has become of the work so far
-            _tell(f"interrupted: {stop}")
+            complain(f"interrupted: {stop}")
         return _INTERRUPTED
     except BrokenPipeError:
         # Python flushes stdout once more at exit, which must not complain again.
@@ -129,16 +129,8 @@ def _explain(error: Exception) -> int:
         sentence = f"{error.filename or 'the system'}: {error.strerror or error}"
     else:
         sentence = f"{type(error).__name__}: {error}: this is a bug, please report it with what --debug shows"
-    _tell(sentence)
+    complain(sentence)
     return 1 if isinstance(error, CoverageError) else 2
-
-
-def _tell(sentence: str) -> None:
-    from onnx_tagger.model.texts import printable, shortened
-    from onnx_tagger.reporters.colour import painted
-
-    name = painted("onnx-tagger:", "bold red", sys.stderr)
-    sys.stderr.write(f"{name} {printable(shortened(' '.join(sentence.split())))}\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What has to change in a file's bytes so that it says what a skeleton says now: the plan, not the writing.
 
-A plan is a list of `edits.Change`. Only three kinds of stretches ever change: metadata entries (cut or appended), a
-node's doc_string, and the length prefixes of the messages around them. `onnxfile` carries the plan out.
+A plan is a list of `edits.Change`. Only three kinds of stretches ever change: metadata entries (cut, appended, or of
+a node given another value), a node's doc_string, and the length prefixes of the messages around them. `onnxfile`
+carries the plan out.
 """
 
 from __future__ import annotations
@@ -290,7 +291,9 @@ class _Planner:
         texts = self._messages(found, wire.DOC_STRING_OF_NODE)
         if len(attributes) != len(node.attribute):
             raise _reshaped(self.reader, "attributes")
-        cut, added = _compare(held, map(_key, source.metadata_props), node.metadata_props)
+        renewed, rest = _renewed(held, source.metadata_props, node.metadata_props)
+        others = [(one, entry) for one, entry in zip(held, source.metadata_props, strict=True) if one not in renewed]
+        cut, added = _compare([one for one, _ in others], (_key(entry) for _, entry in others), rest)
         bodies = iter(zip(node.attribute, source.attribute, strict=True))
         changed_text = _text_differs(source, node)
         dropped = not node.HasField("doc_string")
@@ -300,6 +303,8 @@ class _Planner:
                 self._attribute(one, *next(bodies))
             elif one in cut:
                 self.edits.replace(one[2], one[5], b"")
+            elif one in renewed:
+                self.edits.replace(one[2], one[5], _node_entries([renewed[one]]))
             elif changed_text and one[0] == wire.DOC_STRING_OF_NODE and (one == texts[-1] or dropped):
                 self._set_text(one, _encoded(node.doc_string), drop=dropped)
         tail = _node_entries(added) + (_doc_string(node.doc_string) if changed_text and not texts else b"")
@@ -354,6 +359,23 @@ class _Planner:
     def _entry(self, found: Field) -> tuple[Text, Text]:
         data = self.window.read(found[4], found[5])
         return _key(parse(onnx.StringStringEntryProto.FromString, data, self.reader, found[2]))
+
+
+def _renewed(
+    held: list[Field],
+    source: Iterable[onnx.StringStringEntryProto],
+    wanted: Iterable[onnx.StringStringEntryProto],
+) -> tuple[dict[Field, onnx.StringStringEntryProto], list[onnx.StringStringEntryProto]]:
+    """The entries that get another value where they stand, up to the first that is of another key; and the others."""
+    renewed: dict[Field, onnx.StringStringEntryProto] = {}
+    kept, old, new = list(wanted), list(source), list(wanted)
+    for one, before, after in zip(held, old, new, strict=False):
+        if before.key != after.key:
+            break
+        if before.value != after.value:
+            renewed[one] = after
+            kept.remove(after)
+    return renewed, kept
 
 
 def _compare(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
 
+from onnx_tagger.model.literals import MAX_LITERAL, literal_list
 from onnx_tagger.model.metadata import (
     DOC_LINE,
     LAYER_ANN,
@@ -25,15 +24,6 @@ from onnx_tagger.model.texts import brief_fields
 
 # A strict torch.export names the model's root so.
 EXPORT_ROOT = "_export_root"
-
-# Longer values of torch's keys are not parsed: real ones stay below a few kilobytes.
-MAX_LITERAL = 64 * 1024
-
-# A text is parsed as one literal after another, so that no expression is ever looked at, however it is nested.
-_STRING = re.compile(r"""'(?:[^'\\\n\r\0]|\\.)*'|"(?:[^"\\\n\r\0]|\\.)*\"""")
-# As Python writes nearly all of them, in which no quote and no escape hides: faster to take apart.
-_PLAIN_LIST = re.compile(r"""\['[^'"\\\n\r\0]*'(?:, '[^'"\\\n\r\0]*')*\]""")
-_FLAT_LIST = re.compile(rf"""\[\s*(?:(?:{_STRING.pattern})\s*(?:,\s*(?=['"\]])|(?=\])))*\]""")
 
 # Dialects that can be read, in the order in which they are believed.
 READABLE = ("torch", "winml", "namespace", "layer_ann", "doc_string")
@@ -70,20 +60,6 @@ def claims(node: onnx.NodeProto, dialects: Iterable[str] = READABLE) -> Iterator
         claim = _READERS[name](node, props)
         if claim is not None:
             yield claim
-
-
-def literal_list(text: str | None) -> list[str] | None:
-    """Parse a Python literal that is a flat list of strings; None if it is anything else or too long."""
-    if text is None or len(text) > MAX_LITERAL or not text.startswith("["):
-        return None
-    if _PLAIN_LIST.fullmatch(text):
-        return text[2:-2].split("', '")
-    if _FLAT_LIST.fullmatch(text) is None:
-        return None
-    try:
-        return [ast.literal_eval(item) if "\\" in item else item[1:-1] for item in _STRING.findall(text)]
-    except (ValueError, SyntaxError):  # an escape that is none
-        return None
 
 
 def modules_in(scopes: str) -> str | None:

@@ -13,6 +13,8 @@ ORIGINS = PREFIX + "origins"
 CALL = PREFIX + "call"
 # Keys of dialects that were on a node before us and say what we would say: they are not ours to remove.
 FOREIGN = PREFIX + "foreign"
+# What torch's exporter had written under keys of dialects that were asked for: a JSON object of key to value.
+REPLACED = PREFIX + "replaced"
 
 VERSION = PREFIX + "version"
 MAP = PREFIX + "map"

@@ -28,6 +28,7 @@ from onnx_tagger.model.keys import NAMESPACE as NAMESPACE
 from onnx_tagger.model.keys import ORIGINS as ORIGINS
 from onnx_tagger.model.keys import PAD as PAD
 from onnx_tagger.model.keys import PREFIX as PREFIX
+from onnx_tagger.model.keys import REPLACED as REPLACED
 from onnx_tagger.model.keys import SOURCE as SOURCE
 from onnx_tagger.model.keys import TAG as TAG
 from onnx_tagger.model.keys import TORCH_CLASSES as TORCH_CLASSES
@@ -36,10 +37,8 @@ from onnx_tagger.model.keys import TORCH_STACK as TORCH_STACK
 from onnx_tagger.model.keys import VERSION as VERSION
 from onnx_tagger.model.keys import WINML_DEPTH as WINML_DEPTH
 from onnx_tagger.model.keys import WINML_TAG as WINML_TAG
+from onnx_tagger.model.literals import literal_list, string_list, string_object
 from onnx_tagger.model.texts import brief_fields
-
-# Longer JSON lists are not parsed.
-MAX_LIST = 1 << 20
 
 # Real module paths have a dozen parts; one of more than these is none, so that no comparison takes long.
 MAX_PARTS = 128
@@ -210,17 +209,6 @@ def parse_own(props: Mapping[str, str]) -> tuple[Tag | None, str]:
     return Tag(props[MODULE], props[TAG], source, origins, calls), ""
 
 
-def string_list(text: str) -> tuple[str, ...] | None:
-    """Parse a flat JSON list of strings; None if it is anything else."""
-    if not text.startswith("[") or len(text) > MAX_LIST:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return tuple(found) if all(isinstance(item, str) for item in found) else None
-
-
 def segments(tag: str) -> list[tuple[str, tuple[str, ...]]] | None:
     """Split a class path into (class name, attribute parts) pairs; None if it is not well formed, or of too many parts.
 
@@ -315,6 +303,8 @@ def clear_node(node: onnx.NodeProto, also: Iterable[str]) -> bool:
     values = props_of(node) if node.metadata_props else {}
     if any(key.startswith(PREFIX) for key in values):
         written = Tag(values.get(MODULE, ""), values.get(TAG, ""), Source.ROOT)
+        if REPLACED in values:
+            _restore(node, values[REPLACED], written)
         foreign = values.get(FOREIGN, "").split(",")
         ours = {entry for entry in dialect_entries(written, also) if entry[0] not in foreign}
         _drop(node, lambda key, value: key.startswith(PREFIX) or (key, value) in ours)
@@ -322,6 +312,55 @@ def clear_node(node: onnx.NodeProto, also: Iterable[str]) -> bool:
     if node.doc_string and DOC_LINE in text_of(node.doc_string):
         changed = _clear_doc(node) or changed
     return changed
+
+
+def _restore(node: onnx.NodeProto, replaced: str, written: Tag) -> None:
+    """Put torch's values back where ours took their place; one that somebody has changed since stays."""
+    originals = string_object(replaced) or {}
+    for key, value in dialect_entries(written, DIALECTS):
+        for entry in node.metadata_props:
+            if key in originals and (entry.key, entry.value) == (key, value):
+                entry.value = originals[key]
+
+
+def _replace_torchs(node: onnx.NodeProto, said: Entries) -> dict[str, str]:
+    """Put entries in the place of what torch's exporter wrote under their keys; return torch's values by key.
+
+    Only a value that torch wrote, by its own keys on the same node, and only where the key is unique.
+    """
+    found: dict[str, str] = {}
+    values = props_of(node)
+    for key, value in said:
+        torchs = torch_namespace(values) if key == NAMESPACE else None
+        places = [entry for entry in node.metadata_props if entry.key == key]
+        if torchs is not None and [entry.value for entry in places] == [torchs] and torchs != value:
+            places[0].value = value
+            found[key] = torchs
+    return found
+
+
+def torch_namespace(values: Mapping[str, str]) -> str | None:
+    """The `namespace` that torch's dynamo exporter writes on a node that has its other keys, by these.
+
+    Parameters
+    ----------
+    values : mapping
+        Metadata of one node.
+
+    Returns
+    -------
+    str or None
+        None if torch's keys are missing, or are not the two lists that torch writes.
+
+    Examples
+    --------
+    >>> torch_namespace({TORCH_SCOPES: "['', 'relu']", TORCH_CLASSES: "['net.Net', 'aten.relu.default']"})
+    ': net.Net/relu: aten.relu.default'
+    """
+    scopes, classes = (literal_list(values.get(key)) for key in (TORCH_SCOPES, TORCH_CLASSES))
+    if not scopes or not classes or len(scopes) != len(classes):
+        return None
+    return "/".join(f"{scope}: {name}" for scope, name in zip(scopes, classes, strict=True))
 
 
 def remove_key(node: onnx.NodeProto, key: str) -> bool:
@@ -363,7 +402,8 @@ def add_entries(holder: onnx.NodeProto | onnx.ModelProto, entries: Entries) -> N
 def write_node(node: onnx.NodeProto, tag: Tag, also: Collection[str]) -> list[str]:
     """Append our entries and those of the dialects `also`; a foreign entry of the same key stays and wins.
 
-    The node must hold nothing of ours (`clear_node`).
+    What torch's exporter wrote under a dialect's key gives way, and is kept under `REPLACED`. The node must hold
+    nothing of ours (`clear_node`).
 
     Returns
     -------
@@ -376,6 +416,7 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Collection[str]) -> list[st
         return []
     entries = own_entries(tag)
     lost: list[str] = []
+    replaced = _replace_torchs(node, dialect_entries(tag, also))
     taken = props_of(node)
     foreign: list[str] = []
     for name in also:
@@ -383,7 +424,9 @@ def write_node(node: onnx.NodeProto, tag: Tag, also: Collection[str]) -> list[st
         if any(taken.get(key, value) != value for key, value in said):
             lost.append(name)
         entries += [entry for entry in said if entry[0] not in taken]
-        foreign += [key for key, value in said if taken.get(key) == value]
+        foreign += [key for key, value in said if taken.get(key) == value and key not in replaced]
+    if replaced:
+        entries.append((REPLACED, json.dumps(replaced, ensure_ascii=False)))
     if foreign:
         entries.append((FOREIGN, ",".join(foreign)))
     if "doc_string" in also and not isinstance(node.doc_string, bytes):

@@ -90,6 +90,10 @@ class Report:
         Sentences that passes have to say; see `Context.notes`.
     verified : dict or None
         What running both files showed.
+    compared : dict or None
+        How far an exported file's outputs are from the model's on the example inputs: their number (`outputs`), the
+        largest difference as a share of the output's scale (None if there is no such number), the tolerance, and
+        whether all are within it (`agrees`).
     weights : dict or None
         What was proved to be stored as before: the tensors' number, bytes and digest.
     passes, phases : list
@@ -112,6 +116,7 @@ class Report:
     fallbacks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     verified: dict[str, object] | None = None
+    compared: dict[str, object] | None = None
     weights: dict[str, object] | None = None
     passes: list[PassTiming] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
@@ -178,6 +183,7 @@ class Report:
             "fallbacks": self.fallbacks,
             "notes": self.notes,
             "verified": self.verified,
+            "compared": self.compared,
             "weights": self.weights,
             "passes": [step.as_dict() for step in self.passes],
             "phases": [

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import onnx
 
-from onnx_tagger.errors import TaggerError, require
+from onnx_tagger.errors import TaggerError, first_sentence, is_installed, require
 from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
@@ -33,6 +33,8 @@ from onnx_tagger.workflows.checking import Target, count, map_path, read_tags
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from onnx_tagger.exporters.base import Request
 
 Progress = Callable[[str], None]
 
@@ -98,6 +100,11 @@ def export(
     dynamic: bool = False,
     merge: Merge = "enclosing",
     verify_bytes: bool = False,
+    input_names: Sequence[str] = (),
+    output_names: Sequence[str] = (),
+    dynamic_shapes: Mapping[str, Any] | Sequence[Any] | None = None,
+    compare: bool = True,
+    debug: bool = False,
     progress: Progress | None = None,
 ) -> Export:
     """Export a PyTorch model as a tagged ONNX file, with its map beside it.
@@ -126,6 +133,17 @@ def export(
         Whose tag a node gets that does the work of several modules.
     verify_bytes : bool
         Prove by digests, before the file takes its place, that it stores what the exporter made.
+    input_names, output_names : sequence of str
+        Names for the first inputs and outputs of the file; the others have the exporter's.
+    dynamic_shapes : mapping or sequence, optional
+        Which dimensions of which input are left open, as ``torch.onnx.export`` takes it; not together with `dynamic`.
+        For htp, which knows no dimension that depends on another one, names are made of it.
+    compare : bool
+        Run model and file on these inputs and compare the outputs, if onnxruntime is installed. Where they differ, the
+        file stays, ``report.ok`` is False and ``report.failures`` names the output; ``report.compared`` has the
+        figures.
+    debug : bool
+        Let through what torch logs and prints.
     progress : callable, optional
         Told the name of each phase as it begins.
 
@@ -152,6 +170,10 @@ def export(
     from onnx_tagger.exporters.select import export_with, strategy_names
 
     strategy_names(strategy)
+    if dynamic and dynamic_shapes is not None:
+        raise TaggerError("dynamic opens all dimensions, dynamic_shapes names those to open: give one of them")
+    for names in (input_names, output_names):
+        _check_given(names)
     dialects = metadata.check_dialects(also)
     for written in (target, map_path(target)) if tag else (target,):
         permissions_of(written)
@@ -169,13 +191,20 @@ def export(
     # Exporters rename what they have made into place, which would put a link's target out of use.
     place = target.resolve() if target.is_symlink() else target
     request = Request(model, inputs, dict(given or {}), place, annotator if tag else None, opset, dynamic, merge)
-    request = replace(request, verify_bytes=verify_bytes)
+    request = replace(
+        request,
+        verify_bytes=verify_bytes,
+        input_names=tuple(input_names),
+        output_names=tuple(output_names),
+        dynamic_shapes=dynamic_shapes,
+        debug=debug,
+    )
     tell("export")
     chosen, exported = export_with(strategy, request, captured)
     report.phases.extend(exported.timings)
     report.strategy = chosen
     report.weights = exported.weights.as_dict() if exported.weights is not None else None
-    report.fallbacks[:0] = [*exported.notes, *_other_opset(target, opset)]
+    report.fallbacks[:0] = exported.notes
     hierarchy = exported.hierarchy
     if tag:
         tell("save map")
@@ -184,6 +213,10 @@ def export(
     else:
         count(read_tags(read_skeleton(target).model), report)
     report.peak_rss_mb = peak_rss_mb()
+    if compare and is_installed("onnxruntime"):
+        tell("compare")
+        with report.phase("compare"):
+            _compare(request, report)
     return Export(target, map_path(target), hierarchy, report)
 
 
@@ -206,12 +239,43 @@ def _positional(args: object) -> tuple[object, ...]:
     return tuple(args) if isinstance(args, (tuple, list)) else (args,)
 
 
-def _other_opset(path: Path, opset: int | None) -> list[str]:
-    """A sentence if a file is not of the opset that was asked for: torch keeps its own where it cannot convert."""
-    if opset is None:
-        return []
-    found = [entry.version for entry in read_skeleton(path).model.opset_import if entry.domain in ("", "ai.onnx")]
-    return [f"opset {opset} was asked for, torch wrote opset {found[0]}"] if found and found[0] != opset else []
+def _check_given(names: Sequence[str]) -> None:
+    """Insist on names that can stand in a file."""
+    if isinstance(names, str):
+        raise TaggerError(f"{names!r}: names of inputs and outputs are a list; give [{names!r}]")
+    wrong = next((name for name in names if not isinstance(name, str) or not name), None)
+    if wrong is not None:
+        raise TaggerError(f"{wrong!r} is no name of an input or output; give a text that is not empty")
+    twice = next((name for name in names if list(names).count(name) > 1), None)
+    if twice is not None:
+        raise TaggerError(f"the name {twice!r} is given twice; names of inputs and outputs are unique")
+
+
+def _compare(request: Request, report: Report) -> None:
+    """Compare what the model returns with what the file does; what stands in the way is a note."""
+    from onnx_tagger.exporters.interface import feeds_of
+    from onnx_tagger.exporters.outputs import runs_of
+    from onnx_tagger.runtime.agreement import NotComparedError, agreement, difference, tolerance
+
+    try:
+        with runs_of(request.model, request.args, request.kwargs) as runs:
+            wanted = next(runs)
+            feeds = feeds_of(request.path, request.model, request.args, request.kwargs, request.input_names)
+            found = agreement(request.path, feeds, wanted)
+            again = wanted if found.agrees else next(runs)
+    except NotComparedError as error:
+        report.fallbacks.append(f"not compared with torch: {error}")
+        return
+    except Exception as error:  # noqa: BLE001 - the export has succeeded; whatever the model raises now is told
+        report.fallbacks.append(f"not compared with torch: {type(error).__name__}: {first_sentence(error)}")
+        return
+    if any(difference(one, two) > tolerance(one.dtype) for one, two in zip(wanted, again, strict=True)):
+        report.fallbacks.append("not compared with torch: the model is not deterministic")
+        return
+    report.compared = found.as_dict()
+    if not found.agrees:
+        report.ok = False
+        report.failures.append(found.sentence(request.path))
 
 
 class _Annotator:

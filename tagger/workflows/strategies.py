@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnx_tagger.errors import ExportError, require
+from onnx_tagger.errors import ExportError, first_sentence, require
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
@@ -181,7 +181,7 @@ def load_exporters() -> None:
         for name in ORDER:
             # An exporter that does not work at all says so when it is given the model.
             with suppress(ExportError):
-                exporting.export(model, args, Path(folder) / f"{name}.onnx", strategy=name)
+                exporting.export(model, args, Path(folder) / f"{name}.onnx", strategy=name, compare=False)
 
 
 def _decision(outcomes: Sequence[Outcome]) -> tuple[str, dict[str, str]]:
@@ -240,6 +240,7 @@ class _Trial:
                     strategy=strategy,
                     opset=self.opset,
                     dynamic=self.dynamic,
+                    compare=False,
                     progress=lambda phase: self.tell(f"{strategy}: {phase}"),
                 )
             except ExportError as error:
@@ -280,8 +281,7 @@ class _Trial:
             feeds = feeds_of(path, self.model, self.args, self.kwargs)
             outcome.judgement = judge(path, hierarchy, self.observations, feeds)
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no class of their own
-            text = " ".join(str(error).split())
-            outcome.unjudged = f"its file cannot be run: {type(error).__name__}: {text}"
+            outcome.unjudged = f"its file cannot be run: {type(error).__name__}: {first_sentence(error)}"
 
 
 def _own_reason(error: ExportError) -> str:

@@ -170,11 +170,29 @@ def test_opset_is_taken(strategy: str, tmp_path: Path) -> None:
     assert exported.report.coverage == 100
 
 
-def test_another_opset_than_the_one_asked_for_is_told(tmp_path: Path) -> None:
-    exported = ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", strategy="fx", opset=7)
-    written = onnx.load(exported.path).opset_import[0].version
-    told = [note for note in exported.report.fallbacks if "opset 7" in note]
-    assert told == ([f"opset 7 was asked for, torch wrote opset {written}"] if written != 7 else [])
+def test_an_opset_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ot.TaggerError, match=r"cannot write this model in opset 99|opset") as caught:
+        ot.export(Block(), (torch.randn(3, 4),), tmp_path / "m.onnx", opset=99)
+    assert "fx: " in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_takes_the_strategy_that_can_write_the_opset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no adapter")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", fails)
+    inputs = (torch.randn(3, 4),)
+    exported = ot.export(Block(), inputs, tmp_path / "m.onnx", opset=17)
+    assert exported.report.strategy == "htp"
+    assert onnx.load(exported.path).opset_import[0].version == 17
+    assert exported.report.fallbacks[0] == (
+        "auto took htp, since fx: torch cannot write this model in opset 17, only in 18; ask for opset 18 or newer, or "
+        "for the strategy htp"
+    )
+    with pytest.raises(ot.TaggerError, match="only in 18; ask for opset 18 or newer, or for the strategy htp"):
+        ot.export(Block(), inputs, tmp_path / "fx.onnx", opset=17, strategy="fx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.hierarchy.json", "m.onnx"]
 
 
 def test_auto_takes_fx_and_says_so(tmp_path: Path) -> None:

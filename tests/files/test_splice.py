@@ -451,3 +451,22 @@ def test_a_changed_graph_is_not_spliced(what: str) -> None:
 
     with pytest.raises(TaggerError, match=f"number of {what}"):
         spliced(small_model(), change)
+
+
+def test_an_entry_keeps_its_place_when_its_value_changes() -> None:
+    before = onnx.ModelProto(ir_version=10)
+    node = before.graph.node.add(op_type="Op")
+    for key in ("a", "b", "c"):
+        node.metadata_props.add(key=key, value=f"old {key}")
+    data = before.SerializeToString()
+    skeleton = read_skeleton(MemoryReader(data))
+    skeleton.model.graph.node[0].metadata_props[1].value = "a new and longer value"
+    skeleton.model.graph.node[0].metadata_props.add(key="d", value="more")
+    made = bytes(splice_bytes(skeleton))
+    found = onnx.ModelProto.FromString(made)
+    values = [(entry.key, entry.value) for entry in found.graph.node[0].metadata_props]
+    assert values == [("a", "old a"), ("b", "a new and longer value"), ("c", "old c"), ("d", "more")]
+    again = read_skeleton(MemoryReader(made))
+    again.model.graph.node[0].metadata_props[1].value = "old b"
+    del again.model.graph.node[0].metadata_props[3]
+    assert bytes(splice_bytes(again)) == data

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from onnx_tagger.model import metadata
-from onnx_tagger.model.dialects import MAX_LITERAL, READABLE, Claim, claims, literal_list
+from onnx_tagger.model.dialects import READABLE, Claim, claims
+from onnx_tagger.model.literals import MAX_LITERAL, literal_list
 from onnx_tagger.model.metadata import Source, Tag
 
 pieces = st.sampled_from(["'", '"', ", ", ",", " ", "[", "]", "\\", "\n", "\0", "a", "b.0", "', '", "u'", "é", "#"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.model import metadata
 from onnx_tagger.model.dialects import READABLE, claims
+from onnx_tagger.model.literals import string_list
 from onnx_tagger.model.metadata import Source, Tag
 
 PLAIN = Tag("layers.0.attn", "/Net/Layer.0/Attn", Source.MATCHED)
@@ -53,7 +54,7 @@ def test_own_tag_reads_what_own_entries_write(tag: Tag) -> None:
 def test_origins_and_calls_of_any_text_come_back(origins: list[str], calls: list[str]) -> None:
     tag = Tag("a", "/Net/A", Source.ALIGNED, tuple(sorted(origins)), tuple(calls))
     # One call is written as it is, so a path that looks like a JSON list of strings cannot be told from a list.
-    if len(calls) == 1 and metadata.string_list(calls[0]) is not None:
+    if len(calls) == 1 and string_list(calls[0]) is not None:
         return
     assert metadata.own_tag(props(tag)) == tag
 

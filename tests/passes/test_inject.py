@@ -189,6 +189,78 @@ def test_a_value_of_another_tool_that_stays_is_told() -> None:
     assert ctx.report.fallbacks == ["namespace: the value of another tool stays on 1 node"]
 
 
+TORCHS = [
+    ("namespace", ": net.Net/a: net.A/relu: aten.relu.default"),
+    ("pkg.torch.onnx.class_hierarchy", "['net.Net', 'net.A', 'aten.relu.default']"),
+    ("pkg.torch.onnx.name_scopes", "['', 'a', 'relu']"),
+]
+
+
+def torchs_model(*others: tuple[str, str]) -> onnx.ModelProto:
+    made = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [], []))
+    metadata.add_entries(made.graph.node[0], [*others, *TORCHS])
+    return made
+
+
+def test_what_torch_wrote_gives_way_to_a_dialect_and_comes_back() -> None:
+    made = torchs_model(("theirs", "1"))
+    before = made.SerializeToString()
+    for _ in range(2):
+        inject(made, Inject(also=("namespace",)))
+        assert entries(made.graph.node[0])[:2] == [("theirs", "1"), ("namespace", "Net/A")]
+        assert metadata.props_of(made.graph.node[0])[metadata.REPLACED] == '{"namespace": "' + TORCHS[0][1] + '"}'
+    inject(made, Inject())
+    assert metadata.props_of(made.graph.node[0])["namespace"] == "Net/A", "what is not said anew stays"
+    inject(made, Inject(also=()))
+    metadata.clear_node(made.graph.node[0], ())
+    metadata.clear_model(made)
+    assert made.SerializeToString() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"namespace": "theirs"},
+        {"namespace": ": net.Net/relu: aten.relu.default"},
+        {"pkg.torch.onnx.class_hierarchy": "['net.Net']"},
+        {"pkg.torch.onnx.name_scopes": "no list"},
+    ],
+)
+def test_what_torch_did_not_write_stays(change: dict[str, str]) -> None:
+    made = torchs_model()
+    for entry in made.graph.node[0].metadata_props:
+        entry.value = change.get(entry.key, entry.value)
+    theirs = metadata.props_of(made.graph.node[0])["namespace"]
+    inject(made, Inject(also=("namespace",)))
+    assert metadata.props_of(made.graph.node[0])["namespace"] == theirs
+    assert metadata.REPLACED not in metadata.props_of(made.graph.node[0])
+
+
+def test_a_key_that_stands_twice_stays() -> None:
+    made = torchs_model(("namespace", "another"))
+    inject(made, Inject(also=("namespace",)))
+    assert [value for key, value in entries(made.graph.node[0]) if key == "namespace"] == ["another", TORCHS[0][1]]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"namespace": 1}', '{"namespace": "\\ud800"}', "{" * 1000])
+def test_a_broken_note_of_what_torch_wrote_restores_nothing(text: str) -> None:
+    made = torchs_model()
+    inject(made, Inject(also=("namespace",)))
+    for entry in made.graph.node[0].metadata_props:
+        entry.value = text if entry.key == metadata.REPLACED else entry.value
+    metadata.clear_node(made.graph.node[0], ("namespace",))
+    assert not any(key.startswith(metadata.PREFIX) for key, _ in entries(made.graph.node[0]))
+
+
+def test_a_value_that_was_changed_since_stays() -> None:
+    made = torchs_model()
+    inject(made, Inject(also=("namespace",)))
+    for entry in made.graph.node[0].metadata_props:
+        entry.value = "mine" if entry.key == "namespace" else entry.value
+    metadata.clear_node(made.graph.node[0], ("namespace",))
+    assert entries(made.graph.node[0]) == [("namespace", "mine"), *TORCHS[1:]]
+
+
 @pytest.mark.parametrize("dialects", [(), ("namespace",)])
 def test_what_is_written_without_the_manager_s_knowledge_is_seen(dialects: tuple[str, ...]) -> None:
     """Else every key would stand there twice."""

@@ -39,9 +39,8 @@ def test_dialects_are_written_and_stripped(strategy: str, dialect: str, tmp_path
     model, x = Block(), (torch.randn(3, 4),)
     tagged = ot.export(model, x, tmp_path / "m.onnx", strategy=strategy, also=[dialect])
     bare = ot.export(model, x, tmp_path / "bare.onnx", strategy=strategy, tag=False)
-    # Torch's own `namespace` is foreign to us: it stays, and is no word of ours.
-    if (strategy, dialect) != ("fx", "namespace"):
-        assert ot.check(tagged.path, tagged.map_path, dialect=dialect).ok
+    assert ot.check(tagged.path, tagged.map_path, dialect=dialect).ok
+    assert tagged.report.fallbacks == []
     ot.strip(tagged.path, tmp_path / "stripped.onnx")
     assert (tmp_path / "stripped.onnx").read_bytes() == bare.path.read_bytes()
 

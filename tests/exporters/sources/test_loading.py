@@ -1,6 +1,9 @@
 """Sources of models: configs, directories, factories; that inputs are made for each of them, or taken from a spec."""
 
+import importlib
+import inspect
 import json
+import pickle
 import sys
 from pathlib import Path
 
@@ -213,7 +216,7 @@ def test_what_does_not_exist(source, tmp_path, monkeypatch):
 
 def test_transformers_missing(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match="transformers"):
+    with pytest.raises(MissingExtraError, match=r"transformers, .*onnx-tagger\[hf\]"):
         load_source(str(bert(tmp_path)))
 
 
@@ -364,3 +367,98 @@ def test_spec_of_an_unknown_input(factories, tmp_path):
         load_source(str(FIXTURES / "bert-tiny"), inputs=spec)
     with pytest.raises(SourceError, match="it takes x, scale"):
         load_source(f"{factories}:named", inputs=spec)
+
+
+ALONE = """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x, /, y, scale=None, *, shift=None):
+        out = x * y if scale is None else x * y * scale
+        return out if shift is None else out + shift
+
+def alone(): return Net()
+"""
+
+
+def alone_file(tmp_path: Path) -> Path:
+    path = tmp_path / "alone_source.py"
+    path.write_text(ALONE)
+    return path
+
+
+def test_a_model_alone_takes_the_inputs_of_the_spec(tmp_path):
+    path = alone_file(tmp_path)
+    entry = {"dtype": "float32", "shape": [2, 4]}
+    spec = spec_file(tmp_path, {"shift": entry, "y": entry, "x": {**entry, "values": 1}})
+    source = load_source(f"{path}:alone", inputs=spec)
+    assert (len(source.args), list(source.kwargs)) == (2, ["shift"])
+    assert bool((source.args[0] == 1).all())
+    assert source.model(*source.args, **source.kwargs).shape == (2, 4)
+
+
+def test_a_model_alone_needs_every_input(tmp_path):
+    path = alone_file(tmp_path)
+    spec = spec_file(tmp_path, {"x": {"dtype": "float32", "shape": [2, 4]}})
+    with pytest.raises(SourceError, match=r"spec\.json: describes no input 'y', which Net\.forward needs; add it"):
+        load_source(f"{path}:alone", inputs=spec)
+    with pytest.raises(SourceError, match=r"a model without inputs; .* a model alone where --inputs describes"):
+        load_source(f"{path}:alone")
+
+
+NAMED = """
+from __future__ import annotations
+import dataclasses, pickle, sys, torch
+
+@dataclasses.dataclass
+class Settings:
+    width: int = 4
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.settings = Settings()
+        self.fc = torch.nn.Linear(4, 3)
+    def forward(self, x):
+        return self.fc(x)
+
+def make(): return Net(), (torch.zeros(2, 4),)
+"""
+
+
+def test_a_file_is_loaded_under_its_own_name(tmp_path):
+    path = tmp_path / "a_net_of_mine.py"
+    path.write_text(NAMED)
+    source = load_source(f"{path}:make")
+    assert type(source.model).__module__ == "a_net_of_mine"
+    assert type(pickle.loads(pickle.dumps(source.model))) is type(source.model)
+    assert "class Net" in inspect.getsource(type(source.model))
+    other = tmp_path / "other" / path.name
+    other.parent.mkdir()
+    other.write_text(NAMED.replace("Linear(4, 3)", "Linear(4, 5)"))
+    again = load_source(f"{other}:make")
+    assert again.model.fc.out_features == 5
+    assert type(pickle.loads(pickle.dumps(again.model))) is type(again.model)
+
+
+def test_a_loaded_module_of_the_same_name_stays(tmp_path):
+    path = tmp_path / "json.py"
+    path.write_text(NAMED)
+    source = load_source(f"{path}:make")
+    assert type(source.model).__module__ == "json"
+    assert sys.modules["json"] is json
+    path.write_text("raise ValueError")
+    with pytest.raises(SourceError, match="ValueError"):
+        load_source(f"{path}:make")
+    assert sys.modules["json"] is json
+
+
+def test_a_file_that_is_imported_already_is_taken_as_it_is(tmp_path, monkeypatch):
+    path = tmp_path / "imported_before.py"
+    path.write_text(NAMED)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("imported_before")
+    try:
+        assert type(load_source(f"{path}:make").model) is module.Net
+    finally:
+        del sys.modules["imported_before"]

@@ -11,7 +11,8 @@ from onnx import helper
 from onnx_tagger.hierarchy.carriers import resolve_claim
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
-from onnx_tagger.model.dialects import MAX_LITERAL, claim_of_modules, claims, literal_list, modules_in
+from onnx_tagger.model.dialects import claim_of_modules, claims, modules_in
+from onnx_tagger.model.literals import MAX_LITERAL, literal_list
 from onnx_tagger.model.metadata import DOC_LINE, MODULE, SOURCE, TAG, TORCH_SCOPES, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.analyses.notes import FOREIGN, NOTHING, OWN, SILENT, NodeNotes
 from onnx_tagger.passes.base import Context
