@@ -6,7 +6,6 @@ import dataclasses
 import enum
 import importlib
 import pkgutil
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,11 @@ from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model.texts import MOST, brief_fields, html_table, value_text
 from onnx_tagger.workflows.checking import read_tags
 from onnx_tagger.workflows.diffing import diff
-from onnx_tagger.workflows.querying import find_nodes, inputs_of, module_tree
+from onnx_tagger.workflows.querying import find_nodes, inputs_of
+from onnx_tagger.workflows.reading import Tagged
 
 LONG = "layer<script>\n" * 300
-ROOMS = ("model", "hierarchy", "files", "workflows", "passes", "passes.analyses", "runtime")
+ROOMS = ("model", "hierarchy", "files", "measures", "workflows", "passes", "passes.analyses", "runtime")
 
 
 def public_records() -> Iterator[type]:
@@ -55,9 +55,8 @@ def test_no_record_writes_out_all_that_it_holds(record: type) -> None:
 
 
 def short(value: object) -> bool:
-    start = time.perf_counter()
     text = repr(value)
-    return len(text) <= MOST == 300 and "\n" not in text and text.isprintable() and time.perf_counter() - start < 0.05
+    return len(text) <= MOST == 300 and "\n" not in text and text.isprintable()
 
 
 def reached(*values: object) -> Iterator[object]:
@@ -107,6 +106,7 @@ def test_a_graph_of_thousands_of_nodes_with_very_long_names() -> None:
         [*ot.default_passes(distrusted=frozenset(map(str, range(9999)))), ot.GraphSurgeonPass(short)]
     )
     report = ot.Report(failures=[LONG] * 100, fallbacks=[LONG], untagged=[LONG] * 9999, strategy=LONG)
+    tagged = Tagged(ctx, LONG)
     values = (
         ctx,
         held,
@@ -116,7 +116,10 @@ def test_a_graph_of_thousands_of_nodes_with_very_long_names() -> None:
         ot.Export(Path(LONG), Path(LONG), held, report),
         ctx.get(ot.DataFlow),
         diff(ctx, ot.Context(monster(10)[0], tree)),
-        module_tree(ctx),
+        tagged,
+        tagged.modules,
+        tagged.nodes()[:20],
+        tagged.table(),
         read_skeleton(model.SerializeToString()),
         inputs_of(ctx, find_nodes(ctx, "if")[0]),
         ot.Limits(),
@@ -128,7 +131,7 @@ def test_a_graph_of_thousands_of_nodes_with_very_long_names() -> None:
     for value in found:
         if hasattr(value, "_repr_html_"):
             page = value._repr_html_()
-            assert len(page) < 10_000
+            assert len(page) < (100_000 if isinstance(value, (ot.ModuleTable, Tagged)) else 10_000)
             assert "<script" not in page
             assert page.startswith("<table>")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from onnx_tagger.measures import MEASURES
 from onnx_tagger.model.graph import Op, Walk
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.suggestions import advice_on
+from onnx_tagger.model.texts import brief, brief_fields, counted
 
 Rule = Literal["sum", "max", "rms"]
 Direction = Literal["higher", "lower"]
@@ -42,8 +43,11 @@ class Column:
     rule: Rule = "sum"
     worse: Direction | None = None
 
+    __repr__ = brief_fields
 
-class Measured(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class Measured:
     """What measures look at.
 
     Attributes
@@ -59,6 +63,8 @@ class Measured(NamedTuple):
     walk: Walk
     ops: Sequence[Op]
     tags: Sequence[Tag | None]
+
+    __repr__ = brief_fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +85,7 @@ class Measure:
     places: Callable[[Tag], Iterable[str]] | None = None
 
     def __repr__(self) -> str:
-        return f"Measure({self.column.name[:80]!r}, {len(self.values)} values)"
+        return brief(self, self.column.name, counted(len(self.values), "number"))
 
     @property
     def numbers(self) -> Numbers:

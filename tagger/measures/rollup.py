@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from onnx_tagger.measures.measure import Numbers, Rule
+from onnx_tagger.model.texts import brief_fields
 
 Places = npt.NDArray[np.int64]
 Value = float | None
@@ -35,6 +36,8 @@ class RolledUp:
     total: list[Value]
     untagged: Value
     whole: Value
+
+    __repr__ = brief_fields
 
 
 def roll_up(parents: Sequence[int], places: Places, numbers: Numbers, shares: Numbers | None, rule: Rule) -> RolledUp:

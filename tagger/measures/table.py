@@ -20,6 +20,7 @@ from onnx_tagger.measures.measure import Column, Measure, Numbers
 from onnx_tagger.measures.rollup import Places, RolledUp, Value, roll_up
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.suggestions import advice_on
+from onnx_tagger.model.texts import brief, brief_fields, counted, cut
 
 # Where the number of a node stands that does the work of several modules.
 Fused = Literal["enclosing", "shared"]
@@ -43,6 +44,8 @@ class Row:
     depth: int
     own: dict[str, Value]
     total: dict[str, Value]
+
+    __repr__ = brief_fields
 
     @property
     def path(self) -> str | None:
@@ -210,8 +213,7 @@ class ModuleTable:
         raise TaggerError(f"no column is named {name!r}: {advice_on(name, names, 'choose from ' + ', '.join(names))}")
 
     def __repr__(self) -> str:
-        names = ", ".join(column.name[:30] for column in self.columns[:6])
-        return f"ModuleTable({len(self.modules)} modules, columns: {names}{', ...' if len(self.columns) > 6 else ''})"
+        return brief(self, counted(len(self.modules), "module"), *(cut(column.name, 20) for column in self.columns[:9]))
 
     def _repr_html_(self) -> str:
         from onnx_tagger.measures.fragment import html_table

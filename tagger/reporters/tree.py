@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from onnx_tagger.measures.measure import Column
@@ -101,8 +102,9 @@ def _node_text(row: Row) -> str:
 
 
 def _rich_tree(table: ModuleTable, rows: list[tuple[int, Row]]) -> None:
-    from rich.console import Console
     from rich.tree import Tree
+
+    from onnx_tagger.reporters.colour import console_of
 
     whole = Tree("", hide_root=True, guide_style="dim")
     trail: list[Tree] = [whole]
@@ -111,9 +113,10 @@ def _rich_tree(table: ModuleTable, rows: list[tuple[int, Row]]) -> None:
         trail.append(_rich_row(trail[-1], table, row))
     # Rich would wrap lines whose guides are wider than the terminal letter by letter; the terminal itself does better.
     deepest = max((level for level, _ in rows), default=0)
-    width = max(Console().width, _GUIDE * deepest + _LEAST)
+    console = console_of(sys.stdout)
+    console.width = max(console.width, _GUIDE * deepest + _LEAST)
     # Tree renders without recursion, so a deep one is safe.
-    Console(highlight=False, width=width).print(whole)
+    console.print(whole)
 
 
 def _rich_row(parent: Tree, table: ModuleTable, row: Row) -> Tree:
