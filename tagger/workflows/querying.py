@@ -5,6 +5,7 @@ Nothing here reads a file or prints: `reading` makes the context, `onnx_tagger.r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ from onnx_tagger.model.metadata import Tag, text_of
 from onnx_tagger.model.suggestions import advice_on
 from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context
+
+# A position in Python as tracebacks and tracers write it: `m.py", line 3`, `m.py:3`, `m.py(3)`.
+_POSITION = re.compile(r"""\.py(?:", line |:|\()\d""")
+_TRACED = re.compile(r"\.py\(\d")
 
 
 def name_of(op: Op) -> str:
@@ -124,7 +129,7 @@ def details_of(ctx: Context, op: Op) -> Details:
         () if tag is None else tag.call,
         tuple(notes),
         code_line(op),
-        "; ".join(line for line in _doc_lines(op) if line != code_line(op)),
+        doc_of(op),
         tuple(inputs_of(ctx, op)),
         tuple(outputs_of(ctx, op)),
     )
@@ -203,12 +208,19 @@ def own_problem(op: Op) -> str:
 
 
 def code_line(op: Op) -> str:
-    """Where in Python a node comes from: the last frame of torch's stack trace, or the doc string's last line."""
+    """Where in Python a node comes from: the innermost frame that torch's stack trace or the doc string names."""
     trace = metadata.props_of(op.node).get(metadata.TORCH_STACK, "")
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     if lines:
         return ": ".join(lines[-2:] if len(lines) > 1 and lines[-2].startswith("File ") else lines[-1:])
-    return next(reversed(_doc_lines(op)), "")
+    frames = [line for line in _doc_lines(op) if _POSITION.search(line)]
+    # The tracer of the TorchScript exporter writes the innermost frame first, Python's tracebacks write it last.
+    return next((line for line in frames if _TRACED.search(line)), frames[-1] if frames else "")
+
+
+def doc_of(op: Op) -> str:
+    """What a node's doc string says besides positions in Python and what we wrote, its lines parted by ``; ``."""
+    return "; ".join(line for line in _doc_lines(op) if not _POSITION.search(line))
 
 
 def _doc_lines(op: Op) -> list[str]:
