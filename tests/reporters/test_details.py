@@ -54,11 +54,21 @@ def test_a_fused_node(show: Show, net: Net) -> None:
     )
 
 
-def test_a_doc_string_without_a_stack_trace_ends_with_the_code(show: Show, net: Net) -> None:
+@pytest.mark.parametrize(
+    ("text", "code", "doc"),
+    [
+        ("fused MatMul and Add", "", "fused MatMul and Add"),
+        ("first\n\nm.py(3): forward\nnn.py(9): __call__\n", "m.py(3): forward", "first"),
+        ('File "nn.py", line 9, in __call__\nFile "m.py", line 3, in forward', 'File "m.py", line 3, in forward', ""),
+        ("/a/m.py:3\nonnx_tagger:layers.0", "/a/m.py:3", ""),
+        ("onnx_tagger:layers.0", "", ""),
+    ],
+)
+def test_what_a_tool_says_is_no_code(net: Net, text: str, code: str, doc: str) -> None:
     model = net()
-    model.graph.node[0].doc_string = "first\n\nm.py(3): forward\n"
+    model.graph.node[0].doc_string = text
     (found,) = details(model, "mm")
-    assert (found.code, found.doc) == ("m.py(3): forward", "first")
+    assert (found.code, found.doc) == (code, doc)
 
 
 def test_a_node_without_a_tag_and_without_a_name(show: Show, net: Net) -> None:
