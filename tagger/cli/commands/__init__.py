@@ -28,6 +28,8 @@ def load(name: str) -> None:
         module = import_module(f"{__name__}.{name.replace('-', '_')}")
         epilog = getattr(module, "EPILOG", None)
         app.command(name, rich_help_panel=_GROUP_OF[name], epilog=epilog)(module.command)
+        # Help lists them in this order, whichever was asked for first in this process.
+        app.registered_commands.sort(key=lambda found: list(_GROUP_OF).index(found.name or ""))
 
 
 def load_for(word: str | None) -> None:
