@@ -103,6 +103,30 @@ def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple
         yield from map(_shown, waiting)
 
 
+def without_zeros(digest: str, size: int) -> int:
+    """What a digest of so many values adds up to without its zeros.
+
+    It is the same for a copy that was padded with zeros, and those of the parts of a tensor add up, modulo 2**64, to
+    that of the whole.
+
+    Parameters
+    ----------
+    digest : str
+        From `value_digests`, of values of at most 8 bytes each.
+    size : int
+        How many values it is of.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.arange(1, 7, dtype=np.float32)
+    >>> padded = np.concatenate([a, np.zeros(2, np.float32)])
+    >>> without_zeros(value_digests(a)[0], 6) == without_zeros(value_digests(padded)[0], 8)
+    True
+    """
+    return (int(digest, 16) - size * int(_table()[0])) % 2**64
+
+
 def _flat(values: Array, half: Array | None) -> Span:
     """A tensor's elements in one row, and the numbers that they stand for in another."""
     if half is not None and half.size != values.size:
