@@ -51,7 +51,12 @@ def sketch_of(values: Array) -> str:
     >>> sketch_of(weight) == sketch_of(weight * 3) == sketch_of(np.round(weight * 40)) != sketch_of(weight[::-1])
     True
     """
-    ranks = ranks_of(channel_numbers(values)) if values.dtype.kind == "f" and values.ndim else None
+    return sketch_in(channel_numbers(values)) if values.dtype.kind == "f" and values.ndim else ""
+
+
+def sketch_in(numbers: Numbers) -> str:
+    """The sketch of what `channel_numbers` gives."""
+    ranks = ranks_of(numbers)
     return "" if ranks is None else bytes(ranks.astype(np.uint8)).hex()
 
 

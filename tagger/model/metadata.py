@@ -29,6 +29,8 @@ FOREIGN = PREFIX + "foreign"
 VERSION = PREFIX + "version"
 MAP = PREFIX + "map"
 ALSO = PREFIX + "also"
+# Why the map that the tags rest on should not have been taken, where a user insisted on it.
+FORCED = PREFIX + "forced"
 # Nothing but blanks: it shifts what follows so that weights keep their place in the pages of the file.
 PAD = PREFIX + "pad"
 
@@ -406,6 +408,13 @@ def write_model(model: onnx.ModelProto, version: str, map_digest: str, also: tup
         add_entries(model, [(MAP, map_digest)])
     if also:
         add_entries(model, [(ALSO, ",".join(also))])
+
+
+def mark_forced(model: onnx.ModelProto, reason: str) -> None:
+    """Say on a model why the map that its tags rest on should not have been taken; an empty reason removes the mark."""
+    _drop(model, lambda key, _: key == FORCED)
+    if reason:
+        add_entries(model, [(FORCED, reason)])
 
 
 def model_value(model: onnx.ModelProto, key: str) -> str:

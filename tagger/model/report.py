@@ -81,6 +81,8 @@ class Report:
         Sentences about what was not done in the first way, and about carriers that contradict each other.
     verified : dict or None
         What running both files showed.
+    kinship : dict or None
+        Whether the map is of the file's model: `verdict`, `relation`, `bits`, `likelihood` and `evidence`.
     weights : dict or None
         What was proved to be stored as before: the tensors' number, bytes and digest.
     passes, phases : list
@@ -102,6 +104,7 @@ class Report:
     strategy: str | None = None
     fallbacks: list[str] = field(default_factory=list)
     verified: dict[str, object] | None = None
+    kinship: dict[str, object] | None = None
     weights: dict[str, object] | None = None
     passes: list[PassTiming] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
@@ -156,6 +159,7 @@ class Report:
             "strategy": self.strategy,
             "fallbacks": self.fallbacks,
             "verified": self.verified,
+            "kinship": self.kinship,
             "weights": self.weights,
             "passes": [step.as_dict() for step in self.passes],
             "phases": [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
 from onnx_tagger.passes.analyses.weights import LEAST_VALUES
-from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
+from onnx_tagger.workflows.kinship.weights import parameters_of
 
 Target = str | os.PathLike[str]
 MapSource = HierarchyMap | str | os.PathLike[str]
@@ -32,6 +33,42 @@ MapSource = HierarchyMap | str | os.PathLike[str]
 def map_path(path: Target) -> Path:
     """Where a model's map is saved: ``M.onnx`` has ``M.hierarchy.json`` beside it."""
     return Path(path).with_suffix(".hierarchy.json")
+
+
+@dataclass(frozen=True)
+class LoadedMap:
+    """A map with the tagged file that it was made of, if it was.
+
+    Attributes
+    ----------
+    tree : HierarchyMap
+    skeleton : Skeleton or None
+        Of the tagged ``.onnx``.
+    """
+
+    tree: HierarchyMap
+    skeleton: Skeleton | None = None
+
+    @property
+    def forced(self) -> str:
+        """What a tagged file says of a map that was forced on it; empty if nothing was."""
+        return metadata.model_value(self.skeleton.model, metadata.FORCED) if self.skeleton is not None else ""
+
+    def parameters(self, names: Collection[str] | None = None) -> list[Parameter]:
+        """The weights of a tagged file, all or those of some names, read one at a time."""
+        if self.skeleton is None:
+            return []
+        skeleton, graph = self.skeleton, self.tree.graph
+        ctx = Context(skeleton.model, self.tree, values=lambda name: _values_of(skeleton, name))
+        return parameters_of(ctx, graph.initializers if graph is not None else {}, names)
+
+
+def _values_of(skeleton: Skeleton, name: str) -> Values | None:
+    """A stored tensor's values, None if they cannot be read: the map is of use without them."""
+    try:
+        return read_initializer(skeleton, name)
+    except TaggerError:
+        return None
 
 
 def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> HierarchyMap:
@@ -49,13 +86,18 @@ def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> Hie
     MapError
         If it is neither, or the model has no tags.
     """
+    return open_map(source, beside=beside).tree
+
+
+def open_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> LoadedMap:
+    """The same as `load_map`, with the file that it was made of."""
     if isinstance(source, HierarchyMap):
-        return source
+        return LoadedMap(source)
     path = Path(source)
     if not path.is_file():
         raise MapError(f"{path}: no such map; give a .hierarchy.json[.gz] file or a tagged .onnx")
     if path.suffix != ".onnx":
-        return HierarchyMap.load(path)
+        return LoadedMap(HierarchyMap.load(path))
     skeleton = read_skeleton(path)
     ctx = read_tags(skeleton.model)
     if ctx.hierarchy is None:
@@ -65,7 +107,7 @@ def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> Hie
     parameters: tuple[Parameter, ...] = ()
     if beside is not None and any(tensor.name not in owners for tensor in beside.graph.initializer):
         parameters = _parameters(skeleton, owners)
-    return replace(ctx.hierarchy, graph=graph, parameters=parameters)
+    return LoadedMap(replace(ctx.hierarchy, graph=graph, parameters=parameters), skeleton)
 
 
 def _owners(ctx: Context) -> dict[str, tuple[str, ...]]:
@@ -143,6 +185,7 @@ def check(
     min_coverage: float = 100.0,
     max_root: int = 0,
     max_inherited: int | None = None,
+    allow_forced: bool = False,
 ) -> Report:
     """Check a file's tags: every node has one, they are consistent, and the limits hold.
 
@@ -158,6 +201,8 @@ def check(
         Smallest share of tagged nodes, 0 to 100.
     max_root, max_inherited : int
         Largest numbers of nodes with these sources.
+    allow_forced : bool
+        Let tags pass that rest on a map that was taken by force: a note says so then, and a failure otherwise.
 
     Returns
     -------
@@ -185,6 +230,9 @@ def check(
         step = Coverage(min_coverage=limits.min_coverage, max_root=limits.max_root, max_inherited=limits.max_inherited)
         PassManager([step]).run_in(ctx)
         report.failures.extend(problems)
+        if forced := metadata.model_value(skeleton.model, metadata.FORCED):
+            told = report.fallbacks if allow_forced else report.failures
+            told.append(f"the tags rest on a map that was taken with --force, although {forced}")
         report.ok = not report.failures
     report.peak_rss_mb = peak_rss_mb()
     return report

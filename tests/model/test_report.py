@@ -24,6 +24,7 @@ SHAPE = {
     "strategy",
     "fallbacks",
     "verified",
+    "kinship",
     "weights",
     "passes",
     "phases",
@@ -41,7 +42,13 @@ def test_shape_is_the_one_of_the_design() -> None:
     shape = Report().as_dict()
     assert set(shape) == SHAPE
     assert shape["by_source"] == {"exported": 0, "matched": 0, "aligned": 0, "inherited": 0, "root": 0}
-    assert [key for key, value in shape.items() if value is None] == ["strategy", "verified", "weights", "peak_rss_mb"]
+    assert [key for key, value in shape.items() if value is None] == [
+        "strategy",
+        "verified",
+        "kinship",
+        "weights",
+        "peak_rss_mb",
+    ]
     assert json.loads(Report().to_json()) == shape
 
 
