@@ -24,6 +24,8 @@ from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
+from onnx_tagger.workflows.kinship.judging import Judge
+from onnx_tagger.workflows.kinship.verdict import Kinship
 from onnx_tagger.workflows.kinship.weights import parameters_of
 
 Target = str | os.PathLike[str]
@@ -108,6 +110,32 @@ def open_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> Loa
     if beside is not None and any(tensor.name not in owners for tensor in beside.graph.initializer):
         parameters = _parameters(skeleton, owners)
     return LoadedMap(replace(ctx.hierarchy, graph=graph, parameters=parameters), skeleton)
+
+
+def kinship_of(model: Target, hierarchy: MapSource, *, values: bool = True) -> Kinship:
+    """Whether a map is of a file's model, as `retag` decides it.
+
+    Parameters
+    ----------
+    model : path
+    hierarchy : HierarchyMap or path
+    values : bool
+        Whether weights may be read.
+
+    Raises
+    ------
+    TaggerError
+        If the file or the map cannot be read.
+    """
+    skeleton = read_skeleton(model)
+    source = open_map(hierarchy, beside=skeleton.model if values else None)
+    read = (lambda name: _values_of(skeleton, name)) if values else None
+    return judge_of(Context(skeleton.model, source.tree, values=read), source).verdict()
+
+
+def judge_of(ctx: Context, source: LoadedMap) -> Judge:
+    """Who decides whether a map is of a file's model; the weights of a tagged file are read when they are needed."""
+    return Judge(ctx, source.tree, source.parameters if source.skeleton is not None else None)
 
 
 def _owners(ctx: Context) -> dict[str, tuple[str, ...]]:

@@ -26,9 +26,9 @@ from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-from onnx_tagger.workflows.checking import LoadedMap, MapSource, Target, open_map
+from onnx_tagger.workflows.checking import MapSource, Target, judge_of, open_map
 from onnx_tagger.workflows.exporting import Progress
-from onnx_tagger.workflows.kinship.judging import Judge, note_of_part
+from onnx_tagger.workflows.kinship.judging import note_of_part
 from onnx_tagger.workflows.kinship.verdict import BY_LINEAGE, Kinship
 
 
@@ -170,7 +170,7 @@ def retag(
         proto = whole if whole is not None else skeleton.model
         ctx = Context(proto, tree, report=report, values=_reader(skeleton, report) if values else None)
         forced = source.forced if source is not None else metadata.model_value(skeleton.model, metadata.FORCED)
-        judge = _judge(ctx, source) if source is not None and not parent else None
+        judge = judge_of(ctx, source) if source is not None and not parent else None
         if source is not None:
             kinship = judge.verdict() if judge is not None else BY_LINEAGE
             forced = _insist_on_kin(kinship, str(model), report, force=force) or forced
@@ -191,11 +191,6 @@ def retag(
         report.weights = proved.as_dict() if proved is not None else None
     report.peak_rss_mb = peak_rss_mb()
     return report
-
-
-def _judge(ctx: Context, source: LoadedMap) -> Judge:
-    """Who decides whether a map is of the file's model; the weights of a tagged file are read when they are needed."""
-    return Judge(ctx, source.tree, source.parameters if source.skeleton is not None else None)
 
 
 def _insist_on_kin(kinship: Kinship, where: str, report: Report, *, force: bool) -> str:

@@ -37,11 +37,15 @@ _MOST_OF_STRUCTURE = 8.0
 # Two weights that are none of the map's are no accident.
 _AGAINST = 2
 
+# Of files of their own model the map knows all but one weight in nine, or all but three.
+_PART, _FEW_UNKNOWN = 0.2, 4
+
 OF_MODEL = "the file is of the map's model"
 TRAINED = "the file is of the map's model, trained further"
 UNSEEN = "the file is of the map's model by all that can be seen without its weights"
 OTHER_WEIGHTS = "the file has the architecture of the map's model, but the weights of another seed or training"
 UNSURE = "it cannot be told whether the file is of the map's model"
+PART = "some weights of the file are the map's and others are not, as in another version of the model"
 STRANGER = "the file is of another model than the map"
 
 
@@ -139,13 +143,16 @@ class Judge:
 
     def weights(self) -> Evidence | None:
         """What all the weights say that were read."""
-        counts = Counter(each.fit for each in self.found.values())
+        counts = {fit: self._count(fit) for fit in Fit}
         known, telling = sum(counts[fit] for fit in _KNOWN), len(self.found) - counts[Fit.MUTE]
         if not telling:
             return None
         kinds = ", ".join(f"{counts[fit]} {fit.value}" for fit in _KNOWN if counts[fit])
         says = f"the map knows {known} of {telling} weights that were compared" + (f" ({kinds})" if kinds else "")
         return Evidence("weights", says, sum(each.bits for each in self.found.values()))
+
+    def _count(self, fit: Fit) -> int:
+        return sum(each.fit is fit for each in self.found.values())
 
     @property
     def unknown_weights(self) -> list[str]:
@@ -174,13 +181,29 @@ class Judge:
         relation = TRAINED if close > same and close >= _FEW else OF_MODEL
         if relation is TRAINED:
             self.notes.append(f"{relation}: its weights are close to the map's and not the same")
-        counts = architecture.layers(self.stored, self.tree, self.known.parameters)
-        more = any(there > here for here, there in counts.values())
+        counts = self._layers()
         if counts:
-            told = ", ".join(f"{there} layers in {path!r}, not {here}" for path, (here, there) in counts.items())
-            relation = f"the file has weights of the map's model and another number of layers: {told}"
+            stacks = ", ".join(f"{there} layers in {path!r}, not {here}" for path, (here, there) in counts.items())
+            relation = f"the file has weights of the map's model and another number of layers: {stacks}"
             self.notes.append(relation)
-        return Kinship("doubt" if more else "kin", relation, tuple(evidence), tuple(self.notes))
+        unknown, telling = len(self.unknown_weights), len(self.found) - self._count(Fit.MUTE)
+        part = unknown >= _FEW_UNKNOWN and unknown >= _PART * telling
+        more = any(there > here for here, there in counts.values())
+        if part and not counts:
+            relation = PART
+        # More weights may have been read since.
+        rest = [each for each in evidence if each.kind != "weights"]
+        told = [each for each in (self.weights(), *rest) if each is not None]
+        return Kinship("doubt" if more or part else "kin", relation, tuple(told), tuple(self.notes))
+
+    def _layers(self) -> dict[str, tuple[int, int]]:
+        """Stacks of another number of layers; more of them are believed only with weights that are none of its."""
+        counts = architecture.layers(self.stored, self.tree, self.known.parameters)
+        if any(there > here for here, there in counts.values()):
+            self._compare(self._runs())
+            if len(self.unknown_weights) < _AGAINST:
+                return {path: (here, there) for path, (here, there) in counts.items() if there < here}
+        return counts
 
     def _without_weights(self, evidence: list[Evidence], *, against: bool) -> Kinship:
         """The verdict where weights cannot be compared, or speak against the map."""
@@ -195,7 +218,7 @@ class Judge:
             structure = Evidence(structure.kind, structure.says, min(structure.bits, most))
         evidence += [each for each in (*named, structure) if each is not None]
         if against:
-            same = like.same or any(each is not None and each.bits > ENOUGH / 3 for each in named)
+            same = like.same or any(each is not None and each.bits >= ENOUGH / 2 for each in named)
             # What all models of an architecture share does not make up for weights that are others.
             told = [each if each.bits < 0 else Evidence(each.kind, each.says, 0.0) for each in evidence]
             return Kinship("doubt" if same else "stranger", OTHER_WEIGHTS if same else STRANGER, tuple(told))
