@@ -61,11 +61,13 @@ def sketch_in(numbers: Numbers) -> str:
 
 
 def channel_numbers(values: Array) -> Numbers:
-    """One number for each of the first rows, which no scale of a row changes; see the module."""
+    """One number for each of the first rows, which no scale of a row changes; rows of zeros at the end are padding."""
     first = values[:MOST].astype(np.float64)
     rows = first.reshape(first.shape[0], -1)
     if rows.shape[1] < 2:
         return rows[:, 0] if rows.shape[1] else np.zeros(rows.shape[0])
+    filled = np.flatnonzero(rows.any(axis=1))
+    rows = rows[: filled[-1] + 1 if filled.size else 0]
     with np.errstate(all="ignore"):
         numbers: Numbers = np.abs(rows.mean(axis=1)) / np.sqrt(np.square(rows).mean(axis=1))
     return numbers

@@ -245,6 +245,13 @@ def _tells(numbers: Array) -> bool:
 
 def _views(numbers: Array) -> Iterator[tuple[int, Numbers]]:
     """The ways in which output channels may lie in a stored weight, each by their count and their numbers."""
+    for channels, found in _orders(numbers):
+        # Of fewer numbers than there are channels, the others are padding.
+        yield (channels if found.size == min(channels, MOST) else found.size), found
+
+
+def _orders(numbers: Array) -> Iterator[tuple[int, Numbers]]:
+    """First and last dimension of a matrix, the first one otherwise, and onnxruntime's blocks of channels."""
     while numbers.ndim > 1 and numbers.shape[0] == 1:
         numbers = numbers[0]
     channels = numbers.shape[0]
