@@ -175,7 +175,8 @@ class Judge:
 
     def _of_kin(self, evidence: list[Evidence]) -> Kinship:
         """The verdict for a file that has the map's weights."""
-        plain = [each for each in self.found.values() if not each.weight.rounded and len(each.weight.shape) < 3]
+        # Convolutions and vectors may be close since a normalisation was folded into them; matrices are left alone.
+        plain = [each for each in self.found.values() if not each.weight.rounded and len(each.weight.shape) == 2]
         close = sum(each.fit is Fit.CLOSE for each in plain)
         same = sum(each.fit in (Fit.SAME, Fit.ROUNDED, Fit.JOINED) for each in plain)
         relation = TRAINED if close > same and close >= _FEW else OF_MODEL
@@ -197,13 +198,28 @@ class Judge:
         return Kinship("doubt" if more or part else "kin", relation, tuple(told), tuple(self.notes))
 
     def _layers(self) -> dict[str, tuple[int, int]]:
-        """Stacks of another number of layers; more of them are believed only with weights that are none of its."""
+        """Stacks of another number of layers, of those that sizes suggest the ones that the weights confirm."""
         counts = architecture.layers(self.stored, self.tree, self.known.parameters)
-        if any(there > here for here, there in counts.values()):
-            self._compare(self._runs())
-            if len(self.unknown_weights) < _AGAINST:
-                return {path: (here, there) for path, (here, there) in counts.items() if there < here}
-        return counts
+        if not counts:
+            return {}
+        self._compare(self._runs())
+        unknown = len(self.unknown_weights)
+        return {
+            path: (here, there)
+            for path, (here, there) in counts.items()
+            if (unknown >= _AGAINST if there > here else self._missing(path) >= here - there)
+        }
+
+    def _missing(self, path: str) -> int:
+        """How many layers of a stack have no weight among those that were found."""
+        found = {name for each in self.found.values() for name in each.names}
+        start = f"{path}." if path else ""
+        layers: dict[str, bool] = {}
+        for parameter in self.known.parameters:
+            if parameter.owner.startswith(start):
+                layer = parameter.owner[len(start) :].partition(".")[0]
+                layers[layer] = layers.get(layer, False) or parameter.name in found
+        return sum(not seen for seen in layers.values())
 
     def _without_weights(self, evidence: list[Evidence], *, against: bool) -> Kinship:
         """The verdict where weights cannot be compared, or speak against the map."""

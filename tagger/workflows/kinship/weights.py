@@ -179,8 +179,9 @@ class KnownWeights:
         bits_left = best - math.log2(max(compared, 1))
         if bits_left >= _LEAST_BITS:
             return Found(weight, Fit.CLOSE, min(bits_left, _WORTH[Fit.SAME]), (name,))
-        # A map without sketches knows nothing of what was rounded, and little of what may have been folded.
-        if not telling or (not self.sketched and (weight.rounded or len(weight.shape) > 2)):
+        # A vector may be a bias that a normalisation was folded into, which makes another one of it. A map without
+        # sketches knows nothing of what was rounded, and little of what may have been folded.
+        if not telling or len(weight.shape) < 2 or (not self.sketched and (weight.rounded or len(weight.shape) > 2)):
             return Found(weight, Fit.MUTE)
         return Found(weight, Fit.UNKNOWN, _WORTH[Fit.UNKNOWN])
 
