@@ -68,6 +68,22 @@ def value_digests(values: Array, half: Array | None = None) -> tuple[str, str]:
     return _shown([_sums((flat, numbers))])
 
 
+def stored_digest(values: Array) -> str:
+    """The first of the two digests alone, in half the time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.arange(6, dtype=np.float32)
+    >>> stored_digest(a) == value_digests(a)[0]
+    True
+    """
+    flat, _ = _flat(values, None)
+    mixer = _Mixer(min(flat.size, _BLOCK) * (2 if flat.itemsize > 8 or flat.dtype.kind == "c" else 1))
+    total = sum(mixer.stored(flat[start : start + _BLOCK]) for start in range(0, flat.size, _BLOCK))
+    return f"{total % 2**64:016x}"
+
+
 def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple[str, str]]:
     """Digests of many tensors, in as many threads as there are cores.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import attrgetter
 
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter
@@ -13,20 +13,23 @@ from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.kinship import architecture
 from onnx_tagger.workflows.kinship.stored import Array, StoredWeight, read, stored_weights
 from onnx_tagger.workflows.kinship.verdict import ENOUGH, Evidence, Kinship
-from onnx_tagger.workflows.kinship.weights import Fit, Found, KnownWeights
+from onnx_tagger.workflows.kinship.weights import Fit, Found, KnownWeights, tells
 
 # Gives the weights of a map that lists none: all of them, or those of some names.
 ReadParameters = Callable[[Collection[str] | None], Sequence[Parameter]]
 
-# Weights that are read in any case, and runs of weights in a row that are read if those leave a doubt.
-_FIRST = 6
-_RUNS, _RUN = 16, 4
+# How many weights are read in any case, how many if one of those is not plainly the map's, and the runs of weights in a
+# row that are read if even then more of them are not.
+_FIRST = (3, 10)
+_NEARLY_ALL = 0.8
+_RUNS, _RUN = 12, 3
 
 # So many say enough, and a weight that says nothing, as a bias of zeros, lets the next in size be read.
 _FEW = 3
-_TRIES = 3
+_TRIES = 5
 
-_KNOWN = (Fit.SAME, Fit.ROUNDED, Fit.JOINED, Fit.CLOSE)
+_EXACT = (Fit.SAME, Fit.ROUNDED, Fit.JOINED)
+_KNOWN = (*_EXACT, Fit.CLOSE)
 
 # What a model without weights shares with another one: that is rare.
 _NO_WEIGHTS = 4.0
@@ -84,36 +87,41 @@ class Judge:
 
     def _read_weights(self) -> None:
         """Compare a few weights, and many if those are not all plainly the map's."""
-        if self.ctx.values is None or not self.stored:
+        if self.ctx.values is None or not self.stored or not (self._parameters or self.known.parameters):
             return
-        first = self._first()
-        if self._parameters is not None:
-            self.known = KnownWeights(self._parameters({weight.name for group in first for weight in group}))
-        for group in first:
-            self._compare_until_one_tells(group)
-        told = [each for each in self.found.values() if each.fit is not Fit.MUTE]
-        if len(told) >= _FEW and all(each.fit is Fit.SAME for each in told):
-            return
+        for count in _FIRST:
+            if self._plain(count):
+                return
         if self._parameters is not None:
             self.found.clear()
             self.known = KnownWeights(self._parameters(None))
         self._compare(self._runs())
 
-    def _first(self) -> list[Sequence[StoredWeight]]:
-        """Small weights from all over the file, in groups of which one should say something."""
-        floats = [weight for weight in self.stored if not weight.rounded]
-        step = max(1, -(-len(floats) // _FIRST))
-        groups: list[Sequence[StoredWeight]] = []
-        for start in range(0, len(floats), step):
-            here = sorted(floats[start : start + step], key=lambda weight: weight.size)
-            groups.append(here[:: max(1, len(here) // _TRIES)])
-        return groups
+    def _plain(self, count: int) -> bool:
+        """Compare one weight of each of some parts of the file, and say whether those are plainly the map's."""
+        first = [found for group in self._groups(count) if (found := self._telling(group)) is not None]
+        if self._parameters is not None:
+            self.known = KnownWeights(self._parameters({weight.name for weight, _ in first}))
+        for weight, values in first:
+            self.found[weight.name] = self.known.compare(weight, values)
+        exact = sum(each.fit in _EXACT for each in self.found.values())
+        return exact >= _FEW and exact > _NEARLY_ALL * len(self.found)
 
-    def _compare_until_one_tells(self, weights: Sequence[StoredWeight]) -> None:
+    def _groups(self, count: int) -> Iterator[Sequence[StoredWeight]]:
+        """Weights of so many parts of the file, one of each size: of each group one should say something."""
+        floats = [weight for weight in self.stored if not weight.rounded]
+        step = max(1, -(-len(floats) // count))
+        for start in range(0, len(floats), step):
+            by_size = {weight.size: weight for weight in reversed(floats[start : start + step])}
+            yield [by_size[size] for size in sorted(by_size)][:_TRIES]
+
+    def _telling(self, weights: Sequence[StoredWeight]) -> tuple[StoredWeight, Array] | None:
+        """The first of some weights that is no constant, with its values."""
         for weight in weights:
-            self._compare([weight])
-            if self.found[weight.name].fit is not Fit.MUTE:
-                return
+            values = read(self.ctx, weight)
+            if values is not None and tells(values):
+                return weight, values
+        return None
 
     def _runs(self) -> list[StoredWeight]:
         """Runs of weights in order of use, or all of them if they are few."""
@@ -178,7 +186,7 @@ class Judge:
         # Convolutions and vectors may be close since a normalisation was folded into them; matrices are left alone.
         plain = [each for each in self.found.values() if not each.weight.rounded and len(each.weight.shape) == 2]
         close = sum(each.fit is Fit.CLOSE for each in plain)
-        same = sum(each.fit in (Fit.SAME, Fit.ROUNDED, Fit.JOINED) for each in plain)
+        same = sum(each.fit in _EXACT for each in plain)
         relation = TRAINED if close > same and close >= _FEW else OF_MODEL
         if relation is TRAINED:
             self.notes.append(f"{relation}: its weights are close to the map's and not the same")
@@ -240,6 +248,8 @@ class Judge:
             return Kinship("doubt" if same else "stranger", OTHER_WEIGHTS if same else STRANGER, tuple(told))
         bits = sum(each.bits for each in evidence)
         if bits >= ENOUGH:
+            if not any(named) and self.stored:
+                self.notes.append(f"{UNSEEN}: {structure.says}")
             return Kinship("kin", UNSEEN, tuple(evidence), tuple(self.notes))
         return Kinship("doubt" if bits > 0 else "stranger", UNSURE if bits > 0 else STRANGER, tuple(evidence))
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onnx_tagger.hierarchy.digest import value_digests, without_zeros
+from onnx_tagger.hierarchy.digest import stored_digest, value_digests, without_zeros
 from onnx_tagger.hierarchy.map import Parameter
 from onnx_tagger.hierarchy.sketch import (
     LEAST,
@@ -139,7 +139,7 @@ class KnownWeights:
         values : numpy.ndarray or None
             As `stored.read` gives them.
         """
-        if values is None or not _tells(numbers := _as_numbers(values)):
+        if values is None or not tells(numbers := _as_numbers(values)):
             return Found(weight, Fit.MUTE)
         if not weight.rounded and (found := self._by_digest(weight, values)) is not None:
             return found
@@ -148,7 +148,7 @@ class KnownWeights:
     def split(self, unknown: Sequence[tuple[Found, Array]]) -> list[Found]:
         """Of unknown weights in order of use those that together are one of the map's, which a tool has split."""
         found: list[Found] = []
-        sums = [without_zeros(value_digests(values)[0], values.size) for _, values in unknown]
+        sums = [without_zeros(stored_digest(values), values.size) for _, values in unknown]
         for count in _JOINED:
             for start in range(len(unknown) - count + 1):
                 names = self._sums[0].get(sum(sums[start : start + count]) % 2**64)
@@ -158,12 +158,13 @@ class KnownWeights:
         return found
 
     def _by_digest(self, weight: StoredWeight, values: Array) -> Found | None:
-        for kind, digest in enumerate(value_digests(values)):
-            names = self._sums[kind].get(without_zeros(digest, values.size))
-            if names is not None:
-                fit = Fit.JOINED if len(names) > 1 else Fit.ROUNDED if kind else Fit.SAME
-                return Found(weight, fit, _WORTH[fit], names)
-        return None
+        names, fit = self._sums[0].get(without_zeros(stored_digest(values), values.size)), Fit.SAME
+        if names is None:
+            names, fit = self._sums[1].get(without_zeros(value_digests(values)[1], values.size)), Fit.ROUNDED
+        if names is None:
+            return None
+        fit = Fit.JOINED if len(names) > 1 else fit
+        return Found(weight, fit, _WORTH[fit], names)
 
     def _by_sketch(self, weight: StoredWeight, numbers: Array) -> Found:
         """The parameter whose channels agree best, if chance does not explain it."""
@@ -218,7 +219,7 @@ def parameters_of(
         if names is not None and weight.name not in names:
             continue
         values = read(ctx, weight)
-        if values is None or values.dtype.kind not in "fiu" or not _tells(numbers := _as_numbers(values)):
+        if values is None or values.dtype.kind not in "fiu" or not tells(numbers := _as_numbers(values)):
             continue
         owner = next(iter(owners.get(weight.name, ())), "")
         digests = value_digests(values)
@@ -233,7 +234,7 @@ def _as_numbers(values: Array) -> Array:
     return values if values.dtype.kind == "f" else values.astype(np.float32)
 
 
-def _tells(numbers: Array) -> bool:
+def tells(numbers: Array) -> bool:
     """Whether values are those of a weight and not of a constant, a mask or a table that rises or falls throughout."""
     flat = numbers.reshape(-1)
     some = flat[:: max(1, flat.size // 512)][:512]
