@@ -16,6 +16,7 @@ from math import prod
 import onnx
 
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter
+from onnx_tagger.model.metadata import text_of
 from onnx_tagger.passes.alignment.renames import CONVERTED, TENSORS, called_after
 from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex
 from onnx_tagger.passes.base import Context
@@ -47,7 +48,7 @@ _WORDS = re.compile(r"[a-z]+", re.IGNORECASE)
 def names(ctx: Context, tree: HierarchyMap) -> Evidence | None:
     """Names of the file that hold a part of a module path, and that the map knows: no exporter would invent them."""
     known, sizes = _known_names(tree), {each.name: prod(each.shape) for each in tree.parameters}
-    stored = {tensor.name: prod(tensor.dims) for tensor in ctx.model.graph.initializer}
+    stored = {text_of(tensor.name): prod(tensor.dims) for tensor in ctx.model.graph.initializer}
     found = {name for name in (*stored, *_names_of(ctx)) if is_specific(name)}
 
     def fits(name: str) -> bool:
@@ -78,8 +79,8 @@ def _known_names(tree: HierarchyMap) -> set[str]:
 
 def _names_of(ctx: Context) -> Iterator[str]:
     for op in ctx.ops:
-        yield op.node.name
-        yield from op.node.output
+        yield text_of(op.node.name)
+        yield from map(text_of, op.node.output)
 
 
 def _originals(name: str) -> Iterator[str]:

@@ -232,7 +232,9 @@ class Judge:
     def _without_weights(self, evidence: list[Evidence], *, against: bool) -> Kinship:
         """The verdict where weights cannot be compared, or speak against the map."""
         ctx, tree = self.ctx, self.tree
-        named = [architecture.names(ctx, tree), architecture.metadata(ctx, tree)]
+        # Tags that were forced on the file say nothing for the map that they are of.
+        forced = bool(metadata.model_value(ctx.model, metadata.FORCED))
+        named = [architecture.names(ctx, tree), None if forced else architecture.metadata(ctx, tree)]
         like = architecture.Likeness.of(ctx, tree, self.stored, self.known.parameters)
         structure = like.evidence
         if not self.stored and not tree.parameters:
