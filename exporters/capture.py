@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from onnx_tagger.exporters.recording.recording import CallLog, has_forward, name
 from onnx_tagger.hierarchy.digest import all_digests
 from onnx_tagger.hierarchy.map import HierarchyMap, Module, Parameter
 from onnx_tagger.hierarchy.naming import ModuleRow, class_paths, parent_path
+from onnx_tagger.hierarchy.sketch import sketch_of
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.version import version
 
@@ -161,7 +162,7 @@ def _modules(
 
 
 def _parameters(model: nn.Module) -> tuple[Parameter, ...]:
-    """Parameters and buffers with the digests of their values; a tied one once for each module that holds it."""
+    """Parameters and buffers with what tells their values; a tied one once for each module that holds it."""
     held = [
         (f"{path}.{name}" if path else name, path, tensor)
         for module, path in named_modules(model).items()
@@ -169,9 +170,19 @@ def _parameters(model: nn.Module) -> tuple[Parameter, ...]:
         if tensor is not None
     ]
     distinct = {id(tensor): tensor for _, _, tensor in held}
-    digests = dict(zip(distinct, all_digests(map(_arrays, distinct.values())), strict=True))
+    sketches: list[str] = []
+
+    def arrays() -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any] | None]]:
+        for tensor in distinct.values():
+            stored, numbers = _arrays(tensor)
+            shaped = (stored if numbers is None else numbers).reshape(tensor.shape)
+            sketches.append(sketch_of(shaped))
+            yield stored, numbers
+
+    digests = list(all_digests(arrays()))
+    told = dict(zip(distinct, zip(digests, sketches, strict=True), strict=True))
     return tuple(
-        Parameter(name, owner, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), digests[id(tensor)])
+        Parameter(name, owner, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), *told[id(tensor)])
         for name, owner, tensor in held
     )
 

@@ -245,6 +245,9 @@ _WAYS = {
     "view": "Reshape | Flatten",
 }
 
+# The ATen operations of which something is known.
+OPERATIONS = frozenset(_WAYS)
+
 
 @dataclass(frozen=True)
 class Way:

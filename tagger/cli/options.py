@@ -90,7 +90,9 @@ Merge = Annotated[
 ReportFile = Annotated[
     Path | None, typer.Option("--report", metavar="R.json", help="Write counts, sources and timings to this file.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Take a map that seems to be another model's.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Take a map that is or may be another model's; the result is marked for check.")
+]
 NoValues = Annotated[bool, typer.Option("--no-values", help="Read no weights to know them by their values.")]
 Verify = Annotated[
     bool,

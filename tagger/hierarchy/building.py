@@ -45,7 +45,7 @@ def map_from_record(record: MapRecord, digest: str) -> HierarchyMap:
     modules = tuple(
         Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
     )
-    parameters = tuple(Parameter(p.name, p.owner, p.shape, p.dtype, p.digests) for p in record.parameters)
+    parameters = tuple(Parameter(p.name, p.owner, p.shape, p.dtype, p.digests, p.sketch) for p in record.parameters)
     trace = _trace_from(record.trace, modules, parameters) if record.trace is not None else ()
     bare = HierarchyMap(modules, parameters, None, record.created_by, digest, trace)
     odd = _unfitting(bare)

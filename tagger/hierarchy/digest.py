@@ -71,6 +71,22 @@ def value_digests(values: Array, half: Array | None = None) -> tuple[str, str]:
     return _shown([_sums((flat, numbers))])
 
 
+def stored_digest(values: Array) -> str:
+    """The first of the two digests alone, in half the time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.arange(6, dtype=np.float32)
+    >>> stored_digest(a) == value_digests(a)[0]
+    True
+    """
+    flat, _ = _flat(values, None)
+    mixer = _Mixer(min(flat.size, _BLOCK) * (2 if flat.itemsize > 8 or flat.dtype.kind == "c" else 1))
+    total = sum(mixer.stored(flat[start : start + _BLOCK]) for start in range(0, flat.size, _BLOCK))
+    return f"{total % 2**64:016x}"
+
+
 def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple[str, str]]:
     """Digests of many tensors, in as many threads as there are cores.
 
@@ -104,6 +120,30 @@ def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple
                 ahead -= len(waiting[0])
                 yield _shown(waiting.popleft())
         yield from map(_shown, waiting)
+
+
+def without_zeros(digest: str, size: int) -> int:
+    """What a digest of so many values adds up to without its zeros.
+
+    It is the same for a copy that was padded with zeros, and those of the parts of a tensor add up, modulo 2**64, to
+    that of the whole.
+
+    Parameters
+    ----------
+    digest : str
+        From `value_digests`, of values of at most 8 bytes each.
+    size : int
+        How many values it is of.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.arange(1, 7, dtype=np.float32)
+    >>> padded = np.concatenate([a, np.zeros(2, np.float32)])
+    >>> without_zeros(value_digests(a)[0], 6) == without_zeros(value_digests(padded)[0], 8)
+    True
+    """
+    return (int(digest, 16) - size * int(_table()[0])) % 2**64
 
 
 def _flat(values: Array, half: Array | None) -> Span:

@@ -145,6 +145,7 @@ def to_json(hierarchy: HierarchyMap) -> bytes:
     ]
     parameters = [
         {"name": p.name, "owner": p.owner, "shape": p.shape, "dtype": p.dtype, "digests": p.digests}
+        | ({"sketch": p.sketch} if p.sketch else {})
         for p in hierarchy.parameters
     ]
     lines = [

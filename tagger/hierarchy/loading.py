@@ -44,18 +44,25 @@ def load_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> Hie
     MapError
         If it is neither, or the model has no tags.
     """
+    return load_with_file(source, beside=beside)[0]
+
+
+def load_with_file(source: MapSource, *, beside: onnx.ModelProto | None = None) -> tuple[HierarchyMap, Skeleton | None]:
+    """The same as `load_map`, with the tagged ``.onnx`` that the map was made of, if it was."""
     if isinstance(source, HierarchyMap):
-        return source
+        return source, None
     if not isinstance(source, (str, os.PathLike)):
         raise MapError(f"the map is {described(source)}; give a HierarchyMap, a .hierarchy.json[.gz] or a tagged .onnx")
     path = path_of(source, "the map")
     if not path.exists():
         raise MapError(f"{path}: no such map; {advice_on_missing(path) or WHERE_MAPS_ARE}")
-    return _of_tagged(path, beside) if path.suffix == ".onnx" or begins_as_model(path) else read_map(path)
+    if path.suffix == ".onnx" or begins_as_model(path):
+        return _of_tagged(path, beside)
+    return read_map(path), None
 
 
 @collector_paused()
-def _of_tagged(path: Path, beside: onnx.ModelProto | None) -> HierarchyMap:
+def _of_tagged(path: Path, beside: onnx.ModelProto | None) -> tuple[HierarchyMap, Skeleton]:
     """The map that a tagged file is: the modules that its nodes name, its graph, and, where asked for, its weights."""
     skeleton = read_skeleton(path)
     tree = hierarchy_of_model(skeleton.model)
@@ -67,7 +74,7 @@ def _of_tagged(path: Path, beside: onnx.ModelProto | None) -> HierarchyMap:
     parameters: tuple[Parameter, ...] = ()
     if beside is not None and any(tensor.name not in owners for tensor in beside.graph.initializer):
         parameters = _parameters(skeleton, owners)
-    return replace(tree, graph=SavedGraph.of(walked, tags, owners), parameters=parameters)
+    return replace(tree, graph=SavedGraph.of(walked, tags, owners), parameters=parameters), skeleton
 
 
 def _owners(walked: Walk, tags: Sequence[Tag | None]) -> dict[str, tuple[str, ...]]:

@@ -78,6 +78,8 @@ class Parameter:
         Its type, as numpy or torch name it (``float32``).
     digests : tuple of (str, str)
         Of the values as stored and rounded to float16, see `digest.value_digests`.
+    sketch : str
+        What is left of it when it is rounded or folded, see `sketch.sketch_of`; empty if that says nothing.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Parameter:
     shape: tuple[int, ...]
     dtype: str
     digests: tuple[str, str]
+    sketch: str = ""
 
     __repr__ = brief_fields
 

@@ -14,6 +14,8 @@ IndexOrNone = Annotated[int, Meta(ge=-1, lt=1 << 31)]
 Size = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 # The length, since in Python the end of a pattern is also before a line break.
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", max_length=16)]
+# Ranks of up to 48 channels, two digits each.
+Sketch = Annotated[str, Meta(pattern="^([0-9a-f]{2})*$", max_length=96)]
 # Keys of JSON are texts; one that begins with a zero or ends with a line break is refused where it is looked up.
 Position = Annotated[str, Meta(pattern="^[0-9]{1,10}$", max_length=10)]
 
@@ -31,13 +33,14 @@ class ModuleRecord(Struct, gc=False):
 
 
 class ParameterRecord(Struct, gc=False):
-    """A parameter or buffer: name, owner, shape, dtype and the digests of its values."""
+    """A parameter or buffer: name, owner, shape, dtype, the digests of its values and a sketch of them."""
 
     name: str
     owner: str
     shape: Annotated[tuple[Size, ...], Meta(max_length=64)]
     dtype: str
     digests: tuple[Digest, Digest]
+    sketch: Sketch = ""
 
 
 class NodeColumns(Struct, gc=False):

@@ -19,6 +19,8 @@ REPLACED = PREFIX + "replaced"
 VERSION = PREFIX + "version"
 MAP = PREFIX + "map"
 ALSO = PREFIX + "also"
+# Why the map that the tags rest on should not have been taken, where a user insisted on it.
+FORCED = PREFIX + "forced"
 # Nothing but blanks: it shifts what follows so that weights keep their place in the pages of the file.
 PAD = PREFIX + "pad"
 

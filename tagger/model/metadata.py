@@ -20,6 +20,7 @@ from onnx_tagger.model.arguments import names_of
 from onnx_tagger.model.keys import ALSO as ALSO
 from onnx_tagger.model.keys import CALL as CALL
 from onnx_tagger.model.keys import DOC_LINE as DOC_LINE
+from onnx_tagger.model.keys import FORCED as FORCED
 from onnx_tagger.model.keys import FOREIGN as FOREIGN
 from onnx_tagger.model.keys import LAYER_ANN as LAYER_ANN
 from onnx_tagger.model.keys import MAP as MAP
@@ -484,6 +485,13 @@ def write_model(model: onnx.ModelProto, version: str, map_digest: str, also: tup
         add_entries(model, [(MAP, map_digest)])
     if also:
         add_entries(model, [(ALSO, ",".join(also))])
+
+
+def mark_forced(model: onnx.ModelProto, reason: str) -> None:
+    """Say on a model why the map that its tags rest on should not have been taken; an empty reason removes the mark."""
+    _drop(model, lambda key, _: key == FORCED)
+    if reason:
+        add_entries(model, [(FORCED, reason)])
 
 
 def model_value(model: onnx.ModelProto, key: str) -> str:

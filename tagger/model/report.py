@@ -94,6 +94,8 @@ class Report:
         How far an exported file's outputs are from the model's on the example inputs: their number (`outputs`), the
         largest difference as a share of the output's scale (None if there is no such number), the tolerance, and
         whether all are within it (`agrees`).
+    kinship : dict or None
+        Whether the map is of the file's model: `verdict`, `relation`, `bits`, `likelihood` and `evidence`.
     weights : dict or None
         What was proved to be stored as before: the tensors' number, bytes and digest.
     passes, phases : list
@@ -117,6 +119,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     verified: dict[str, object] | None = None
     compared: dict[str, object] | None = None
+    kinship: dict[str, object] | None = None
     weights: dict[str, object] | None = None
     passes: list[PassTiming] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
@@ -184,6 +187,7 @@ class Report:
             "notes": self.notes,
             "verified": self.verified,
             "compared": self.compared,
+            "kinship": self.kinship,
             "weights": self.weights,
             "passes": [step.as_dict() for step in self.passes],
             "phases": [

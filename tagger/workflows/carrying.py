@@ -76,8 +76,11 @@ def carry(
         one, or None if it changed the model itself.
     hierarchy : HierarchyMap, path or None
         The map that the result is tagged from; None for the tags of `source`.
-    merge, force, values, inputs, progress
+    merge, values, inputs, progress
         See `retag`.
+    force : bool
+        No difference is made: the input is the parent of the result, so that its tags are right, and a map that is
+        named is taken in any case; if it seems to be another model's, a note says so and the result is marked.
     verify : bool
         Compare the result with `source`, or with the file that the map was made from; see `retag`.
     also : iterable of str, optional
@@ -124,7 +127,8 @@ def carry(
                 place,
                 merge=merge,
                 also=dialects,
-                force=force,
+                force=True,
+                parent=hierarchy is None,
                 values=values,
                 verify=verify,
                 inputs=inputs,

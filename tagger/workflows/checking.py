@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.files.onnxfile import read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.loading import MapSource as MapSource
 from onnx_tagger.hierarchy.loading import load_map as load_map
-from onnx_tagger.hierarchy.map import HierarchyMap
+from onnx_tagger.hierarchy.loading import load_with_file
+from onnx_tagger.hierarchy.map import HierarchyMap, Parameter
 from onnx_tagger.model import metadata
 from onnx_tagger.model.arguments import insist_on, path_of
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
-from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
+from onnx_tagger.workflows.kinship.judging import Judge
+from onnx_tagger.workflows.kinship.verdict import Kinship
+from onnx_tagger.workflows.kinship.weights import parameters_of
 
 Target = str | os.PathLike[str]
 
@@ -30,6 +35,73 @@ Target = str | os.PathLike[str]
 def map_path(path: Target) -> Path:
     """Where a model's map is saved: ``M.onnx`` has ``M.hierarchy.json`` beside it."""
     return path_of(path, "the model").with_suffix(".hierarchy.json")
+
+
+@dataclass(frozen=True)
+class LoadedMap:
+    """A map with the tagged file that it was made of, if it was.
+
+    Attributes
+    ----------
+    tree : HierarchyMap
+    skeleton : Skeleton or None
+        Of the tagged ``.onnx``.
+    """
+
+    tree: HierarchyMap
+    skeleton: Skeleton | None = None
+
+    @property
+    def forced(self) -> str:
+        """What a tagged file says of a map that was forced on it; empty if nothing was."""
+        return metadata.model_value(self.skeleton.model, metadata.FORCED) if self.skeleton is not None else ""
+
+    def parameters(self, names: Collection[str] | None = None) -> list[Parameter]:
+        """The weights of a tagged file, all or those of some names, read one at a time."""
+        if self.skeleton is None:
+            return []
+        skeleton, graph = self.skeleton, self.tree.graph
+        ctx = Context(skeleton.model, self.tree, values=lambda name: _values_of(skeleton, name))
+        return parameters_of(ctx, graph.initializers if graph is not None else {}, names)
+
+
+def _values_of(skeleton: Skeleton, name: str) -> Values | None:
+    """A stored tensor's values, None if they cannot be read: the map is of use without them."""
+    try:
+        return read_initializer(skeleton, name)
+    except TaggerError:
+        return None
+
+
+def open_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> LoadedMap:
+    """The same as `load_map`, with the file that it was made of."""
+    return LoadedMap(*load_with_file(source, beside=beside))
+
+
+def kinship_of(model: Target, hierarchy: MapSource, *, values: bool = True) -> Kinship:
+    """Whether a map is of a file's model, as `retag` decides it.
+
+    Parameters
+    ----------
+    model : path
+    hierarchy : HierarchyMap or path
+    values : bool
+        Whether weights may be read.
+
+    Raises
+    ------
+    TaggerError
+        If the file or the map cannot be read.
+    """
+    skeleton = read_skeleton(model)
+    source = open_map(hierarchy, beside=skeleton.model if values else None)
+    read = (lambda name: _values_of(skeleton, name)) if values else None
+    return judge_of(Context(skeleton.model, source.tree, values=read), source).verdict()
+
+
+def judge_of(ctx: Context, source: LoadedMap) -> Judge:
+    """Who decides whether a map is of a file's model; the weights of a tagged file are read when they are needed."""
+    return Judge(ctx, source.tree, source.parameters if source.skeleton is not None else None)
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:
@@ -78,6 +150,7 @@ def check(
     min_coverage: float = 100.0,
     max_root: int = 0,
     max_inherited: int | None = None,
+    allow_forced: bool = False,
 ) -> Report:
     """Check a file's tags: every node has one, they are consistent, and the limits hold.
 
@@ -93,6 +166,8 @@ def check(
         Smallest share of tagged nodes, 0 to 100.
     max_root, max_inherited : int
         Largest numbers of nodes with these sources.
+    allow_forced : bool
+        Let tags pass that rest on a map that was taken by force: a note says so then, and a failure otherwise.
 
     Returns
     -------
@@ -123,6 +198,9 @@ def check(
         step = Coverage(min_coverage=limits.min_coverage, max_root=limits.max_root, max_inherited=limits.max_inherited)
         PassManager([step]).run_in(ctx)
         report.failures.extend(problems)
+        if forced := metadata.model_value(skeleton.model, metadata.FORCED):
+            told = report.fallbacks if allow_forced else report.failures
+            told.append(f"the tags rest on a map that was taken with --force, although {forced}")
         report.ok = not report.failures
     report.peak_rss_mb = peak_rss_mb()
     return report

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import onnx
 
-from onnx_tagger.errors import TaggerError
+from onnx_tagger.errors import MapError, TaggerError
 from onnx_tagger.files.external import same_file
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.files.whole import load_whole, write_whole
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
-from onnx_tagger.hierarchy.loading import MapSource, load_map
+from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.arguments import insist_on, path_of
@@ -30,9 +30,10 @@ from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager, passes_of
 from onnx_tagger.passes.match import Match
 from onnx_tagger.passes.opening import reader_of_values
-from onnx_tagger.workflows.checking import Target
+from onnx_tagger.workflows.checking import Target, judge_of, open_map
 from onnx_tagger.workflows.exporting import Progress
-from onnx_tagger.workflows.kinship import Kinship, insist_on_kin, note_of_part
+from onnx_tagger.workflows.kinship.judging import note_of_part
+from onnx_tagger.workflows.kinship.verdict import BY_LINEAGE, Kinship
 
 
 def default_passes(
@@ -82,6 +83,7 @@ def retag(
     also: Iterable[str] | None = None,
     passes: Sequence[Pass] = (),
     force: bool = False,
+    parent: bool = False,
     values: bool = True,
     in_place: bool = False,
     link: bool = False,
@@ -107,7 +109,9 @@ def retag(
     passes : sequence of Pass
         Run after the tags are found and before they are written.
     force : bool
-        Accept a map that is another model's by all that it knows of the file's tensors and weights.
+        Take a map that is another model's, or may be; the result is marked then.
+    parent : bool
+        The file was made from the one that the map is of: nothing is compared, and nothing refused.
     values : bool
         Whether weights may be read, external ones too, to know them again by their values.
     in_place : bool
@@ -152,7 +156,8 @@ def retag(
         if not in_place and same_file(place, source):
             raise TaggerError(f"{target}: is the input file; choose another output or ask for --in-place")
         beside = skeleton.model if values else None
-        tree = load_map(hierarchy, beside=beside) if hierarchy is not None else hierarchy_of_model(skeleton.model)
+        found = open_map(hierarchy, beside=beside) if hierarchy is not None else None
+        tree = found.tree if found is not None else hierarchy_of_model(skeleton.model)
         rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in steps)
         whole = load_whole(source, place) if rebuilds else None
     if tree is None:
@@ -172,14 +177,17 @@ def retag(
     with report.phase("tag"):
         proto = whole if whole is not None else skeleton.model
         ctx = Context(proto, tree, report=report, values=reader_of_values(skeleton, report) if values else None)
-        kinship = Kinship(ctx, tree) if hierarchy is not None else None
-        if kinship is not None and not force:
-            insist_on_kin(ctx, tree, kinship, str(model))
+        forced = found.forced if found is not None else metadata.model_value(skeleton.model, metadata.FORCED)
+        judge = judge_of(ctx, found) if found is not None and not parent else None
+        if found is not None:
+            kinship = judge.verdict() if judge is not None else BY_LINEAGE
+            forced = _insist_on_kin(kinship, str(model), report, force=force) or forced
         PassManager([*chain[:position], *steps, *chain[position:]], verify=verify_passes).run_in(ctx)
-        note = note_of_part(ctx, kinship) if kinship is not None else None
+        note = note_of_part(ctx, judge) if judge is not None else None
         report.fallbacks.extend([note] if note is not None else ())
+        metadata.mark_forced(proto, forced)
     # As much memory as the writing needs, or more.
-    del ctx, kinship, tree
+    del ctx, judge, found, tree
     tell("write")
     with report.phase("write"):
         if whole is not None:
@@ -191,6 +199,18 @@ def retag(
         report.weights = proved.as_dict() if proved is not None else None
     report.peak_rss_mb = peak_rss_mb()
     return report
+
+
+def _insist_on_kin(kinship: Kinship, where: str, report: Report, *, force: bool) -> str:
+    """Report a verdict, and raise if it is against the map; with `force` return why it should not have been taken."""
+    report.kinship = kinship.as_dict()
+    report.fallbacks.extend(kinship.notes)
+    if kinship.verdict == "kin":
+        return ""
+    if not force:
+        raise MapError(f"{where}: {kinship.sentence}")
+    report.fallbacks.append(f"the map was taken by force, although {kinship.relation}: {kinship.grounds}")
+    return kinship.relation
 
 
 def _verify(

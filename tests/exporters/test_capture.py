@@ -12,6 +12,7 @@ import onnx_tagger as ot
 from examples.reused import Reused, X
 from onnx_tagger.exporters.capture import capture
 from onnx_tagger.hierarchy.map import HierarchyMap
+from onnx_tagger.hierarchy.sketch import agreements, channel_numbers, ranks_in
 
 
 def test_records_path_class_parent_order_calls_and_aliases() -> None:
@@ -109,3 +110,12 @@ def test_a_report_takes_the_phases() -> None:
     assert [parameter.name for parameter in hierarchy.parameters] == ["weight", "bias"]
     assert [phase.name for phase in report.phases] == ["capture", "digests"]
     assert report.peak_rss_mb is None or report.peak_rss_mb > 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_parameters_have_sketches_that_rounding_leaves(dtype: torch.dtype) -> None:
+    weight = torch.randn(16, 64, generator=torch.Generator().manual_seed(0))
+    (rounded,) = capture(Held(weight.to(dtype))).hierarchy.parameters
+    assert rounded.sketch
+    agreed = agreements([ranks_in(rounded.sketch)], channel_numbers(weight.numpy()))
+    assert agreed[0] > 30

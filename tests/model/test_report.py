@@ -26,6 +26,7 @@ SHAPE = {
     "notes",
     "verified",
     "compared",
+    "kinship",
     "weights",
     "passes",
     "phases",
@@ -47,6 +48,7 @@ def test_shape_is_the_one_of_the_design() -> None:
         "strategy",
         "verified",
         "compared",
+        "kinship",
         "weights",
         "peak_rss_mb",
     ]

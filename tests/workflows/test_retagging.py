@@ -311,7 +311,7 @@ def test_another_model_s_map_is_refused_unless_forced(bare: Path) -> None:
         made.graph.initializer[0].name = "other_w"
 
     other, target = change(bare, rename), bare.with_name("t.onnx")
-    with pytest.raises(MapError, match=r"the map knows 0 % of its \d tensors, so it is another model's"):
+    with pytest.raises(MapError, match="it cannot be told whether the file is of the map's model"):
         ot.retag(other, map_path(bare), target)
     assert not target.exists()
     ot.retag(other, map_path(bare), target, force=True)

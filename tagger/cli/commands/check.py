@@ -24,6 +24,9 @@ def command(
     max_inherited: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Most nodes with an inherited tag; else no limit.")
     ] = None,
+    allow_forced: Annotated[
+        bool, typer.Option("--allow-forced", help="Accept tags from a map that was taken with --force.")
+    ] = False,
     form: Annotated[
         str, typer.Option("--format", help="How the verdict is printed.", **one_of(VERDICT_FORMS))
     ] = "text",
@@ -45,6 +48,7 @@ def command(
             min_coverage=min_coverage,
             max_root=max_root,
             max_inherited=max_inherited,
+            allow_forced=allow_forced,
         )
     write_report(report, report_file)
     limits = Limits(min_coverage, max_root, max_inherited)

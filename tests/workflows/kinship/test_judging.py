@@ -1,8 +1,8 @@
-"""Whether a map is of a file's model: what is refused with which shares, what passes, and what is said of a part."""
+"""Whether a map is of a file's model: what is refused by which evidence, what passes, and what is said of a part."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,12 @@ from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy.digest import value_digests
 from onnx_tagger.hierarchy.map import Parameter, SavedGraph
 from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.hierarchy.sketch import sketch_of
 from onnx_tagger.model.graph import walk
-from onnx_tagger.model.metadata import Source, own_tag, props_of
+from onnx_tagger.model.metadata import FORCED, MAP, Source, own_tag, props_of
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.checking import load_map
-from onnx_tagger.workflows.kinship import Kinship
+from onnx_tagger.workflows.kinship.judging import Judge
 
 # Weights so large stay in the file when its skeleton is read.
 SIZE = 32
@@ -50,7 +51,8 @@ def map_of(made: onnx.ModelProto) -> ot.HierarchyMap:
     paths = {name: name.removesuffix(".weight") for name in stored}
     tree = ot.HierarchyMap.from_rows([ModuleRow("", "Net"), *(ModuleRow(path, "Layer") for path in paths.values())])
     parameters = tuple(
-        Parameter(name, paths[name], values.shape, "float32", value_digests(values)) for name, values in stored.items()
+        Parameter(name, paths[name], values.shape, "float32", value_digests(values), sketch_of(values.T))
+        for name, values in stored.items()
     )
     owners = [path for path in paths.values() for _ in range(2)]
     tags = [tree.tag(path, Source.EXPORTED) for path in owners]
@@ -80,22 +82,63 @@ def retag(made: onnx.ModelProto, tree: ot.HierarchyMap, **options: bool) -> ot.R
     return ot.retag("file.onnx", tree, "out.onnx", **options)  # type: ignore[arg-type]
 
 
-def test_another_model_of_the_same_tensor_names_is_refused_with_both_shares() -> None:
+def judged(made: onnx.ModelProto, tree: ot.HierarchyMap) -> Judge:
+    judge = Judge(Context(made, tree, values=lambda name: None), tree)
+    judge.verdict()
+    return judge
+
+
+def test_names_that_any_export_has_and_other_weights_are_no_kin() -> None:
+    """What a quantiser and a dynamo export name alike once passed any map as its own."""
     other = map_of(chain(6, seed=50, prefix="block"))
-    sentence = "file.onnx: the map knows 100 % of its 8 tensors and 0 % of its 4 weights, so it is another model's"
+    with pytest.raises(MapError, match="the weights of another seed or training") as refused:
+        retag(chain(4), other)
+    assert "file.onnx: " in str(refused.value)
+    assert "the map knows 0 of 4 weights that were compared" in str(refused.value)
+    assert not Path("out.onnx").exists()
     made = chain(4)
     for node in made.graph.node:
         node.op_type = node.op_type.replace("Relu", "Tanh")
-    with pytest.raises(MapError, match=re.escape(sentence)):
-        retag(made, other)
-    assert not Path("out.onnx").exists()
-    assert retag(made, other, force=True).nodes == 8
+    with pytest.raises(MapError, match="the file is of another model than the map"):
+        retag(made, map_of(chain(9, seed=50, prefix="block")))
+
+
+def test_what_is_forced_is_marked_until_it_is_stripped_or_tagged_from_the_right_map() -> None:
+    other = map_of(chain(4, seed=50, prefix="block"))
+    report = retag(chain(4), other, force=True)
+    assert report.kinship is not None
+    assert report.kinship["verdict"] == "doubt"
+    checked = ot.check("out.onnx", other)
+    (failure,) = checked.failures
+    assert failure.startswith("the tags rest on a map that was taken with --force, although the file has the arch")
+    assert not checked.ok
+    allowed = ot.check("out.onnx", other, allow_forced=True)
+    assert allowed.ok
+    assert allowed.fallbacks == [failure]
+    # A file that a tool makes of it has the same tags, and is marked as well.
+    ot.carry("out.onnx", "carried.onnx", lambda model: None)
+    assert ot.check("carried.onnx").failures == [failure]
+    ot.strip("out.onnx", "stripped.onnx")
+    assert Path("stripped.onnx").read_bytes() == Path("file.onnx").read_bytes()
+    with pytest.raises(MapError):
+        ot.retag("out.onnx", other, "again.onnx")
+    ot.retag("out.onnx", map_of(chain(4)), "right.onnx")
+    assert ot.check("right.onnx").ok
+
+
+def test_what_is_forced_needs_no_mark_if_the_map_is_right() -> None:
+    retag(chain(4), map_of(chain(4)), force=True)
+    assert ot.check("out.onnx").ok
 
 
 def test_weights_alone_are_enough() -> None:
     made, tree = renamed(chain(4)), map_of(chain(4))
-    assert retag(made, tree).coverage == 100
-    with pytest.raises(MapError, match="knows 0 % of its 8 tensors and 0 % of its 4 weights"):
+    report = retag(made, tree)
+    assert report.coverage == 100
+    assert report.kinship is not None
+    assert report.kinship["verdict"] == "kin"
+    assert report.as_dict()["kinship"] == report.kinship
+    with pytest.raises(MapError, match="cannot be told"):
         retag(made, tree, values=False)
 
 
@@ -103,25 +146,48 @@ def test_zeros_and_ones_prove_nothing() -> None:
     flat = chain(4)
     for at, tensor in enumerate(flat.graph.initializer):
         tensor.CopyFrom(numpy_helper.from_array(np.full((SIZE, SIZE), at % 2, np.float32), tensor.name))
-    tree = map_of(flat)
-    ctx = Context(renamed(flat), tree)
-    assert Kinship(ctx, tree).weights == ()
+    assert judged(renamed(flat), map_of(flat)).weights() is None
 
 
-def test_weights_are_read_only_if_the_rest_does_not_tell() -> None:
-    tree, read = map_of(chain(4)), []
-    made = chain(4)
+def test_few_weights_are_read_where_those_are_plainly_the_map_s() -> None:
+    tree, read = map_of(chain(40)), []
+    made = chain(40)
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.graph.initializer}
     for tensor in made.graph.initializer:
-        tensor.name += "_renamed"
         tensor.ClearField("raw_data")
-    for node in made.graph.node[::2]:
-        node.input[1] += "_renamed"
-    assert Kinship(Context(made, tree, values=lambda name: read.append(name)), tree).close
-    assert read == []
-    for node in made.graph.node:
-        node.op_type = "Tanh"
-    assert not Kinship(Context(made, tree, values=lambda name: read.append(name)), tree).close
-    assert set(read) == {f"layer{at}.weight_renamed" for at in range(4)}
+
+    def values(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        read.append(name)
+        return held[name]
+
+    judge = Judge(Context(made, tree, values=values), tree)
+    assert judge.verdict().verdict == "kin"
+    assert len(read) <= 6
+
+
+def test_a_file_that_names_another_map_is_not_taken_in_silence() -> None:
+    made, tree = chain(4), replace(map_of(chain(4)), digest="0" * 32)
+    made.metadata_props.add(key=MAP, value="f" * 32)
+    notes = retag(made, tree).fallbacks
+    assert notes == [
+        f"the file carries the digest of another map ({'f' * 32}) and was tagged from this one, "
+        "by what both have in common"
+    ]
+    bare = replace(tree, parameters=())
+    with pytest.raises(MapError, match="the file carries the digest of another map"):
+        retag(made, bare)
+
+
+def test_the_digest_of_the_map_is_enough_unless_it_was_forced() -> None:
+    made, tree = renamed(chain(4)), replace(map_of(chain(4)), digest="0" * 32, parameters=())
+    made.metadata_props.add(key=MAP, value="0" * 32)
+    report = retag(made, tree)
+    assert report.kinship is not None
+    assert report.kinship["evidence"] == [
+        {"kind": "lineage", "says": "the file carries the digest of this map", "bits": 20.0}
+    ]
+    made.metadata_props.add(key=FORCED, value="the map is another model's")
+    assert judged(made, tree).verdict().verdict == "doubt"
 
 
 def test_a_quantised_file_needs_no_weight_that_is_known() -> None:
@@ -129,9 +195,9 @@ def test_a_quantised_file_needs_no_weight_that_is_known() -> None:
     del made.graph.initializer[:]
     for at, node in enumerate(made.graph.node[::2]):
         made.graph.initializer.append(
-            numpy_helper.from_array(np.ones((SIZE, SIZE), np.int8), f"layer{at}.weight_quantized")
+            numpy_helper.from_array(np.round(30 * weight(at)).astype(np.int8), f"rounded{at}")
         )
-        node.op_type, node.input[1] = "MatMulInteger", f"layer{at}.weight_quantized"
+        node.op_type, node.input[1] = "MatMulInteger", f"rounded{at}"
     assert retag(made, tree).coverage == 100
 
 
@@ -140,7 +206,7 @@ def test_a_map_of_an_older_export_says_which_part_it_knows() -> None:
     assert report.coverage == 100
     (note,) = (text for text in report.fallbacks if text.startswith("the map knows"))
     assert note == (
-        "the map knows 75.0 % of its 8 tensors and 75.0 % of its 4 weights, not layer3.weight: it may be of another "
+        "the map knows 3 of 4 weights that were compared (3 the same values), not layer3.weight: it may be of another "
         "version of this model; 2 of 8 nodes were tagged by their neighbours alone"
     )
 
@@ -157,7 +223,7 @@ def test_a_tagged_file_knows_its_weights_by_value() -> None:
     assert ot.retag("file.onnx", "tagged.onnx", "out.onnx").coverage == 100
     found = [own_tag(props_of(node)) for node in onnx.load("out.onnx").graph.node]
     assert [tag.module for tag in found if tag is not None][::2] == [f"layer{at}" for at in range(4)]
-    with pytest.raises(MapError, match="0 % of its 4 weights"):
+    with pytest.raises(MapError, match="cannot be told"):
         ot.retag("file.onnx", "tagged.onnx", "out.onnx", values=False)
 
 
@@ -173,7 +239,8 @@ def test_weights_of_a_tagged_file_are_owned_by_who_reads_them() -> None:
     assert known == {"layer0.weight": "layer0", "layer1.weight": "layer1"}
     assert tree.graph is not None
     assert tree.graph.initializers["layer3.weight"] == ("layer2", "layer3")
-    assert tree.parameters == tuple(p for p in map_of(chain(4)).parameters if p.name in known)
+    exported = (replace(p, sketch="") for p in map_of(chain(4)).parameters)
+    assert tree.parameters == tuple(p for p in exported if p.name in known)
 
 
 def test_a_file_that_torch_tagged_is_a_map_with_its_graph() -> None:
