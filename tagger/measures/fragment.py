@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from onnx_tagger.measures.shown import shown, visible
+from onnx_tagger.measures.shown import shown
+from onnx_tagger.model.texts import cut, printable
 
 if TYPE_CHECKING:
     from onnx_tagger.measures.measure import Column
@@ -51,7 +52,7 @@ def title(column: Column) -> str:
 
 
 def _text(text: str, most: int | None) -> str:
-    return escape(visible(text, most))
+    return escape(printable(text if most is None else cut(text, most)))
 
 
 def _row(table: ModuleTable, row: Row, most: int | None) -> str:

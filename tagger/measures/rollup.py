@@ -55,98 +55,77 @@ def roll_up(parents: Sequence[int], places: Places, numbers: Numbers, shares: Nu
         Which part of a node each number is of; all of it if left out.
     rule : "sum", "max" or "rms"
     """
-    # Untagged nodes take the position behind the last module.
-    count = len(parents) + 1
-    where = np.where(places < 0, count - 1, places)
-    known = ~np.isnan(numbers)
-    heard = np.bincount(where[known], minlength=count).tolist()
-    nodes = np.bincount(where, minlength=count).tolist()
-    return _RULES[rule](parents, where, numbers, known, shares, heard, nodes)
+    return _RULES[rule](_Given(parents, places, numbers, shares))
 
 
-def _sums(where: Places, weights: Numbers, count: int) -> list[float]:
-    # Of no numbers at all it makes integers.
-    found: list[float] = np.bincount(where, weights=weights, minlength=count).astype(np.float64).tolist()
-    return found
+class _Given:
+    """Numbers that are known, with the modules that they are of; untagged nodes take the position behind the last."""
+
+    def __init__(self, parents: Sequence[int], places: Places, numbers: Numbers, shares: Numbers | None) -> None:
+        self.parents = parents
+        self.count = len(parents) + 1
+        self.all = np.where(places < 0, self.count - 1, places)
+        known = ~np.isnan(numbers)
+        self.complete = bool(known.all())
+        self.where = self.all if self.complete else self.all[known]
+        self.numbers = numbers if self.complete else numbers[known]
+        self.shares = shares if shares is None or self.complete else shares[known]
+
+    def sums(self, where: Places, weights: Numbers | None = None) -> list[float]:
+        """The sum of some weights, or the number of places, for each module and the untagged nodes."""
+        # Of no numbers at all, and without weights, numpy makes integers.
+        found: list[float] = np.bincount(where, weights, self.count).astype(np.float64).tolist()
+        return found
+
+    def upwards(self, values: list[float]) -> list[float]:
+        """The values of the modules, each with those of all below, and the whole behind them."""
+        found = values[:-1]
+        for place in range(len(self.parents) - 1, 0, -1):
+            found[self.parents[place]] += found[place]
+        return [*found, found[0] + values[-1]]
+
+    def gaps(self) -> tuple[list[bool], list[bool]]:
+        """For each module whether it has nodes but no number, by itself and with all below."""
+        heard, nodes = self.sums(self.where), self.sums(self.all)
+        pairs = ((heard, nodes), (self.upwards(heard), self.upwards(nodes)))
+        own, total = ([n > 0 and not h for h, n in zip(*pair, strict=True)] for pair in pairs)
+        return own, total
 
 
-def _upwards(parents: Sequence[int], values: list[float]) -> list[float]:
-    """Each value with those of all modules below; the untagged nodes are no module."""
-    found = values[:-1]
-    for place in range(len(parents) - 1, 0, -1):
-        found[parents[place]] += found[place]
-    return found
+def _sum(given: _Given) -> RolledUp:
+    own = given.sums(given.where, given.numbers if given.shares is None else given.numbers * given.shares)
+    total = given.upwards(own)
+    if given.complete:
+        return _rolled_up(own, total)
+    return _rolled_up(*(_without(v, gaps) for v, gaps in zip((own, total), given.gaps(), strict=True)))
 
 
-def _sum(
-    parents: Sequence[int],
-    where: Places,
-    numbers: Numbers,
-    known: npt.NDArray[np.bool_],
-    shares: Numbers | None,
-    heard: list[int],
-    nodes: list[int],
-) -> RolledUp:
-    parts = numbers if shares is None else numbers * shares
-    own = _sums(where[known], parts[known], len(nodes))
-    total = _upwards(parents, own)
-    heard_below, below = (_upwards(parents, list(map(float, counts))) for counts in (heard, nodes))
-    gaps = sum(heard) < sum(nodes)
-    return RolledUp(
-        [None if gaps and n and not h else v for v, h, n in zip(own[:-1], heard, nodes, strict=False)],
-        [None if gaps and n and not h else v for v, h, n in zip(total, heard_below, below, strict=True)],
-        None if nodes[-1] and not heard[-1] else own[-1],
-        None if sum(nodes) and not sum(heard) else total[0] + own[-1],
-    )
+def _without(values: Sequence[float], gaps: Sequence[bool]) -> list[Value]:
+    return [None if gap else value for value, gap in zip(values, gaps, strict=True)]
 
 
-def _max(
-    parents: Sequence[int],
-    where: Places,
-    numbers: Numbers,
-    known: npt.NDArray[np.bool_],
-    shares: Numbers | None,
-    heard: list[int],
-    nodes: list[int],
-) -> RolledUp:
-    largest = np.full(len(nodes), -np.inf)
-    np.maximum.at(largest, where[known], numbers[known])
-    own = largest.tolist()
+def _max(given: _Given) -> RolledUp:
+    largest = np.full(given.count, -np.inf)
+    np.maximum.at(largest, given.where, given.numbers)
+    own: list[float] = largest.tolist()
     total = own[:-1]
-    for place in range(len(parents) - 1, 0, -1):
-        total[parents[place]] = max(total[parents[place]], total[place])
-    told = [None if value == -np.inf else value for value in own]
-    return RolledUp(
-        told[:-1],
-        [None if value == -np.inf else value for value in total],
-        told[-1],
-        None if not sum(heard) else max(total[0], own[-1]),
-    )
+    for place in range(len(given.parents) - 1, 0, -1):
+        total[given.parents[place]] = max(total[given.parents[place]], total[place])
+    total.append(max(total[0], own[-1]))
+    # Every number is larger than what stands for none, but minus infinity itself, of which none is said either.
+    return _rolled_up(*([None if value == -np.inf else value for value in values] for values in (own, total)))
 
 
-def _rms(
-    parents: Sequence[int],
-    where: Places,
-    numbers: Numbers,
-    known: npt.NDArray[np.bool_],
-    shares: Numbers | None,
-    heard: list[int],
-    nodes: list[int],
-) -> RolledUp:
-    weights = np.ones(len(numbers)) if shares is None else shares
-    squares = _sums(where[known], (numbers * numbers * weights)[known], len(nodes))
-    counts = _sums(where[known], weights[known], len(nodes))
-    total, below = _upwards(parents, squares), _upwards(parents, counts)
-    return RolledUp(
-        [_root(s, c) for s, c in zip(squares[:-1], counts, strict=False)],
-        [_root(s, c) for s, c in zip(total, below, strict=True)],
-        _root(squares[-1], counts[-1]),
-        _root(total[0] + squares[-1], below[0] + counts[-1]),
-    )
+def _rms(given: _Given) -> RolledUp:
+    weights = np.ones(len(given.numbers)) if given.shares is None else given.shares
+    squares, counts = (given.sums(given.where, w) for w in (given.numbers * given.numbers * weights, weights))
+    pairs = ((squares, counts), (given.upwards(squares), given.upwards(counts)))
+    return _rolled_up(*([sqrt(s / c) if c else None for s, c in zip(*pair, strict=True)] for pair in pairs))
 
 
-def _root(squares: float, count: float) -> Value:
-    return sqrt(squares / count) if count else None
+def _rolled_up(own: Sequence[Value], total: Sequence[Value]) -> RolledUp:
+    """Both with one more number than there are modules: of the untagged nodes, and of the whole."""
+    return RolledUp(list(own[:-1]), list(total[:-1]), own[-1], total[-1])
 
 
-_RULES: dict[Rule, Callable[..., RolledUp]] = {"sum": _sum, "max": _max, "rms": _rms}
+_RULES: dict[Rule, Callable[[_Given], RolledUp]] = {"sum": _sum, "max": _max, "rms": _rms}

@@ -1,4 +1,4 @@
-"""Numbers and texts as people read them."""
+"""Numbers as people read them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,3 @@ def shown(value: float | None) -> str:
     if value == int(value):
         return str(int(value))
     return f"{value:.1f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def visible(text: str, most: int | None = None) -> str:
-    r"""A text of a file on one line, with what steers a screen or hides text escaped, and without its middle if long.
-
-    Examples
-    --------
-    >>> visible("a\u202eb"), visible("abcdefgh", most=5)
-    ('a\\u202eb', 'ab...gh')
-    """
-    if most is not None and len(text) > most:
-        text = f"{text[: most // 2]}...{text[-(most // 2) :]}"
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -20,6 +20,7 @@ from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
 from onnx_tagger.passes.base import Context
 
 # A place in Python: ``net.py(12): forward`` as TorchScript writes it, ``File "net.py", line 12`` or ``net.py:12``.
+_TRACED = re.compile(r"(?:.+\.pyi?|<.+>)\(\d+\): \S+$")
 _FRAME = re.compile(r"File \".+\", line \d+|(?:.+\.pyi?|<.+>)\(\d+\): \S+$|\S.*\.pyi?:\d+")
 
 
@@ -212,14 +213,15 @@ def own_problem(op: Op) -> str:
 def code_line(op: Op) -> str:
     """Where in Python a node comes from: the innermost frame of torch's stack trace; empty if nothing says it.
 
-    The dynamo exporter writes the trace as metadata, the outermost frame first; the TorchScript exporter, asked to be
-    verbose, as the doc string, the innermost first.
+    The dynamo exporter writes the trace as metadata, the outermost frame first, as Python's tracebacks do; the
+    TorchScript exporter, asked to be verbose, as the doc string, the innermost first.
     """
     trace = metadata.props_of(op.node).get(metadata.TORCH_STACK, "")
     lines = [line.strip() for line in trace.splitlines() if line.strip()]
     if lines:
         return ": ".join(lines[-2:] if len(lines) > 1 and lines[-2].startswith("File ") else lines[-1:])
-    return next((line for line in _doc_lines(op) if _FRAME.match(line)), "")
+    frames = [line for line in _doc_lines(op) if _FRAME.match(line)]
+    return next((line for line in frames if _TRACED.match(line)), frames[-1] if frames else "")
 
 
 def doc_line(op: Op) -> str:
@@ -227,7 +229,7 @@ def doc_line(op: Op) -> str:
 
     Our own line and places in Python are none of it.
     """
-    return next((line for line in _doc_lines(op) if not _FRAME.match(line)), "")
+    return "; ".join(line for line in _doc_lines(op) if not _FRAME.match(line))
 
 
 def _doc_lines(op: Op) -> list[str]:

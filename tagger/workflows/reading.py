@@ -21,6 +21,7 @@ from onnx_tagger.hierarchy.map import Module as Record
 from onnx_tagger.hierarchy.tree import Module, ModuleTree, shown_path
 from onnx_tagger.measures.measure import Measure, Measured, measures_of
 from onnx_tagger.measures.table import Fused, ModuleTable
+from onnx_tagger.model.arguments import described
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import Op, operator
 from onnx_tagger.model.metadata import SOURCES, Tag, text_of
@@ -118,6 +119,10 @@ def read(source: ModelSource, map: MapSource | None = None) -> Tagged:  # noqa: 
     >>> tagged.table()["blocks"].total["nodes"]
     1.0
     """
+    kinds = (str, os.PathLike, bytes, bytearray, memoryview, onnx.ModelProto)
+    if not isinstance(source, kinds) and not hasattr(source, "seek"):
+        given = described(source)
+        raise TaggerError(f"the model is {given}; give a path, bytes, a ModelProto or a binary stream that can seek")
     with collector_paused():
         if isinstance(source, onnx.ModelProto):
             model, name = source, "the given model"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_tagger.measures.shown import shown, visible
+from onnx_tagger.measures.shown import shown
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,3 @@ def test_a_number_is_short_and_close(value: float) -> None:
     text = shown(value)
     assert len(text) <= 18
     assert float(text) == pytest.approx(value, rel=1e-3)
-
-
-@given(st.text(st.characters(exclude_categories=[])))
-def test_visible_is_printable(text: str) -> None:
-    assert visible(text).isprintable()
-    assert visible(text) == text or not text.isprintable()
-
-
-def test_a_long_text_loses_its_middle() -> None:
-    assert visible("a" * 90 + "z" * 90, 10) == "aaaaa...zzzzz"
-    assert visible("short", 10) == "short"

@@ -72,7 +72,7 @@ def test_a_stream_that_gives_bytes_in_pieces() -> None:
 
 @pytest.mark.parametrize("source", [None, 3, object(), io.StringIO("text"), [model]])
 def test_what_is_no_model_is_refused_in_a_sentence(source: object) -> None:
-    with pytest.raises(TaggerError, match=r"is no model that can be read|is a stream of text"):
+    with pytest.raises(TaggerError, match=r"give a path, bytes, a ModelProto or a binary stream|is a stream of text"):
         read(source)  # type: ignore[arg-type]
 
 
