@@ -37,6 +37,9 @@ _NO_WEIGHTS = 4.0
 # Where weights could tell and were not asked, what is alike in all models of an architecture must not decide.
 _MOST_OF_STRUCTURE = 8.0
 
+# How much a weight by itself may say where the others cannot be compared.
+_ENOUGH_OF_SOME, _ONE_WEIGHT = 2, 8.0
+
 # Two weights that are none of the map's are no accident.
 _AGAINST = 2
 
@@ -87,7 +90,7 @@ class Judge:
 
     def _read_weights(self) -> None:
         """Compare a few weights, and many if those are not all plainly the map's."""
-        if self.ctx.values is None or not self.stored or not (self._parameters or self.known.parameters):
+        if not self.stored or not self._can_compare:
             return
         for count in _FIRST:
             if self._plain(count):
@@ -144,6 +147,11 @@ class Judge:
             self.found[found.weight.name] = found
 
     @property
+    def _can_compare(self) -> bool:
+        """Whether weights may be read and the map has some."""
+        return self.ctx.values is not None and bool(self._parameters or self.tree.parameters)
+
+    @property
     def _could_compare(self) -> bool:
         """Whether the map's model has weights that could be compared, by all that the map says."""
         stored = self.tree.graph.initializers if self.tree.graph is not None else ()
@@ -157,7 +165,11 @@ class Judge:
             return None
         kinds = ", ".join(f"{counts[fit]} {fit.value}" for fit in _KNOWN if counts[fit])
         says = f"the map knows {known} of {telling} weights that were compared" + (f" ({kinds})" if kinds else "")
-        return Evidence("weights", says, sum(each.bits for each in self.found.values()))
+        bits = sum(each.bits for each in self.found.values())
+        if known < _ENOUGH_OF_SOME and not self.known.sketched:
+            # What is rounded says nothing to such a map, and one table may be in two models.
+            bits = min(bits, _ONE_WEIGHT)
+        return Evidence("weights", says, bits)
 
     def _count(self, fit: Fit) -> int:
         return sum(each.fit is fit for each in self.found.values())
@@ -239,7 +251,7 @@ class Judge:
         structure = like.evidence
         if not self.stored and not tree.parameters:
             evidence.append(Evidence("weights", "neither file nor map has any", _NO_WEIGHTS))
-        elif self._could_compare:
+        elif self._could_compare and not self._can_compare:
             most = max(_MOST_OF_STRUCTURE, like.worth_of_nodes)
             structure = Evidence(structure.kind, structure.says, min(structure.bits, most))
         evidence += [each for each in (*named, structure) if each is not None]
