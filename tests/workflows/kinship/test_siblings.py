@@ -93,7 +93,9 @@ def test_siblings_are_called_what_they_are(exported: Callable[[str], Path], form
         report("seed", "original")
     assert relation("trained", "original") == "the file is of the map's model, trained further"
     fewer = "the file has weights of the map's model and another number of layers: 4 layers in 'layers', not 5"
-    assert relation("four", "five") == fewer
+    if form == ".hierarchy.json":
+        # Of a tagged file as few weights are read, and so its layers are not counted.
+        assert relation("four", "five") == fewer
     with pytest.raises(MapError, match="another number of layers: 5 layers in 'layers', not 4"):
         report("five", "four")
 
@@ -122,11 +124,10 @@ def test_a_convolutional_network_is_known_after_onnxruntime(strategy: str, tmp_p
     options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "file.onnx"), 4
     onnxruntime.InferenceSession(str(tmp_path / "own.onnx"), options)
     for form in (".hierarchy.json", ".onnx"):
-        assert (
-            ot.retag(tmp_path / "file.onnx", (tmp_path / "own").with_suffix(form), tmp_path / "t.onnx").coverage == 100
-        )
-        with pytest.raises(MapError, match="0 of . weights that were compared"):
-            ot.retag(tmp_path / "file.onnx", (tmp_path / "other").with_suffix(form), tmp_path / "t.onnx")
+        own, other = (tmp_path / f"{name}{form}" for name in ("own", "other"))
+        assert ot.retag(tmp_path / "file.onnx", own, tmp_path / "t.onnx").coverage == 100
+        with pytest.raises(MapError, match=r"the map knows 0 of \d weights that were compared"):
+            ot.retag(tmp_path / "file.onnx", other, tmp_path / "t.onnx")
 
 
 @pytest.mark.parametrize(
