@@ -188,7 +188,7 @@ def shapes(stored: Sequence[StoredWeight], parameters: Sequence[Parameter]) -> t
 
 def _distinct(parameters: Iterable[Parameter]) -> list[Parameter]:
     """Parameters without those of the same values, which a file stores once."""
-    return list({(each.shape, each.digests): each for each in parameters}.values())
+    return list({(each.shape, each.digests) if any(each.digests) else each.name: each for each in parameters}.values())
 
 
 def same_nodes(ctx: Context) -> tuple[float, int]:

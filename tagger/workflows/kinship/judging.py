@@ -66,14 +66,22 @@ class Judge:
         The map.
     parameters : callable, optional
         Gives the weights of the map, if it was made of a tagged file.
+    listed : callable, optional
+        Gives the same without their values.
     """
 
-    def __init__(self, ctx: Context, tree: HierarchyMap, parameters: ReadParameters | None = None) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        tree: HierarchyMap,
+        parameters: ReadParameters | None = None,
+        listed: Callable[[], Sequence[Parameter]] | None = None,
+    ) -> None:
         self.ctx, self.tree = ctx, tree
         self.stored = stored_weights(ctx)
         self.found: dict[str, Found] = {}
         self.known = KnownWeights(tree.parameters if parameters is None else ())
-        self._parameters = parameters
+        self._parameters, self._listed = parameters, listed
         self.notes: list[str] = []
 
     def verdict(self) -> Kinship:
@@ -95,10 +103,15 @@ class Judge:
         for count in _FIRST:
             if self._plain(count):
                 return
+        self._read_all()
+        self._compare(self._runs())
+
+    def _read_all(self) -> None:
+        """Read all the weights of a tagged file that is the map, of which some were read before."""
         if self._parameters is not None:
             self.found.clear()
             self.known = KnownWeights(self._parameters(None))
-        self._compare(self._runs())
+            self._parameters = None
 
     def _plain(self, count: int) -> bool:
         """Compare one weight of each of some parts of the file, and say whether those are plainly the map's."""
@@ -149,13 +162,13 @@ class Judge:
     @property
     def _can_compare(self) -> bool:
         """Whether weights may be read and the map has some."""
-        return self.ctx.values is not None and bool(self._parameters or self.tree.parameters)
+        return self.ctx.values is not None and bool(self._listed or self._parameters or self.tree.parameters)
 
     @property
     def _could_compare(self) -> bool:
         """Whether the map's model has weights that could be compared, by all that the map says."""
         stored = self.tree.graph.initializers if self.tree.graph is not None else ()
-        return bool(self.tree.parameters or self._parameters is not None or stored)
+        return bool(self.tree.parameters or self._listed is not None or stored)
 
     def weights(self) -> Evidence | None:
         """What all the weights say that were read."""
@@ -219,9 +232,11 @@ class Judge:
 
     def _layers(self) -> dict[str, tuple[int, int]]:
         """Stacks of another number of layers, of those that sizes suggest the ones that the weights confirm."""
-        counts = architecture.layers(self.stored, self.tree, self.known.parameters)
+        listed = self._listed() if self._listed is not None else self.known.parameters
+        counts = architecture.layers(self.stored, self.tree, listed)
         if not counts:
             return {}
+        self._read_all()
         self._compare(self._runs())
         unknown = len(self.unknown_weights)
         return {
