@@ -149,17 +149,21 @@ def loaded(path: Path) -> ot.HierarchyMap:
     return ot.HierarchyMap.load(path)
 
 
-def pairs(files: Sequence[Case], maps: Sequence[Case], strangers: int | None) -> Iterator[tuple[str, Case, Case, str]]:
+def pairs(
+    files: Sequence[Case], maps: Sequence[Case], strangers: int | None, share: float
+) -> Iterator[tuple[str, Case, Case, str]]:
     """What is judged: the kind of pair, the file, the map and its form."""
     chance = random.Random(0)
     originals = [case for case in maps if case.version == "original"]
     for file in files:
+        if chance.random() >= share:
+            continue
         own = [case for case in maps if case.model == file.model]
         for case in own:
-            if file.version == case.version:
+            if file.version == case.version == "original":
                 for form in FORMS if case.strategy == file.strategy else FORMS[:1]:
                     yield "own", file, case, form
-            elif "original" in (file.version, case.version) and case.strategy == file.strategy:
+            elif (file.version == "original") != (case.version == "original") and case.strategy == file.strategy:
                 yield sibling(file, case), file, case, chance.choice(FORMS)
         others = [case for case in originals if case.model != file.model] if file.version == "original" else []
         for form in FORMS:
@@ -275,6 +279,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=list(ZOO), default=list(ZOO), metavar="MODEL")
     parser.add_argument("--siblings", nargs="*", choices=list(ZOO), default=list(WITH_SIBLINGS), metavar="MODEL")
     parser.add_argument("--strangers", type=int, default=2, help="maps of other models in each form for each file")
+    parser.add_argument("--share", type=float, default=1.0, help="of the files that are judged, chosen at random")
     parser.add_argument("--all", action="store_true", help="every ordered pair")
     parser.add_argument("--keep", type=Path, help="a folder for exports and tools' files, to be used again")
     parser.add_argument("--made", action="store_true", help="judge what the folder holds, and make nothing")
@@ -287,7 +292,7 @@ def main() -> None:
             build_all(options.only, options.siblings, keep)
         files, maps = made(keep)
         tally = Tally()
-        for kind, file, case, form in pairs(files, maps, None if options.all else options.strangers):
+        for kind, file, case, form in pairs(files, maps, None if options.all else options.strangers, options.share):
             tally.add(kind, file, case, form, *judged(file, form_of(case, form, Path(folder))))
     show(tally, files, maps)
 

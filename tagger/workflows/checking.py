@@ -26,6 +26,7 @@ from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
 from onnx_tagger.workflows.kinship.judging import Judge
+from onnx_tagger.workflows.kinship.stored import stored_weights
 from onnx_tagger.workflows.kinship.verdict import Kinship
 from onnx_tagger.workflows.kinship.weights import parameters_of
 
@@ -55,6 +56,18 @@ class LoadedMap:
     def forced(self) -> str:
         """What a tagged file says of a map that was forced on it; empty if nothing was."""
         return metadata.model_value(self.skeleton.model, metadata.FORCED) if self.skeleton is not None else ""
+
+    def listed(self) -> list[Parameter]:
+        """The same without their values: names, owners and shapes."""
+        if self.skeleton is None:
+            return []
+        graph = self.tree.graph
+        owners = graph.initializers if graph is not None else {}
+        weights = stored_weights(Context(self.skeleton.model, self.tree))
+        return [
+            Parameter(each.name, next(iter(owners.get(each.name, ())), ""), each.shape, "", ("", ""))
+            for each in weights
+        ]
 
     def parameters(self, names: Collection[str] | None = None) -> list[Parameter]:
         """The weights of a tagged file, all or those of some names, read one at a time."""
@@ -101,7 +114,9 @@ def kinship_of(model: Target, hierarchy: MapSource, *, values: bool = True) -> K
 
 def judge_of(ctx: Context, source: LoadedMap) -> Judge:
     """Who decides whether a map is of a file's model; the weights of a tagged file are read when they are needed."""
-    return Judge(ctx, source.tree, source.parameters if source.skeleton is not None else None)
+    if source.skeleton is None:
+        return Judge(ctx, source.tree)
+    return Judge(ctx, source.tree, source.parameters, source.listed)
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:

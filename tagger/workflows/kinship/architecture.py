@@ -32,6 +32,7 @@ _FEW = 3
 # Above these, of 684 pairs with a stranger's map 1 in 20, 0 and 1 in 100 lie.
 _SAME_SHAPES, _SAME_NODES, _SAME_OPERATORS = 0.85, 0.4, 0.9
 _ALL = 0.999
+_ALL_SHAPES, _MANY_SHAPES = 0.98, 20
 
 # Longer sequences of shapes are compared by their beginnings.
 _LONGEST = 512
@@ -168,6 +169,8 @@ class Likeness:
         # No stranger of the zoo has all operators in common, but of a few there are few ways to arrange them.
         alike = min(12.0, 2 + 1.5 * count) if share > _ALL and count >= _FEW else 3.0 if share >= 0.8 else 0.0
         sizes = 4.0 if self.shapes[1] >= 4 and self.shapes[0] >= _SAME_SHAPES else 0.0
+        # So many sizes in one order are those of one architecture.
+        sizes = ENOUGH if self.shapes[1] >= _MANY_SHAPES and self.shapes[0] >= _ALL_SHAPES else sizes
         parts = {"sizes of weights": self.shapes, "nodes": self.nodes, "operators": self.operators}
         told = ", ".join(f"{100 * part:.0f} % of {whole} {name}" for name, (part, whole) in parts.items() if whole)
         return Evidence("structure", f"file and map share {told or 'no node'}", max(alike, self.worth_of_nodes) + sizes)
@@ -185,7 +188,7 @@ def shapes(stored: Sequence[StoredWeight], parameters: Sequence[Parameter]) -> t
 
 def _distinct(parameters: Iterable[Parameter]) -> list[Parameter]:
     """Parameters without those of the same values, which a file stores once."""
-    return list({(each.shape, each.digests): each for each in parameters}.values())
+    return list({(each.shape, each.digests) if any(each.digests) else each.name: each for each in parameters}.values())
 
 
 def same_nodes(ctx: Context) -> tuple[float, int]:

@@ -37,6 +37,9 @@ _NO_WEIGHTS = 4.0
 # Where weights could tell and were not asked, what is alike in all models of an architecture must not decide.
 _MOST_OF_STRUCTURE = 8.0
 
+# How much a weight by itself may say where the others cannot be compared.
+_ENOUGH_OF_SOME, _ONE_WEIGHT = 2, 8.0
+
 # Two weights that are none of the map's are no accident.
 _AGAINST = 2
 
@@ -63,14 +66,22 @@ class Judge:
         The map.
     parameters : callable, optional
         Gives the weights of the map, if it was made of a tagged file.
+    listed : callable, optional
+        Gives the same without their values.
     """
 
-    def __init__(self, ctx: Context, tree: HierarchyMap, parameters: ReadParameters | None = None) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        tree: HierarchyMap,
+        parameters: ReadParameters | None = None,
+        listed: Callable[[], Sequence[Parameter]] | None = None,
+    ) -> None:
         self.ctx, self.tree = ctx, tree
         self.stored = stored_weights(ctx)
         self.found: dict[str, Found] = {}
         self.known = KnownWeights(tree.parameters if parameters is None else ())
-        self._parameters = parameters
+        self._parameters, self._listed = parameters, listed
         self.notes: list[str] = []
 
     def verdict(self) -> Kinship:
@@ -87,15 +98,20 @@ class Judge:
 
     def _read_weights(self) -> None:
         """Compare a few weights, and many if those are not all plainly the map's."""
-        if self.ctx.values is None or not self.stored or not (self._parameters or self.known.parameters):
+        if not self.stored or not self._can_compare:
             return
         for count in _FIRST:
             if self._plain(count):
                 return
+        self._read_all()
+        self._compare(self._runs())
+
+    def _read_all(self) -> None:
+        """Read all the weights of a tagged file that is the map, of which some were read before."""
         if self._parameters is not None:
             self.found.clear()
             self.known = KnownWeights(self._parameters(None))
-        self._compare(self._runs())
+            self._parameters = None
 
     def _plain(self, count: int) -> bool:
         """Compare one weight of each of some parts of the file, and say whether those are plainly the map's."""
@@ -144,10 +160,15 @@ class Judge:
             self.found[found.weight.name] = found
 
     @property
+    def _can_compare(self) -> bool:
+        """Whether weights may be read and the map has some."""
+        return self.ctx.values is not None and bool(self._listed or self._parameters or self.tree.parameters)
+
+    @property
     def _could_compare(self) -> bool:
         """Whether the map's model has weights that could be compared, by all that the map says."""
         stored = self.tree.graph.initializers if self.tree.graph is not None else ()
-        return bool(self.tree.parameters or self._parameters is not None or stored)
+        return bool(self.tree.parameters or self._listed is not None or stored)
 
     def weights(self) -> Evidence | None:
         """What all the weights say that were read."""
@@ -157,7 +178,11 @@ class Judge:
             return None
         kinds = ", ".join(f"{counts[fit]} {fit.value}" for fit in _KNOWN if counts[fit])
         says = f"the map knows {known} of {telling} weights that were compared" + (f" ({kinds})" if kinds else "")
-        return Evidence("weights", says, sum(each.bits for each in self.found.values()))
+        bits = sum(each.bits for each in self.found.values())
+        if known < _ENOUGH_OF_SOME and not self.known.sketched:
+            # What is rounded says nothing to such a map, and one table may be in two models.
+            bits = min(bits, _ONE_WEIGHT)
+        return Evidence("weights", says, bits)
 
     def _count(self, fit: Fit) -> int:
         return sum(each.fit is fit for each in self.found.values())
@@ -207,9 +232,11 @@ class Judge:
 
     def _layers(self) -> dict[str, tuple[int, int]]:
         """Stacks of another number of layers, of those that sizes suggest the ones that the weights confirm."""
-        counts = architecture.layers(self.stored, self.tree, self.known.parameters)
+        listed = self._listed() if self._listed is not None else self.known.parameters
+        counts = architecture.layers(self.stored, self.tree, listed)
         if not counts:
             return {}
+        self._read_all()
         self._compare(self._runs())
         unknown = len(self.unknown_weights)
         return {
@@ -239,7 +266,7 @@ class Judge:
         structure = like.evidence
         if not self.stored and not tree.parameters:
             evidence.append(Evidence("weights", "neither file nor map has any", _NO_WEIGHTS))
-        elif self._could_compare:
+        elif self._could_compare and not self._can_compare:
             most = max(_MOST_OF_STRUCTURE, like.worth_of_nodes)
             structure = Evidence(structure.kind, structure.says, min(structure.bits, most))
         evidence += [each for each in (*named, structure) if each is not None]

@@ -181,7 +181,14 @@ class KnownWeights:
             return Found(weight, Fit.CLOSE, min(bits_left, _WORTH[Fit.SAME]), (name,))
         # A vector may be a bias that a normalisation was folded into, which makes another one of it. A map without
         # sketches knows nothing of what was rounded, and little of what may have been folded.
-        if not telling or len(weight.shape) < 2 or (not self.sketched and (weight.rounded or len(weight.shape) > 2)):
+        # Recurrent layers order their gates otherwise in ONNX than in PyTorch.
+        recurrent = len(weight.shape) == 3 and weight.shape[0] <= 2
+        if (
+            not telling
+            or recurrent
+            or len(weight.shape) < 2
+            or (not self.sketched and (weight.rounded or len(weight.shape) > 2))
+        ):
             return Found(weight, Fit.MUTE)
         return Found(weight, Fit.UNKNOWN, _WORTH[Fit.UNKNOWN])
 
