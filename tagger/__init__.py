@@ -8,53 +8,38 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onnx_tagger.errors import CoverageError as CoverageError
-    from onnx_tagger.errors import ExportError as ExportError
-    from onnx_tagger.errors import FileFormatError as FileFormatError
-    from onnx_tagger.errors import MapError as MapError
-    from onnx_tagger.errors import MissingExtraError as MissingExtraError
-    from onnx_tagger.errors import PassError as PassError
-    from onnx_tagger.errors import SourceError as SourceError
-    from onnx_tagger.errors import TaggerError as TaggerError
+    from onnx_tagger.errors import (
+        CoverageError as CoverageError,
+        ExportError as ExportError,
+        FileFormatError as FileFormatError,
+        MapError as MapError,
+        MissingExtraError as MissingExtraError,
+        PassError as PassError,
+        SourceError as SourceError,
+        TaggerError as TaggerError,
+    )
     from onnx_tagger.files.saving import save as save
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
-    from onnx_tagger.measures.measure import Column as Column
-    from onnx_tagger.measures.measure import Measure as Measure
+    from onnx_tagger.measures.measure import Column as Column, Measure as Measure
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
     from onnx_tagger.model import keys as keys
     from onnx_tagger.model.graph import Op as Op
-    from onnx_tagger.model.metadata import Source as Source
-    from onnx_tagger.model.metadata import Tag as Tag
-    from onnx_tagger.model.metadata import tag_of as tag_of
-    from onnx_tagger.model.metadata import write_tag as write_tag
-    from onnx_tagger.model.report import Limits as Limits
-    from onnx_tagger.model.report import Report as Report
+    from onnx_tagger.model.metadata import Source as Source, Tag as Tag, tag_of as tag_of, write_tag as write_tag
+    from onnx_tagger.model.report import Limits as Limits, Report as Report
     from onnx_tagger.passes.align import Align as Align
     from onnx_tagger.passes.analyses.dataflow import DataFlow as DataFlow
-    from onnx_tagger.passes.base import Analysis as Analysis
-    from onnx_tagger.passes.base import Context as Context
-    from onnx_tagger.passes.base import Pass as Pass
-    from onnx_tagger.passes.base import Touches as Touches
+    from onnx_tagger.passes.base import Analysis as Analysis, Context as Context, Pass as Pass, Touches as Touches
     from onnx_tagger.passes.coverage import Coverage as Coverage
     from onnx_tagger.passes.inherit import Inherit as Inherit
     from onnx_tagger.passes.inject import Inject as Inject
     from onnx_tagger.passes.manager import PassManager as PassManager
     from onnx_tagger.passes.match import Match as Match
-    from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass
-    from onnx_tagger.passes.surgery import OnnxscriptPass as OnnxscriptPass
-    from onnx_tagger.workflows.carrying import Command as Command
-    from onnx_tagger.workflows.carrying import carry as carry
-    from onnx_tagger.workflows.checking import check as check
-    from onnx_tagger.workflows.checking import stats as stats
-    from onnx_tagger.workflows.exporting import Export as Export
-    from onnx_tagger.workflows.exporting import capture as capture
-    from onnx_tagger.workflows.exporting import export as export
-    from onnx_tagger.workflows.reading import Node as Node
-    from onnx_tagger.workflows.reading import Tagged as Tagged
-    from onnx_tagger.workflows.reading import read as read
-    from onnx_tagger.workflows.retagging import default_passes as default_passes
-    from onnx_tagger.workflows.retagging import retag as retag
-    from onnx_tagger.workflows.retagging import strip as strip
+    from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass, OnnxscriptPass as OnnxscriptPass
+    from onnx_tagger.workflows.carrying import Command as Command, carry as carry
+    from onnx_tagger.workflows.checking import check as check, stats as stats
+    from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
+    from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
+    from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
 
     __version__: str
 

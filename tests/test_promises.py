@@ -7,8 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from onnx import helper
 
 from onnx_tagger.hierarchy.file import parse_map, read_map, to_json

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from onnx_tagger.errors import FileFormatError
-from onnx_tagger.hierarchy.map import HierarchyMap
-from onnx_tagger.hierarchy.map import Module as Record
+from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record
 from onnx_tagger.hierarchy.naming import parent_path
 from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.metadata import MAX_PARTS

@@ -17,27 +17,29 @@ import onnx
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.model.arguments import names_of
-from onnx_tagger.model.keys import ALSO as ALSO
-from onnx_tagger.model.keys import CALL as CALL
-from onnx_tagger.model.keys import DOC_LINE as DOC_LINE
-from onnx_tagger.model.keys import FORCED as FORCED
-from onnx_tagger.model.keys import FOREIGN as FOREIGN
-from onnx_tagger.model.keys import LAYER_ANN as LAYER_ANN
-from onnx_tagger.model.keys import MAP as MAP
-from onnx_tagger.model.keys import MODULE as MODULE
-from onnx_tagger.model.keys import NAMESPACE as NAMESPACE
-from onnx_tagger.model.keys import ORIGINS as ORIGINS
-from onnx_tagger.model.keys import PAD as PAD
-from onnx_tagger.model.keys import PREFIX as PREFIX
-from onnx_tagger.model.keys import REPLACED as REPLACED
-from onnx_tagger.model.keys import SOURCE as SOURCE
-from onnx_tagger.model.keys import TAG as TAG
-from onnx_tagger.model.keys import TORCH_CLASSES as TORCH_CLASSES
-from onnx_tagger.model.keys import TORCH_SCOPES as TORCH_SCOPES
-from onnx_tagger.model.keys import TORCH_STACK as TORCH_STACK
-from onnx_tagger.model.keys import VERSION as VERSION
-from onnx_tagger.model.keys import WINML_DEPTH as WINML_DEPTH
-from onnx_tagger.model.keys import WINML_TAG as WINML_TAG
+from onnx_tagger.model.keys import (
+    ALSO as ALSO,
+    CALL as CALL,
+    DOC_LINE as DOC_LINE,
+    FORCED as FORCED,
+    FOREIGN as FOREIGN,
+    LAYER_ANN as LAYER_ANN,
+    MAP as MAP,
+    MODULE as MODULE,
+    NAMESPACE as NAMESPACE,
+    ORIGINS as ORIGINS,
+    PAD as PAD,
+    PREFIX as PREFIX,
+    REPLACED as REPLACED,
+    SOURCE as SOURCE,
+    TAG as TAG,
+    TORCH_CLASSES as TORCH_CLASSES,
+    TORCH_SCOPES as TORCH_SCOPES,
+    TORCH_STACK as TORCH_STACK,
+    VERSION as VERSION,
+    WINML_DEPTH as WINML_DEPTH,
+    WINML_TAG as WINML_TAG,
+)
 from onnx_tagger.model.literals import literal_list, string_list, string_object
 from onnx_tagger.model.texts import brief_fields
 

@@ -12,10 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnx_tagger.model.texts import brief_fields
-from onnx_tagger.model.texts import counted as counted
-from onnx_tagger.model.texts import printable as printable
-from onnx_tagger.model.texts import shortened as shortened
+from onnx_tagger.model.texts import brief_fields, counted as counted, printable as printable, shortened as shortened
 from onnx_tagger.reporters.colour import console_of, painted
 from onnx_tagger.reporters.columns import widths_of, wrapped
 

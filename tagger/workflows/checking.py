@@ -12,9 +12,7 @@ import onnx
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
-from onnx_tagger.hierarchy.loading import MapSource as MapSource
-from onnx_tagger.hierarchy.loading import load_map as load_map
-from onnx_tagger.hierarchy.loading import load_with_file
+from onnx_tagger.hierarchy.loading import MapSource as MapSource, load_map as load_map, load_with_file
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter
 from onnx_tagger.model import metadata
 from onnx_tagger.model.arguments import insist_on, path_of

@@ -165,8 +165,7 @@ def export(
     choice_of(merge, ("enclosing", "output"), "merge")
     require("torch", "torch", "export")
     from onnx_tagger.exporters.base import Request
-    from onnx_tagger.exporters.capture import capture as captured_of
-    from onnx_tagger.exporters.capture import with_parameters
+    from onnx_tagger.exporters.capture import capture as captured_of, with_parameters
     from onnx_tagger.exporters.select import export_with, strategy_names
 
     strategy_names(strategy)
@@ -329,8 +328,7 @@ def capture(
     _insist_on_module(model)
     insist_on(told, Report, "report", "a Report to fill")
     require("torch", "torch", "capture")
-    from onnx_tagger.exporters.capture import capture as captured_of
-    from onnx_tagger.exporters.capture import with_parameters
+    from onnx_tagger.exporters.capture import capture as captured_of, with_parameters
 
     with told.phase("capture"):
         captured = captured_of(model, _positional(args), given, digests=False)

@@ -16,8 +16,7 @@ import onnx
 from onnx_tagger.errors import MissingExtraError, TaggerError
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.globs import under as modules_under
-from onnx_tagger.hierarchy.map import HierarchyMap
-from onnx_tagger.hierarchy.map import Module as Record
+from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record
 from onnx_tagger.hierarchy.tree import Module, ModuleTree, shown_path
 from onnx_tagger.measures.measure import Measure, Measured, measures_of
 from onnx_tagger.measures.table import Fused, ModuleTable

@@ -217,8 +217,7 @@ def _verify(
     model: Path, source: MapSource | None, tree: HierarchyMap, inputs: Target | None, report: Report
 ) -> Collection[str]:
     """The tensors that are not what the file that this one was made of calls so, by running both."""
-    from onnx_tagger.runtime.verify import original_of
-    from onnx_tagger.runtime.verify import verify as verify_files
+    from onnx_tagger.runtime.verify import original_of, verify as verify_files
 
     found = verify_files(
         original_of(source, tree), model, inputs=path_of(inputs, "the inputs") if inputs is not None else None

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.filled import PiecesReader, filled

@@ -8,8 +8,7 @@ from typing import Any
 
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files import pruning, wire

@@ -10,8 +10,7 @@ from unittest import mock
 
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from onnx_tagger.files import edits, pruning, splice, stretches, wire
 from onnx_tagger.files.onnxfile import read_skeleton, splice_bytes

@@ -9,8 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 from google.protobuf.descriptor import Descriptor  # type: ignore[import-untyped]
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files import wire

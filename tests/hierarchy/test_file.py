@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from examples.maps import assert_one_line, document, make_map, refused, refused_json
 from onnx_tagger.errors import MapError

@@ -6,8 +6,7 @@ import ast
 
 import onnx
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from onnx_tagger.model import metadata
 from onnx_tagger.model.dialects import READABLE, Claim, claims

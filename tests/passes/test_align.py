@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from onnx import helper
 
 from onnx_tagger.errors import PassError

@@ -3,8 +3,7 @@
 import json
 import xml.etree.ElementTree as ET
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from examples.verdicts import rendered, report_of
 from onnx_tagger.model.report import Limits

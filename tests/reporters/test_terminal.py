@@ -5,8 +5,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from onnx_tagger.reporters.terminal import Screen, counted, printable, shortened
 

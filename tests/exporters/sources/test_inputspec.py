@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from onnx_tagger.errors import SourceError
 from onnx_tagger.exporters.sources.inputspec import read_spec, spec_of, spec_tensors

@@ -5,8 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import onnx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from onnx import helper
 
 from onnx_tagger.errors import FileFormatError
