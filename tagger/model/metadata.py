@@ -16,7 +16,7 @@ from functools import lru_cache
 import onnx
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.model.arguments import names_of
+from onnx_tagger.model.arguments import insist_on, names_of
 from onnx_tagger.model.keys import (
     ALSO as ALSO,
     CALL as CALL,
@@ -449,6 +449,7 @@ def tag_of(node: onnx.NodeProto) -> Tag | None:
     >>> tag_of(node)
     Tag(module='act', tag='/Net/ReLU', source=<Source.EXPORTED: 0>, origins=(), call=())
     """
+    insist_on(node, onnx.NodeProto, "the node", "an onnx.NodeProto")
     return own_tag(props_of(node)) if node.metadata_props else None
 
 
@@ -466,6 +467,8 @@ def write_tag(node: onnx.NodeProto, tag: Tag) -> None:
     TaggerError
         If it does not.
     """
+    insist_on(node, onnx.NodeProto, "the node", "an onnx.NodeProto")
+    insist_on(tag, Tag, "the tag", "an onnx_tagger.Tag")
     _, problem = parse_own(dict(own_entries(tag)))
     if problem:
         raise TaggerError(

@@ -140,6 +140,11 @@ def insist(run: Run, folder: Path, commands: list[tuple[object, ...]], out: Path
         if code == 0 and out.exists():
             read_skeleton(out)
             out.unlink()
+        if code == 2 and command[0] == "carry" and (kept := out.with_suffix(".untagged.onnx")).exists():
+            # What the tool made is not lost: here the very file that it was given.
+            assert kept.read_bytes() == Path(str(command[1])).read_bytes()
+            assert kept.name in said
+            kept.unlink()
         assert sorted(folder.iterdir()) == before, command
     return codes
 
