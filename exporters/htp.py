@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
 from onnx_tagger.exporters.recording.direct import calls_seen
 from onnx_tagger.exporters.recording.forwards import forwards_replaced
 from onnx_tagger.exporters.recording.recording import named_modules, quiet_run
+from onnx_tagger.exporters.recording.wrapped import wrapped as _wrapped
 from onnx_tagger.exporters.torchscript.flatcall import FlatCall, flatten_call
 from onnx_tagger.exporters.torchscript.traced import Mark, Traced, calls_marked, with_mark
 from onnx_tagger.files.filled import filled
@@ -129,28 +129,6 @@ def _traced(request: Request, target: Path | None, captured: Captured) -> tuple[
     if target is not None:
         return target, traced
     return filled(buffer.getbuffer(), {name: memoryview(data) for name, data in values.items()}, _PLACEHOLDER), traced
-
-
-@contextmanager
-def _wrapped(holder: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """Have this thread, while the block runs, call a wrapper in place of one of torch's functions.
-
-    If others wrap it meanwhile, theirs stays; what they have wrapped is then torch's function again.
-    """
-    original = getattr(holder, name)
-    ours, thread = wrap(original), get_ident()
-    running = True
-
-    def either(*args: Any, **kwargs: Any) -> Any:
-        return (ours if running and get_ident() == thread else original)(*args, **kwargs)
-
-    setattr(holder, name, either)
-    try:
-        yield
-    finally:
-        running = False
-        if getattr(holder, name) is either:
-            setattr(holder, name, original)
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from torch.utils import _pytree as pytree
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Request
-from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
+from onnx_tagger.exporters.capture import first_line
 from onnx_tagger.exporters.dynamo.adaptations import ADAPTATIONS, Adaptation
-from onnx_tagger.exporters.recording.direct import calls_seen, hooks_apart
+from onnx_tagger.exporters.dynamo.followed import Followed, calls_followed
 from onnx_tagger.exporters.recording.recording import quiet_run
 from onnx_tagger.exporters.torchscript.flatcall import bound_names
 from onnx_tagger.model.dialects import literal_list
@@ -25,10 +25,13 @@ from onnx_tagger.model.metadata import TORCH_SCOPES
 # The adaptations of one attempt.
 Trial = tuple[Adaptation, ...]
 
+# A `torch.onnx.ONNXProgram`, and what was noted while it was made.
+Made = tuple[Any, Followed]
+
 _NOISY = ("torch.onnx", "torch._export", "torch.export", "onnxscript", "onnx_ir")
 
 
-def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
+def make_program(request: Request, notes: list[str]) -> Made:
     """Export, with the adaptations that a model needs; each is told in `notes`.
 
     A model that torch cannot export is tried again with each adaptation that fits it. A model with
@@ -37,28 +40,29 @@ def make_program(request: Request, captured: Captured, notes: list[str]) -> Any:
 
     Returns
     -------
-    torch.onnx.ONNXProgram
+    tuple of (torch.onnx.ONNXProgram, Followed)
+        The program and what is known of the calls that its nodes were made in.
 
     Raises
     ------
     ExportError
         With the first reason, in one line.
     """
-    program, trial = _first_that_works(request, captured, notes)
-    if _blind_bodies(program):
+    made, trial = _first_that_works(request, notes)
+    if _blind_bodies(made[0]):
         try:
-            program = _export(request, captured, trial, strict=True)
+            made = _export(request, trial, strict=True)
         except Exception as error:  # noqa: BLE001 - the program at hand is a good one, less is known of its bodies
             notes.append(f"fx: the modules inside control flow are not known, strict export fails: {_reason(error)}")
         else:
             notes.append("fx: exported in strict mode, which alone tells the modules inside control flow")
-    return program
+    return made
 
 
-def _first_that_works(request: Request, captured: Captured, notes: list[str]) -> tuple[Any, Trial]:
+def _first_that_works(request: Request, notes: list[str]) -> tuple[Made, Trial]:
     """Export as the model is, then with each adaptation, then with more and more of them."""
     try:
-        return _export(request, captured, ()), ()
+        return _export(request, ()), ()
     except TaggerError:
         raise
     except Exception as error:  # noqa: BLE001 - torch raises anything; what is told is this first reason
@@ -70,34 +74,33 @@ def _first_that_works(request: Request, captured: Captured, notes: list[str]) ->
     for trial in trials:
         what = " and ".join(adaptation.told(request) for adaptation in trial)
         try:
-            program = _export(request, captured, trial)
+            made = _export(request, trial)
         except Exception as error:  # noqa: BLE001 - the next trial, or all reasons together
             failures.append(f"with {what}: {_reason(error)}")
             continue
         notes.append(f"fx: exported with {what}, since: {_reason(first)}")
-        return program, trial
+        return made, trial
     others = "".join(f" ({failure})" for failure in failures if _reason(first) not in failure)
     raise ExportError(f"torch.export cannot do it: {_reason(first)}{others}") from first
 
 
-def _export(request: Request, captured: Captured, trial: Trial, *, strict: bool = False) -> Any:
+def _export(request: Request, trial: Trial, *, strict: bool = False) -> Made:
     """Export with the adaptations of a trial."""
     with ExitStack() as stack:
         for adaptation in trial:
             request = stack.enter_context(adaptation.applied(request))
-        return _program(request, captured, strict)
+        return _program(request, strict)
 
 
-def _program(request: Request, captured: Captured, strict: bool) -> Any:
+def _program(request: Request, strict: bool) -> Made:
     options: dict[str, Any] = {}
     shapes: dict[str, Any] = {"dynamic_shapes": _dynamic_shapes(request)} if request.dynamic else {}
     if request.opset is not None:
         options["opset_version"] = request.opset
-    direct = direct_modules(request.model, captured.calls)
     args, kwargs = request.args, dict(request.kwargs)
     if request.dynamic:
         args, kwargs = _own_tensors((args, kwargs))
-    with quiet_run(request.model), calls_seen(direct), hooks_apart(request.model), _quiet():
+    with quiet_run(request.model), calls_followed(request.model) as followed, _quiet():
         model: Any = request.model
         if strict:
             model = torch.export.export(model, args, kwargs=kwargs, strict=True, **shapes)
@@ -106,7 +109,7 @@ def _program(request: Request, captured: Captured, strict: bool) -> Any:
         )
     if program is None:
         raise ExportError("torch.onnx.export returned no program")
-    return program
+    return program, followed
 
 
 def _own_tensors(inputs: Any) -> Any:

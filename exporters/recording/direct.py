@@ -60,49 +60,6 @@ def _routed(module: nn.Module, forward: Callable[..., Any], expected: _Expected)
     return routed
 
 
-# Name of the stand-in for a hooked module's forward; no attribute of a real model is called so.
-BODY = "_onnx_tagger_forward"
-
-
-class _Body(nn.Module):
-    """A module whose call is another module's forward."""
-
-    _run: Callable[..., Any]
-
-    def __init__(self, forward: Callable[..., Any]) -> None:
-        super().__init__()
-        self._run = forward
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run(*args, **kwargs)
-
-
 def has_hooks(module: nn.Module) -> bool:
     """Whether a module has forward hooks of its own, which run in its call but not in its forward."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
-
-
-@contextmanager
-def hooks_apart(model: nn.Module) -> Iterator[None]:
-    """While the block runs, the forward of each hooked module is a call of a submodule named `BODY`.
-
-    `torch.export` takes what a hook computes for the module's own work, since both happen in one call; so the forward
-    can be told from the hooks around it.
-    """
-    hooked = [module for path, module in model.named_modules() if path and has_hooks(module)]
-    with ExitStack() as stack:
-        replace = stack.enter_context(forwards_replaced())
-        for module in hooked:
-            body = _Body(module.forward)
-            module._modules[BODY] = body
-            stack.callback(module._modules.pop, BODY, None)
-            replace(module, _called(body, module.forward))
-        yield
-
-
-def _called(body: _Body, forward: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(forward)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        return body(*args, **kwargs)
-
-    return called
