@@ -6,6 +6,8 @@ It is made in a run of its own, never in one during an export; how that is watch
 from __future__ import annotations
 
 import copy
+import re
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +31,12 @@ from onnx_tagger.version import version
 _KEYED = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 
 # Bit patterns of types that numpy lacks.
+# The end of a sentence: not of an abbreviation, and not within a number or a name.
+_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)[.!?](?=\s+[A-Z]|$)")
+
+# Characters of another's message that are passed on.
+_LONGEST = 400
+
 _AS_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -65,7 +73,7 @@ def capture(
     Raises
     ------
     ExportError
-        If the model raises on these inputs.
+        If the model raises on these inputs, or its own modules are gone.
     MapError
         If two modules have one path.
     """
@@ -79,6 +87,7 @@ def capture(
         args, kwargs = copy.deepcopy((tuple(args), dict(kwargs or {})))
     except (TypeError, RuntimeError):
         args, kwargs = tuple(args), dict(kwargs or {})
+    check_source(model)
     # Control flow compiles its branches, where calls cannot be noted; here they run as they are written.
     mode = WorkMode(log, paths)
     with quiet_run(model, paths), torch.compiler.set_stance("force_eager"), recorded(paths, log), mode:
@@ -86,7 +95,7 @@ def capture(
             model(*args, **kwargs)
         except Exception as error:
             raise ExportError(
-                f"the model raised on these inputs ({type(error).__name__}: {first_line(error)}): check the inputs"
+                f"the model raised on these inputs ({type(error).__name__}: {first_sentence(error)}): check the inputs"
             ) from error
     with collector_paused():
         mode.settle()
@@ -100,13 +109,42 @@ def with_parameters(captured: Captured, model: nn.Module) -> Captured:
     return replace(captured, hierarchy=replace(captured.hierarchy, parameters=_parameters(model)))
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else "no message"
+def first_sentence(error: BaseException) -> str:
+    r"""The first sentence of an error's text, in one line; one without an end is cut between words.
+
+    Examples
+    --------
+    >>> first_sentence(ValueError("output 1 (3\n[ CPULongType{} ]) is no tensor. Change it.\n\nMore of it"))
+    'output 1 (3 [ CPULongType{} ]) is no tensor'
+    """
+    paragraph = str(error).strip().partition("\n\n")[0]
+    text = " ".join(paragraph.split())
+    end = _END.search(text)
+    if end is not None:
+        text = text[: end.end()]
+    # Without a full stop, since others' words stand in a sentence of ours.
+    return textwrap.shorten(text.removesuffix("."), _LONGEST, placeholder=" ...") or "no message"
 
 
 def created_by() -> str:
+def check_source(model: nn.Module) -> None:
+    """Refuse a model whose own modules are gone.
+
+    Raises
+    ------
+    ExportError
+        If it is compiled by `torch.jit` or was made of an `ExportedProgram`.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        what = "was compiled by torch.jit, by which the code of its modules is gone"
+    elif isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):
+        # torch.export's own modules are told from others by this alone: they can be neither trained nor evaluated.
+        what = "is what torch.export made of one, a graph without modules"
+    else:
+        return
+    raise ExportError(f"the model ({type(model).__name__}) {what}: export the module that it was made of")
+
+
     """Name and versions that are written into a map."""
     return f"onnx-tagger {version()}, torch {torch.__version__.partition('+')[0]}"
 

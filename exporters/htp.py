@@ -23,7 +23,7 @@ from torch import nn
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass_through
-from onnx_tagger.exporters.capture import Captured, direct_modules, first_line
+from onnx_tagger.exporters.capture import Captured, direct_modules, first_sentence
 from onnx_tagger.exporters.recording.direct import calls_seen
 from onnx_tagger.exporters.recording.forwards import forwards_replaced
 from onnx_tagger.exporters.recording.recording import named_modules, quiet_run
@@ -83,7 +83,7 @@ class HtpExporter:
                 except TaggerError:
                     raise
                 except Exception as error:
-                    reason = f"{type(error).__name__}: {first_line(error)}"
+                    reason = f"{type(error).__name__}: {first_sentence(error)}"
                     raise ExportError(f"the TorchScript exporter cannot do it: {reason}") from error
             skeleton = read_skeleton(made)
             hierarchy = captured.hierarchy

@@ -11,10 +11,12 @@ from typing import Any
 import onnx_ir as ir
 import torch
 from torch.utils import _pytree as pytree
+from torch import nn
+from torch.export import _trace as torch_tracing
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Request
-from onnx_tagger.exporters.capture import first_line
+from onnx_tagger.exporters.capture import first_sentence
 from onnx_tagger.exporters.dynamo.adaptations import ADAPTATIONS, Adaptation
 from onnx_tagger.exporters.dynamo.followed import Followed, calls_followed
 from onnx_tagger.exporters.recording.recording import quiet_run
@@ -146,7 +148,8 @@ def _dynamic_shapes(request: Request) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's progress and deprecation notes out of our streams."""
+    """Keep torch's progress and deprecation notes out of our streams, and the graph that it prints when it fails."""
+    tracing: Any = torch_tracing
     loggers = [logging.getLogger(name) for name in (*_NOISY, *_below(_NOISY))]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -167,9 +170,12 @@ def _below(names: tuple[str, ...]) -> list[str]:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause."""
+    """The first sentence of the innermost cause."""
     seen: set[int] = set()
     while error.__cause__ is not None and id(error) not in seen:
         seen.add(id(error))
         error = error.__cause__
-    return f"{type(error).__name__}: {first_line(error)}"
+    return f"{type(error).__name__}: {first_sentence(error)}"
+            # The name that its module finds in place of the builtin.
+            tracing.print = lambda *_, **__: None
+            tracing.__dict__.pop("print", None)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from onnx_tagger.errors import SourceError, require
+from onnx_tagger.exporters.capture import check_source
 from onnx_tagger.exporters.sources.inputs import check_names, make_inputs
 from onnx_tagger.exporters.sources.inputspec import InputSpec, one_line, read_spec, spec_tensors
 
@@ -84,6 +85,7 @@ def load_source(source: str, *, inputs: Path | None = None, seed: int = 0) -> So
         torch.default_generator.manual_seed(seed)
         if ":" in source and not path.exists():
             model, args, kwargs = _from_factory(source)
+            check_source(model)
         else:
             require("transformers", "torch", f"the model source {source}")
             model, args, kwargs = _hf_model(source, path), (), None
