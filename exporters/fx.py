@@ -22,6 +22,7 @@ from onnx_tagger.exporters.dynamo.followed import Followed
 from onnx_tagger.exporters.dynamo.lowered import enclosing_operations, repeated_by
 from onnx_tagger.exporters.dynamo.program import make_program
 from onnx_tagger.exporters.dynamo.saving import save_program, without_values
+from onnx_tagger.exporters.torchscript.flatcall import structures_known
 from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph
 from onnx_tagger.model.dialects import EXPORT_ROOT, claims
 from onnx_tagger.model.graph import walk
@@ -54,7 +55,7 @@ class FxExporter:
         """
         report = Report()
         notes: list[str] = []
-        with report.phase("export"), conversion_watched() as makers:
+        with report.phase("export"), structures_known(captured.structures), conversion_watched() as makers:
             program, followed = make_program(request, notes)
         hierarchy = captured.hierarchy
         if request.annotate is not None:

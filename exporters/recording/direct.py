@@ -1,19 +1,20 @@
-"""Calls as exporters see them, put right for the time of an export: direct calls of `forward`, and hooks.
+"""Direct calls of `forward` as exporters see them, put right for the time of an export.
 
 Exporters note a module when it is called; code that calls `module.forward(...)` itself passes them by. The capture run
-tells which modules are called so; only their forward is replaced, and only while exporting.
+tells which modules are called so; only their forward is wrapped, and only while exporting.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import nn
 
-from onnx_tagger.exporters.recording.forwards import forwards_replaced
+from onnx_tagger.exporters.recording.forwards import forwards_wrapped
+from onnx_tagger.exporters.recording.recording import announced_calls
 
 
 @contextmanager
@@ -27,35 +28,20 @@ def calls_seen(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     modules : mapping
         Module path to module.
     """
-    with ExitStack() as stack:
-        replace = stack.enter_context(forwards_replaced())
-        for module in modules.values():
-            if has_hooks(module):
-                continue
-            expected = _Expected()
-            stack.callback(module.register_forward_pre_hook(expected.announce).remove)
-            replace(module, _routed(module, module.forward, expected))
+    plain = {module: path for path, module in modules.items() if not has_hooks(module)}
+    with announced_calls() as announced, forwards_wrapped(plain, partial(_routed, announced=announced)):
         yield
 
 
-class _Expected:
-    """Whether the next forward is the one that a call of the module makes."""
+def _routed(function: Callable[..., Any], homes: Mapping[int, str], announced: set[int]) -> Callable[..., Any]:
+    """A forward that, unless a call of its module has announced it, is called through its module."""
 
-    def __init__(self) -> None:
-        self.announced = False
-
-    def announce(self, *_: object) -> None:
-        self.announced = True
-
-    def taken(self) -> bool:
-        announced, self.announced = self.announced, False
-        return announced
-
-
-def _routed(module: nn.Module, forward: Callable[..., Any], expected: _Expected) -> Callable[..., Any]:
-    @functools.wraps(forward)
-    def routed(*args: Any, **kwargs: Any) -> Any:
-        return forward(*args, **kwargs) if expected.taken() else module(*args, **kwargs)
+    def routed(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        number = id(self.__dict__)
+        if number in announced or number not in homes:
+            announced.discard(number)
+            return function(self, *args, **kwargs)
+        return self(*args, **kwargs)
 
     return routed
 

@@ -7,6 +7,7 @@ The run wraps each module's `forward`, since hooks miss a direct `.forward()`. T
 from __future__ import annotations
 
 import functools
+import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,10 +15,12 @@ from threading import RLock
 from types import CodeType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from onnx_tagger.exporters.recording.forwards import forwards_wrapped
+from onnx_tagger.exporters.recording.kept import Kept
 from onnx_tagger.hierarchy.map import Operation
 from onnx_tagger.model.collector import collector_paused
 
@@ -38,6 +41,8 @@ class CallLog:
     trace : list
         Operations in order: number of the call, operator, whether it is a view, names of the weights read, positions
         of the operations whose results it took.
+    written : list of torch.Tensor
+        Tensors of the model's that the run wrote to, in place.
     """
 
     def __init__(self) -> None:
@@ -45,6 +50,7 @@ class CallLog:
         self.running = [-1]
         self.direct: set[str] = set()
         self.trace: list[tuple[int, str, bool, tuple[str, ...], tuple[int, ...]]] = []
+        self.written: list[torch.Tensor] = []
         self._nesting: _Nesting | None = None
 
     def enter(self, path: str) -> None:
@@ -159,10 +165,11 @@ _TURN = RLock()
 
 
 @contextmanager
-def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
-    """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end.
+def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[Kept]:
+    """Evaluation mode, no gradients, plain attention code; all restored at the end, with what the model's code changes.
 
-    One thread at a time: these are the process's, as is what is replaced of torch while the block runs.
+    That is the random state, attributes, and the tensors that whoever runs the model has kept by what is yielded. One
+    thread at a time: these are the process's, as is what is replaced of torch while the block runs.
 
     Parameters
     ----------
@@ -171,17 +178,24 @@ def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> I
         What its `modules()` gives, if the caller has asked for it.
     """
     with _TURN, ExitStack() as stack:
-        modes = [(module, module.training) for module in (modules if modules is not None else model.modules())]
+        modules = list(modules if modules is not None else model.modules())
+        modes = [(module, module.training) for module in modules]
         # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
         fastpath = torch.backends.mha.get_fastpath_enabled()
         stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())
         stack.enter_context(torch.no_grad())
+        kept: Kept | None = None
         try:
             torch.backends.mha.set_fastpath_enabled(False)
             if any(training for _, training in modes):
                 model.eval()
-            yield
+            kept = Kept(modules)
+            yield kept
         finally:
+            if kept is not None:
+                kept.restore()
             torch.backends.mha.set_fastpath_enabled(fastpath)
             for module, training in modes:
                 # Modules are slow to set attributes on.
@@ -198,7 +212,7 @@ def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
         if callers is not None:
             around = functools.partial(_noted, log=log, callers=callers)
         else:
-            around = functools.partial(_noted_if_announced, log=log, announced=stack.enter_context(_announced()))
+            around = functools.partial(_noted_if_announced, log=log, announced=stack.enter_context(announced_calls()))
         with collector_paused():
             stack.enter_context(forwards_wrapped(plain_modules(paths), around))
         yield
@@ -270,7 +284,7 @@ def _callers() -> frozenset[CodeType] | None:
 
 
 @contextmanager
-def _announced() -> Iterator[set[int]]:
+def announced_calls() -> Iterator[set[int]]:
     """Yield what holds each module, by the `id` of its ``__dict__``, from when it is called until it is taken out."""
     announced: set[int] = set()
     # One hook for all modules: one on each costs more than all else that is done for it.
