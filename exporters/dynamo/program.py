@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import onnx_ir as ir
 import torch
-from torch.utils import _pytree as pytree
 from torch import nn
 from torch.export import _trace as torch_tracing
+from torch.utils import _pytree as pytree
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Request
 from onnx_tagger.exporters.capture import first_sentence
 from onnx_tagger.exporters.dynamo.adaptations import ADAPTATIONS, Adaptation
 from onnx_tagger.exporters.dynamo.followed import Followed, calls_followed
+from onnx_tagger.exporters.recording.forwards import forwards_wrapped
 from onnx_tagger.exporters.recording.recording import quiet_run
 from onnx_tagger.exporters.torchscript.flatcall import bound_names
 from onnx_tagger.model.dialects import literal_list
@@ -96,18 +98,20 @@ def _export(request: Request, trial: Trial, *, strict: bool = False) -> Made:
 
 def _program(request: Request, strict: bool) -> Made:
     options: dict[str, Any] = {}
-    shapes: dict[str, Any] = {"dynamic_shapes": _dynamic_shapes(request)} if request.dynamic else {}
     if request.opset is not None:
         options["opset_version"] = request.opset
     args, kwargs = request.args, dict(request.kwargs)
     if request.dynamic:
         args, kwargs = _own_tensors((args, kwargs))
-    with quiet_run(request.model), calls_followed(request.model) as followed, _quiet():
+    with quiet_run(request.model), _keywords_named(request), calls_followed(request.model) as followed, _quiet():
+        shapes: dict[str, Any] = {"dynamic_shapes": _dynamic_shapes(request)} if request.dynamic else {}
         model: Any = request.model
         if strict:
             model = torch.export.export(model, args, kwargs=kwargs, strict=True, **shapes)
+        # Without keywords torch takes the last argument for them, if that is a dictionary.
+        last: tuple[Any, ...] = ({},) if args and isinstance(args[-1], dict) and not kwargs else ()
         program = torch.onnx.export(
-            model, args, kwargs=kwargs, dynamo=True, verbose=False, **options, **({} if strict else shapes)
+            model, (*args, *last), kwargs=kwargs, dynamo=True, verbose=False, **options, **({} if strict else shapes)
         )
     if program is None:
         raise ExportError("torch.onnx.export returned no program")
@@ -135,15 +139,59 @@ def _blind_bodies(program: Any) -> bool:
 def _dynamic_shapes(request: Request) -> dict[str, Any]:
     """Every dimension of every tensor is left to torch, which fixes those that the model needs fixed."""
 
-    def open_dims(leaf: object) -> object:
-        if not isinstance(leaf, torch.Tensor):
-            return None
-        left = [i for i, size in enumerate(leaf.shape) if size != 1 or not request.closed_ones]
-        return dict.fromkeys(left, torch.export.Dim.AUTO)
+    def open_dims(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            left = [i for i, size in enumerate(value.shape) if size != 1 or not request.closed_ones]
+            return dict.fromkeys(left, torch.export.Dim.AUTO)
+        known = pytree.SUPPORTED_NODES.get(type(value))
+        # Of an object that it can take apart torch wants a list, in place of another such object.
+        if known is not None and type(value) not in pytree.BUILTIN_TYPES:
+            return pytree.tree_map(open_dims, list(known.flatten_fn(value)[0]), is_leaf=_is_object)
+        return None
 
-    names = bound_names(request.model, request.args, request.kwargs)
-    values = (*request.args, *request.kwargs.values())
-    return {name: pytree.tree_map(open_dims, value) for name, value in zip(names, values, strict=True)}
+    return {name: pytree.tree_map(open_dims, value, is_leaf=_is_object) for name, value in _bound(request).items()}
+
+
+def _is_object(value: object) -> bool:
+    """Whether torch takes a value apart as it was told to by others."""
+    return type(value) in pytree.SUPPORTED_NODES and type(value) not in pytree.BUILTIN_TYPES
+
+
+def _bound(request: Request) -> dict[str, Any]:
+    """The arguments by parameter as `torch.export` wants them: those of ``*args`` as one."""
+    try:
+        signature = inspect.signature(request.model.forward)
+    except (TypeError, ValueError):
+        names = bound_names(request.model, request.args, request.kwargs)
+        return dict(zip(names, (*request.args, *request.kwargs.values()), strict=True))
+    return signature.bind(*request.args, **request.kwargs).arguments
+
+
+@contextmanager
+def _keywords_named(request: Request) -> Iterator[None]:
+    """Have the model's forward name what it takes as ``**kwargs``: torch cannot leave the shapes of those open."""
+    try:
+        signature = inspect.signature(request.model.forward)
+    except (TypeError, ValueError):
+        signature = inspect.Signature()
+    kept = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    named = [
+        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in request.kwargs if n not in signature.parameters
+    ]
+
+    def naming(function: Callable[..., Any], _: Mapping[int, str]) -> Callable[..., Any]:
+        def called(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            return function(self, *args, **kwargs)
+
+        first = inspect.Parameter("bound_module", inspect.Parameter.POSITIONAL_ONLY)
+        called.__signature__ = inspect.Signature([first, *kept, *named])  # type: ignore[attr-defined]
+        return called
+
+    if not request.dynamic or not named:
+        yield
+        return
+    with forwards_wrapped({request.model: ""}, naming):
+        yield
 
 
 @contextmanager
@@ -157,8 +205,11 @@ def _quiet() -> Iterator[None]:
         try:
             for logger in loggers:
                 logger.setLevel(logging.CRITICAL)
+            # The name that its module finds in place of the builtin.
+            tracing.print = lambda *_, **__: None
             yield
         finally:
+            tracing.__dict__.pop("print", None)
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
 
@@ -176,6 +227,3 @@ def _reason(error: BaseException) -> str:
         seen.add(id(error))
         error = error.__cause__
     return f"{type(error).__name__}: {first_sentence(error)}"
-            # The name that its module finds in place of the builtin.
-            tracing.print = lambda *_, **__: None
-            tracing.__dict__.pop("print", None)

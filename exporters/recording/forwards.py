@@ -99,8 +99,12 @@ def _unbound(forward: Forward) -> Forward:
 
 
 def _like(wrapper: Forward, forward: Forward) -> Forward:
-    """Have a wrapper that is to be bound look like a forward that is bound already."""
+    """Have a wrapper that is to be bound look like a forward that is bound already, but for a signature of its own."""
+    own = vars(wrapper).get("__signature__")
     functools.update_wrapper(wrapper, forward)
+    if own is not None:
+        wrapper.__signature__ = own  # type: ignore[attr-defined]
+        return wrapper
     # One made in C may have no signature to keep.
     with suppress(TypeError, ValueError):
         signature = inspect.signature(forward)
