@@ -7,8 +7,10 @@ writes to them, so that a run that writes to none copies none.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import cached_property
+from operator import is_
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 # Containers whose contents are put back, too; what lies deeper stays as it is left.
-_CONTAINERS: tuple[type[Any], ...] = (dict, OrderedDict, defaultdict, list, set, deque)
+_CONTAINERS: frozenset[type[Any]] = frozenset((dict, OrderedDict, defaultdict, list, set, deque))
 
 # Where in its arguments an operation writes: position and name.
 Writes = tuple[tuple[int, str], ...]
@@ -48,7 +50,7 @@ class Kept:
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         self._modules = list(modules)
-        self._found = [(type(module), _contents(vars(module))) for module in self._modules]
+        self._found = [_Found(module) for module in self._modules]
         self._values: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     @property
@@ -81,18 +83,18 @@ class Kept:
     def restore(self) -> None:
         """Put back values and attributes; a module that has become one of another class stays as it has become."""
         self.restore_values()
-        for module, (kind, found) in zip(self._modules, self._found, strict=True):
-            if type(module) is kind:
-                _put_back(vars(module), found)
+        for module, found in zip(self._modules, self._found, strict=True):
+            if type(module) is found.kind:
+                found.put_back(vars(module))
 
     @cached_property
     def _tensors(self) -> dict[int, list[torch.Tensor]]:
         """The tensors that the modules held, by where their storage begins."""
         tensors: dict[int, list[torch.Tensor]] = {}
-        for module, (_, found) in zip(self._modules, self._found, strict=True):
+        for module, found in zip(self._modules, self._found, strict=True):
             # A compiled module gives its tensors on asking alone.
             asked = (*module.parameters(recurse=False), *module.buffers(recurse=False))
-            for tensor in {id(tensor): tensor for tensor in (*asked, *_tensors_in(found.values()))}.values():
+            for tensor in {id(tensor): tensor for tensor in (*asked, *found.tensors())}.values():
                 if address := storage_address(tensor):
                     tensors.setdefault(address, []).append(tensor)
         return tensors
@@ -114,57 +116,43 @@ class KeepingMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 
-class _Contents:
-    """A container and what it held."""
+class _Found:
+    """A module's attributes and what the containers among them held; most modules have a dozen empty ones."""
 
-    __slots__ = ("container", "held")
+    __slots__ = ("attributes", "empty", "filled", "kind")
 
-    def __init__(self, container: Any) -> None:
-        self.container = container
-        self.held: dict[Any, Any] | list[Any] = dict(container) if isinstance(container, dict) else list(container)
+    def __init__(self, module: nn.Module) -> None:
+        self.kind = type(module)
+        self.attributes = dict(vars(module))
+        containers = [value for value in self.attributes.values() if type(value) in _CONTAINERS]
+        self.empty = [container for container in containers if not container]
+        self.filled = [(container, copy(container)) for container in containers if container]
 
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """The tensors among attributes and in containers."""
+        for values in (self.attributes, *(held for _, held in self.filled)):
+            for value in values.values() if isinstance(values, dict) else values:
+                if isinstance(value, torch.Tensor):
+                    yield value
 
-def _contents(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes, containers among them with what they hold."""
-    return {k: _Contents(v) if type(v) in _CONTAINERS else v for k, v in attributes.items()}
-
-
-def _tensors_in(found: Iterable[Any]) -> Iterator[torch.Tensor]:
-    for value in found:
-        if isinstance(value, torch.Tensor):
-            yield value
-        elif isinstance(value, _Contents):
-            held: Collection[Any] = value.held.values() if isinstance(value.held, dict) else value.held
-            yield from (each for each in held if isinstance(each, torch.Tensor))
-
-
-def _put_back(attributes: dict[str, Any], found: Mapping[str, Any]) -> None:
-    """Give a module the attributes that it had, each container with what it held."""
-    values = {}
-    for name, value in found.items():
-        if isinstance(value, _Contents):
-            _refill(value)
-            value = value.container
-        values[name] = value
-    if not _same(attributes, values):
-        attributes.clear()
-        attributes.update(values)
+    def put_back(self, attributes: dict[str, Any]) -> None:
+        """Give a module the attributes that it had, each container with what it held."""
+        if any(self.empty):
+            for container in self.empty:
+                container.clear()
+        for container, held in self.filled:
+            if not _same(container, held):
+                container.clear()
+                (container.extend if isinstance(container, (list, deque)) else container.update)(held)
+        if not _same(attributes, self.attributes):
+            attributes.clear()
+            attributes.update(self.attributes)
 
 
-def _refill(contents: _Contents) -> None:
-    """Have a container hold again what it held."""
-    container, held = contents.container, contents.held
-    if isinstance(held, dict):
-        if not _same(container, held):
-            container.clear()
-            container.update(held)
-    elif len(container) != len(held) or any(a is not b for a, b in zip(container, held, strict=True)):
-        container.clear()
-        (container.update if isinstance(container, set) else container.extend)(held)
-
-
-def _same(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
-    """Whether two mappings hold the same objects under the same keys, in the same order."""
-    return len(one) == len(other) and all(
-        key == name and one[key] is other[name] for key, name in zip(one, other, strict=True)
-    )
+def _same(one: Any, other: Any) -> bool:
+    """Whether two containers of one kind hold the same objects in the same order, mappings under the same keys."""
+    if len(one) != len(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(map(is_, one.values(), other.values()))
+    return all(map(is_, one, other))

@@ -244,3 +244,29 @@ def test_torch_is_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(ot.TaggerError, match="not this one"):
         ot.export(Never(), (torch.randn(2, 4),), tmp_path / "m.onnx", strategy="fx")
     assert held() == before
+
+
+class Holds(nn.Module):
+    def __init__(self, child: nn.Module) -> None:
+        super().__init__()
+        self.child = child
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.child(x).sin()
+
+
+WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "module": nn.DataParallel,
+    "_orig_mod": lambda model: torch.compile(model, backend="eager"),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_what_a_wrapper_holds_is_named_as_the_model_names_it(name: str, tmp_path: Path) -> None:
+    # a wrapper around the root, and one around a child
+    model = WRAPPERS[name](Holds(WRAPPERS[name](Block())))
+    assert _exported(model, torch.randn(2, 4), tmp_path / "m.onnx") == [
+        ("Gemm", f"{name}.child.{name}.fc", ""),
+        ("Tanh", f"{name}.child.{name}", ""),
+        ("Sin", name, ""),
+    ]
