@@ -16,16 +16,19 @@ from onnx_tagger.errors import ExportError, TaggerError, one_line
 from onnx_tagger.exporters.base import Request, insist_on_opset
 from onnx_tagger.exporters.dynamo.adaptations import ADAPTATIONS, Adaptation
 from onnx_tagger.exporters.dynamo.followed import Followed, calls_followed
-from onnx_tagger.exporters.interface import make_room, without_names
+from onnx_tagger.exporters.interface import make_room, shapes_by_name, without_names
 from onnx_tagger.exporters.quiet import torch_quiet
 from onnx_tagger.exporters.recording.forwards import forwards_wrapped
 from onnx_tagger.exporters.recording.recording import quiet_run
-from onnx_tagger.exporters.torchscript.flatcall import bound_names
+from onnx_tagger.exporters.torchscript.flatcall import bound_arguments, parameters_of
 from onnx_tagger.model.literals import literal_list
 from onnx_tagger.model.metadata import TORCH_SCOPES
 
 # The adaptations of one attempt.
 Trial = tuple[Adaptation, ...]
+
+# Which dimensions are left open, as torch takes it.
+Shapes = Mapping[str, Any] | Sequence[Any] | None
 
 # A `torch.onnx.ONNXProgram`, and what was noted while it was made.
 Made = tuple[Any, Followed]
@@ -95,13 +98,14 @@ def _export(request: Request, trial: Trial, *, strict: bool = False) -> Made:
 
 
 def _program(request: Request, strict: bool) -> Made:
+    asked = shapes_by_name(request)
     with (
         quiet_run(request.model),
-        _keywords_named(request),
+        _keywords_named(request, asked),
         calls_followed(request.model) as followed,
         torch_quiet(request.debug),
     ):
-        shapes = _dynamic_shapes(request) if request.dynamic else request.dynamic_shapes
+        shapes = _dynamic_shapes(request) if request.dynamic else asked
         args, kwargs = request.args, dict(request.kwargs)
         if shapes is not None:
             args, kwargs = _own_tensors((args, kwargs))
@@ -119,7 +123,7 @@ def _program(request: Request, strict: bool) -> Made:
     return program, followed
 
 
-def _options(request: Request, shapes: Mapping[str, Any] | Sequence[Any] | None) -> dict[str, Any]:
+def _options(request: Request, shapes: Shapes) -> dict[str, Any]:
     """What `torch.onnx.export` is told besides the call."""
     options: dict[str, Any] = {}
     if shapes is not None:
@@ -163,7 +167,8 @@ def _dynamic_shapes(request: Request) -> dict[str, Any]:
             return pytree.tree_map(open_dims, list(known.flatten_fn(value)[0]), is_leaf=_is_object)
         return None
 
-    return {name: pytree.tree_map(open_dims, value, is_leaf=_is_object) for name, value in _bound(request).items()}
+    bound = bound_arguments(request.model, request.args, request.kwargs)
+    return {name: pytree.tree_map(open_dims, value, is_leaf=_is_object) for name, value in bound.items()}
 
 
 def _is_object(value: object) -> bool:
@@ -171,27 +176,15 @@ def _is_object(value: object) -> bool:
     return type(value) in pytree.SUPPORTED_NODES and type(value) not in pytree.BUILTIN_TYPES
 
 
-def _bound(request: Request) -> dict[str, Any]:
-    """The arguments by parameter as `torch.export` wants them: those of ``*args`` as one."""
-    try:
-        signature = inspect.signature(request.model.forward)
-    except (TypeError, ValueError):
-        names = bound_names(request.model, request.args, request.kwargs)
-        return dict(zip(names, (*request.args, *request.kwargs.values()), strict=True))
-    return signature.bind(*request.args, **request.kwargs).arguments
-
-
 @contextmanager
-def _keywords_named(request: Request) -> Iterator[None]:
-    """Have the model's forward name what it takes as ``**kwargs``: torch cannot leave the shapes of those open."""
-    try:
-        signature = inspect.signature(request.model.forward)
-    except (TypeError, ValueError):
-        signature = inspect.Signature()
-    kept = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    named = [
-        inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in request.kwargs if n not in signature.parameters
-    ]
+def _keywords_named(request: Request, shapes: Shapes) -> Iterator[None]:
+    """Have the model's forward name what it takes as ``**kwargs``: torch cannot leave the shapes of those open.
+
+    Unless it is to leave none of them open, by `shapes`, which are those that the user has asked for.
+    """
+    parameters = parameters_of(request.model)
+    kept = [p for p in parameters.values() if p.kind is not p.VAR_KEYWORD]
+    named = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in request.kwargs if n not in parameters]
 
     def naming(function: Callable[..., Any], _: Mapping[int, str]) -> Callable[..., Any]:
         def called(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -201,8 +194,8 @@ def _keywords_named(request: Request) -> Iterator[None]:
         called.__signature__ = inspect.Signature([first, *kept, *named])  # type: ignore[attr-defined]
         return called
 
-    shapes = request.dynamic_shapes if isinstance(request.dynamic_shapes, Mapping) else {}
-    if not (named and request.dynamic) and not any(parameter.name in shapes for parameter in named):
+    told = isinstance(shapes, Mapping) and any(parameter.name in shapes for parameter in named)
+    if not (named and request.dynamic) and not told:
         yield
         return
     with forwards_wrapped({request.model: ""}, naming):

@@ -36,15 +36,27 @@ class FlatCall:
     opaque: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
+def parameters_of(model: nn.Module) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a model's forward by name; none if it is made in C without a signature."""
+    try:
+        return inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
 def bound_names(model: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> list[str]:
     """The parameter name of each argument, positional ones first."""
-    try:
-        parameters = inspect.signature(model.forward).parameters
-    except (TypeError, ValueError):
-        return [f"input_{i}" for i in range(len(args))] + list(kwargs)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    positional = [name for name, parameter in parameters.items() if parameter.kind in kinds]
+    positional = [name for name, parameter in parameters_of(model).items() if parameter.kind in kinds]
     return [positional[i] if i < len(positional) else f"input_{i}" for i in range(len(args))] + list(kwargs)
+
+
+def bound_arguments(model: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
+    """The arguments by parameter as `torch.export` wants them: those of ``*args`` as one, those of ``**kwargs`` too."""
+    parameters = parameters_of(model)
+    if not parameters:
+        return dict(zip(bound_names(model, args, kwargs), (*args, *kwargs.values()), strict=True))
+    return inspect.Signature([*parameters.values()]).bind(*args, **kwargs).arguments
 
 
 def flatten_call(model: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> FlatCall:
