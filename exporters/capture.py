@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from onnx_tagger.errors import ExportError, first_sentence
+from onnx_tagger.errors import ExportError, one_line
 from onnx_tagger.exporters.recording.dispatched import WorkMode
 from onnx_tagger.exporters.recording.recording import CallLog, has_forward, named_modules, quiet_run, recorded
+from onnx_tagger.exporters.torchscript.flatcall import structures_in
 from onnx_tagger.hierarchy.digest import all_digests
 from onnx_tagger.hierarchy.map import HierarchyMap, Module, Parameter
 from onnx_tagger.hierarchy.naming import ModuleRow, class_paths, parent_path
@@ -35,10 +36,19 @@ _AS_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 @dataclass(frozen=True)
 class Captured:
-    """The module-usage map of a model and the calls that it was made of."""
+    """The module-usage map of a model and the calls that it was made of.
+
+    Attributes
+    ----------
+    hierarchy : HierarchyMap
+    calls : CallLog
+    structures : tuple of type
+        Dataclasses among what the model took and returned, which torch has to be told of.
+    """
 
     hierarchy: HierarchyMap
     calls: CallLog
+    structures: tuple[type, ...] = ()
 
 
 def capture(
@@ -53,7 +63,7 @@ def capture(
     Parameters
     ----------
     model : torch.nn.Module
-        Left as it was, also if it raises: instance attributes, training mode and random state.
+        Left as it was, also if it raises: attributes, buffers, training mode and random state.
     args, kwargs
         What its `forward` takes.
     digests : bool
@@ -66,10 +76,11 @@ def capture(
     Raises
     ------
     ExportError
-        If the model raises on these inputs.
+        If the model raises on these inputs, or its own modules are gone.
     MapError
         If two modules have one path.
     """
+    check_source(model)
     names = list(model.named_modules(remove_duplicate=False))
     paths: dict[nn.Module, str] = {}
     for path, module in names:
@@ -81,19 +92,37 @@ def capture(
     except (TypeError, RuntimeError):
         args, kwargs = tuple(args), dict(kwargs or {})
     # Control flow compiles its branches, where calls cannot be noted; here they run as they are written.
-    mode = WorkMode(log, paths)
-    with quiet_run(model, paths), torch.compiler.set_stance("force_eager"), recorded(paths, log), mode:
+    with quiet_run(model, paths) as kept, torch.compiler.set_stance("force_eager"), recorded(paths, log):
+        mode = WorkMode(log, paths, kept)
         try:
-            model(*args, **kwargs)
+            with mode:
+                result = model(*args, **kwargs)
         except Exception as error:
-            raise ExportError(
-                f"the model raised on these inputs ({type(error).__name__}: {first_sentence(error)}): check the inputs"
-            ) from error
+            raise ExportError(f"the model raised on these inputs ({one_line(error)}): check the inputs") from error
     with collector_paused():
         mode.settle()
         trace = tuple(log.operations())
-        captured = Captured(HierarchyMap(_modules(names, paths, log), created_by=created_by(), trace=trace), log)
+        hierarchy = HierarchyMap(_modules(names, paths, log), created_by=created_by(), trace=trace)
+        captured = Captured(hierarchy, log, tuple(structures_in((args, kwargs, result))))
     return with_parameters(captured, model) if digests else captured
+
+
+def check_source(model: nn.Module) -> None:
+    """Refuse a model whose own modules are gone.
+
+    Raises
+    ------
+    ExportError
+        If it is compiled by `torch.jit` or was made of an `ExportedProgram`.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        what = "was compiled by torch.jit, by which the code of its modules is gone"
+    elif isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):
+        # torch.export's own modules are told from others by this alone: they can be neither trained nor evaluated.
+        what = "is what torch.export made of one, a graph without modules"
+    else:
+        return
+    raise ExportError(f"the model ({type(model).__name__}) {what}: export the module that it was made of")
 
 
 def with_parameters(captured: Captured, model: nn.Module) -> Captured:

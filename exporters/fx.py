@@ -5,7 +5,6 @@ The one private name of torch used here is the key of the stack that it gives to
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import replace
 from typing import Any
 
@@ -19,10 +18,11 @@ from onnx_tagger.exporters.base import Exported, Request, parameter_owners, pass
 from onnx_tagger.exporters.capture import Captured
 from onnx_tagger.exporters.dynamo.absorbed import Absorbed
 from onnx_tagger.exporters.dynamo.converted import Makers, conversion_watched
+from onnx_tagger.exporters.dynamo.followed import Followed
 from onnx_tagger.exporters.dynamo.lowered import enclosing_operations, repeated_by
 from onnx_tagger.exporters.dynamo.program import make_program
 from onnx_tagger.exporters.dynamo.saving import save_program, without_values
-from onnx_tagger.exporters.recording.direct import BODY, has_hooks
+from onnx_tagger.exporters.torchscript.flatcall import structures_known
 from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph
 from onnx_tagger.model.dialects import EXPORT_ROOT, claims
 from onnx_tagger.model.graph import walk
@@ -55,18 +55,18 @@ class FxExporter:
         """
         report = Report()
         notes: list[str] = []
-        with report.phase("export"), conversion_watched() as makers:
-            program = make_program(request, captured, notes)
+        with report.phase("export"), structures_known(captured.structures), conversion_watched() as makers:
+            program, followed = make_program(request, notes)
         hierarchy = captured.hierarchy
         if request.annotate is not None:
             with report.phase("tag"):
-                hierarchy = _annotate(program, request, captured, makers)
+                hierarchy = _annotate(program, request, makers, _Frames(program.exported_program, captured, followed))
         with report.phase("save"):
             proved = save_program(program, request.path, request.verify_bytes)
         return Exported(request.path, hierarchy, report.phases, notes, proved)
 
 
-def _annotate(program: Any, request: Request, captured: Captured, makers: Makers) -> HierarchyMap:
+def _annotate(program: Any, request: Request, makers: Makers, frames: _Frames) -> HierarchyMap:
     """Tag the program's IR: build the graph without payloads, have it tagged, carry the entries over."""
     model: ir.Model = program.model
     skeleton = without_values(model)
@@ -74,10 +74,8 @@ def _annotate(program: Any, request: Request, captured: Captured, makers: Makers
     nodes = _nodes(model)
     if len(nodes) != len(walked.ops):
         raise ExportError(f"the program lists {len(nodes)} nodes, its serialized form {len(walked.ops)}")
-    tree = captured.hierarchy
+    tree = frames.captured.hierarchy
     absorbed = Absorbed(program.exported_program, nodes, makers)
-    hooked = {path for path, module in request.model.named_modules() if path and has_hooks(module)}
-    frames = _Frames(program.exported_program, captured, hooked)
     operations = enclosing_operations(walked, [absorbed.operation(node) for node in nodes])
     said: list[Tag | None] = []
     for node, op, operation in zip(nodes, walked.ops, operations, strict=True):
@@ -131,13 +129,13 @@ def _call_in_loop(tag: Tag, loop: Tag | None) -> tuple[str, ...]:
 
 
 class _Frames:
-    """Reads the frames of FX stacks: modules, and which of their calls.
+    """Reads in which call of which module FX nodes were made: as was noted, else as their stacks say.
 
     FX numbers calls by name, so those by an alias anew; where a module has one, its frames are counted here.
     """
 
-    def __init__(self, program: torch.export.ExportedProgram, captured: Captured, hooked: Container[str]) -> None:
-        self.captured, self.hooked = captured, hooked
+    def __init__(self, program: torch.export.ExportedProgram, captured: Captured, followed: Followed) -> None:
+        self.captured, self.followed = captured, followed
         tree = captured.hierarchy
         self.keys: dict[str, dict[str, int]] = {module.path: {} for module in tree.modules if module.aliases}
         for fx_node in program.graph.nodes if self.keys else ():
@@ -147,24 +145,26 @@ class _Frames:
                     self.keys[module.path].setdefault(key, len(self.keys[module.path]))
 
     def innermost(self, fx_node: torch.fx.Node) -> Tag | None:
-        """The innermost frame whose forward an operation is of."""
+        """The innermost call that an operation is of."""
         tree = self.captured.hierarchy
-        frames = list(fx_node.meta.get("nn_module_stack", {}).items())
-        while frames:
-            key, (path, _) = frames.pop()
-            # Sizes that torch reads off the graph's inputs after tracing stand outside of every module: the root's.
-            if key == _EMPTY_NN_MODULE_STACK_KEY:
-                return tree.tag("", Source.EXPORTED)
-            if path.rpartition(".")[2] == BODY:
-                path = path[: -len(BODY) - 1]
-            elif path in self.hooked:
-                # What a hook computes runs in the caller's forward.
-                continue
-            found = _tagged(path, tree)
-            if found is None:
-                return None
-            return tree.tag(found, Source.EXPORTED, call=self.captured.calls.label(found, self._number(found, key)))
-        return None
+        key, (path, _) = next(reversed(fx_node.meta.get("nn_module_stack", {}).items()), ("", ("", "")))
+        # Sizes that torch reads off the graph's inputs after tracing stand outside of every module: the root's.
+        if key == _EMPTY_NN_MODULE_STACK_KEY:
+            return tree.tag("", Source.EXPORTED)
+        noted = self.followed.call(fx_node)
+        if noted is None and not key:
+            return None
+        found = _tagged(path if noted is None else noted[0], tree)
+        if found is None:
+            return None
+        if noted is not None and noted[1] is not None:
+            number = noted[1]
+        elif noted is None or _tagged(path, tree) == found:
+            number = self._number(found, key)
+        else:
+            # A direct call that dynamo has read: which of several it was, nobody has counted.
+            number = 0 if tree.by_path[found].calls == 1 else -1
+        return tree.tag(found, Source.EXPORTED, call=self.captured.calls.label(found, number) if number >= 0 else ())
 
     def _number(self, module: str, key: str) -> int:
         """The number of the call that a frame's key stands for, from 0."""

@@ -2,28 +2,29 @@
 
 While it traces, TorchScript pushes a scope for every module call and derives node names from the part behind ``::``.
 The part before is free: there we put which module it is and which call, so that a scope says exactly where a node came
-from and the exported bytes stay what they would have been. Five private functions of torch's exporter are wrapped
+from and the exported bytes stay what they would have been. Six private functions of torch's exporter are wrapped
 for the time of the export: `_setup_trace_module_map`, to put marks into scopes, `_jit_pass_onnx_function_substitution`,
-to keep them through scripted functions, `_create_jit_graph` and `_model_to_graph`, to read the graph as it was traced
-and as it is written, `Graph._export_onnx`, to have values apart from the model. Threads take turns at it.
+to keep them through scripted functions, `_trace_and_get_graph_from_model`, to put back what the model has changed of
+itself before its state is read, `_create_jit_graph` and `_model_to_graph`, to read the graph as it was traced and as it
+is written, `Graph._export_onnx`, to have values apart from the model. Threads take turns at it.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import get_ident
 from typing import Any, TextIO
 
 import torch
 from torch import nn
 from torch.jit._trace import TracerWarning
+from torch.utils import _pytree as pytree
 
-from onnx_tagger.errors import ExportError, TaggerError, first_sentence
+from onnx_tagger.errors import ExportError, TaggerError, first_sentence, one_line
 from onnx_tagger.exporters.base import (
     Exported,
     Request,
@@ -36,9 +37,11 @@ from onnx_tagger.exporters.capture import Captured, direct_modules
 from onnx_tagger.exporters.interface import input_names_of, open_axes
 from onnx_tagger.exporters.quiet import torch_quiet, user_frame
 from onnx_tagger.exporters.recording.direct import calls_seen
-from onnx_tagger.exporters.recording.forwards import forwards_replaced
+from onnx_tagger.exporters.recording.forwards import forwards_wrapped
+from onnx_tagger.exporters.recording.kept import Kept
 from onnx_tagger.exporters.recording.recording import named_modules, quiet_run
-from onnx_tagger.exporters.torchscript.flatcall import FlatCall, flatten_call
+from onnx_tagger.exporters.recording.wrapped import wrapped as _wrapped
+from onnx_tagger.exporters.torchscript.flatcall import FlatCall, flatten_call, structures_known
 from onnx_tagger.exporters.torchscript.traced import Mark, Traced, calls_marked, with_mark
 from onnx_tagger.files.filled import filled
 from onnx_tagger.files.onnxfile import Skeleton, read_skeleton, write_spliced
@@ -93,8 +96,7 @@ class HtpExporter:
                 except TaggerError:
                     raise
                 except Exception as error:
-                    reason = f"{type(error).__name__}: {first_sentence(error)}"
-                    raise ExportError(f"the TorchScript exporter cannot do it: {reason}") from error
+                    raise ExportError(f"the TorchScript exporter cannot do it: {one_line(error)}") from error
             skeleton = read_skeleton(made)
             _insist(request, skeleton)
             hierarchy = captured.hierarchy
@@ -120,6 +122,12 @@ def _traced(
 ) -> tuple[Path | MemoryReader, Traced]:
     """Export into memory, or to `target`; return where the file is and what was traced."""
     call = flatten_call(request.model, request.args, request.kwargs)
+    if call.opaque:
+        held = ", ".join(f"{name!r} is a {kind}" for name, kind in call.opaque.items())
+        raise ExportError(
+            f"the tensors of an input would become constants: {held}, which torch cannot take apart; pass them in "
+            "tensors, lists, tuples, dicts or dataclasses, or register the class with torch.utils._pytree"
+        )
     buffer = io.BytesIO()
     # The exporter takes a stream, too, which its annotation does not say.
     into: Any = buffer if target is None else str(target)
@@ -133,10 +141,11 @@ def _traced(
     names = input_names_of(request.model, request.args, request.kwargs, request.input_names)
     insist_on_names(request.input_names, names, "input")
     with (
-        quiet_run(request.model),
+        structures_known(captured.structures),
+        quiet_run(request.model) as kept,
         calls_seen(direct_modules(request.model, captured.calls)),
-        _positional(request.model, call),
-        _marked(request.model) as traced,
+        _positional(request.model, call, captured.structures),
+        _marked(request.model, _written_back(kept, captured)) as traced,
         _values_apart(target is None) as values,
         _quiet(request.debug),
         _told(notes),
@@ -153,28 +162,6 @@ def _traced(
     if target is not None:
         return target, traced
     return filled(buffer.getbuffer(), {name: memoryview(data) for name, data in values.items()}, _PLACEHOLDER), traced
-
-
-@contextmanager
-def _wrapped(holder: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """Have this thread, while the block runs, call a wrapper in place of one of torch's functions.
-
-    If others wrap it meanwhile, theirs stays; what they have wrapped is then torch's function again.
-    """
-    original = getattr(holder, name)
-    ours, thread = wrap(original), get_ident()
-    running = True
-
-    def either(*args: Any, **kwargs: Any) -> Any:
-        return (ours if running and get_ident() == thread else original)(*args, **kwargs)
-
-    setattr(holder, name, either)
-    try:
-        yield
-    finally:
-        running = False
-        if getattr(holder, name) is either:
-            setattr(holder, name, original)
 
 
 @contextmanager
@@ -244,16 +231,30 @@ def _told(notes: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def _positional(model: nn.Module, call: FlatCall) -> Iterator[None]:
-    """Let the model's forward take the tensors alone, in order: the exporter passes nothing by keyword."""
-    original: Callable[..., Any] = model.forward
+def _positional(model: nn.Module, call: FlatCall, structures: Sequence[type]) -> Iterator[None]:
+    """Let the exporter call the model with the tensors alone, in order: it passes nothing by keyword.
 
-    def forward(*tensors: torch.Tensor) -> Any:
-        args, kwargs = call.rebuild(tensors)
-        return original(*args, **kwargs)
+    What the model calls of itself while it runs has the model's own arguments.
+    """
+    running = False
 
-    with forwards_replaced() as replaced:
-        replaced(model, forward)
+    def positional(function: Callable[..., Any], homes: Mapping[int, str]) -> Callable[..., Any]:
+        def forward(self: nn.Module, *given: Any, **keywords: Any) -> Any:
+            nonlocal running
+            if running or id(self.__dict__) not in homes:
+                return function(self, *given, **keywords)
+            args, kwargs = call.rebuild(given)
+            running = True
+            try:
+                result = function(self, *args, **kwargs)
+                # The exporter knows no dataclasses; of all else it makes what it always does.
+                return tuple(t for t in pytree.tree_leaves(result) if t is not None) if structures else result
+            finally:
+                running = False
+
+        return forward
+
+    with forwards_wrapped({model: ""}, positional):
         yield
 
 
@@ -275,8 +276,14 @@ class _CallMap(dict[nn.Module, str]):
         return with_mark(scope, (number, call))
 
 
+def _written_back(kept: Kept, captured: Captured) -> Callable[[], None]:
+    """Keep what the model writes to in place; returns what is called once it was traced, before its state is read."""
+    kept.keep(captured.calls.written)
+    return kept.restore
+
+
 @contextmanager
-def _marked(model: nn.Module) -> Iterator[Traced]:
+def _marked(model: nn.Module, once_traced: Callable[[], None]) -> Iterator[Traced]:
     """Have scopes carry module and call while exporting; yields what is filled with the traced graph."""
     from torch.onnx._internal.torchscript_exporter import utils
 
@@ -292,6 +299,7 @@ def _marked(model: nn.Module) -> Iterator[Traced]:
     kept: list[Any] = []
     with (
         _wrapped(utils, "_setup_trace_module_map", _followed_by(mark)),
+        _wrapped(utils, "_trace_and_get_graph_from_model", _followed_by(lambda _: once_traced())),
         _wrapped(utils, "_create_jit_graph", _followed_by(lambda made: traced.read_operations(made[0], len(made[1])))),
         _wrapped(utils, "_model_to_graph", _followed_by(lambda made: kept.append(made[0]))),
         _wrapped(torch._C, "_jit_pass_onnx_function_substitution", calls_marked),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,14 @@ from torch.utils import _pytree as pytree
 
 from onnx_tagger.errors import ExportError, TaggerError
 from onnx_tagger.exporters.base import Request, insist_on_names
-from onnx_tagger.exporters.torchscript.flatcall import bound_names, flatten_call
+from onnx_tagger.exporters.torchscript.flatcall import (
+    bound_arguments,
+    bound_names,
+    flatten_call,
+    parameters_of,
+    structures_in,
+    structures_known,
+)
 from onnx_tagger.files.onnxfile import read_skeleton
 
 # Where torch's dynamo exporter keeps the name that an input or output had before it was renamed.
@@ -71,6 +78,15 @@ def make_room(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) ->
             value.metadata_props[ORIGINAL] = value.name
             value.name = next(name for i in itertools.count(1) if (name := f"{value.name}_{i}") not in taken)
             taken.add(value.name)
+
+
+def shapes_by_name(request: Request) -> Mapping[str, Any] | Sequence[Any] | None:
+    """The dynamic shapes that were asked for; what is said of ``**kwargs`` as one stands under the name of each."""
+    shapes = request.dynamic_shapes
+    held = next((n for n, p in parameters_of(request.model).items() if p.kind is p.VAR_KEYWORD), None)
+    if held is None or not isinstance(shapes, Mapping) or not isinstance(shapes.get(held), Mapping):
+        return shapes
+    return {**{name: spec for name, spec in shapes.items() if name != held}, **shapes[held]}
 
 
 def without_names(shapes: Any) -> Any:
@@ -160,31 +176,54 @@ def _original(value: onnx.ValueInfoProto) -> str:
 
 def _specs(request: Request) -> list[Any]:
     """For each tensor of the call what is said of its dimensions."""
-    shapes = request.dynamic_shapes
+    shapes = shapes_by_name(request)
     assert shapes is not None
-    names = bound_names(request.model, request.args, request.kwargs)
-    values = (*request.args, *request.kwargs.values())
+    bound = bound_arguments(request.model, request.args, request.kwargs)
     if not isinstance(shapes, Mapping):
-        shapes = dict(zip(names, shapes, strict=False))
-    found = []
-    for name, value in zip(names, values, strict=True):
-        for keys, leaf in pytree.tree_flatten_with_path(value)[0]:
-            if isinstance(leaf, torch.Tensor):
-                found.append(_spec_at(shapes.get(name), keys, name))
-    return found
+        shapes = dict(zip(bound, shapes, strict=False))
+    rest = next((n for n, p in parameters_of(request.model).items() if p.kind is p.VAR_POSITIONAL), None)
+    names = bound_names(request.model, request.args, request.kwargs)
+    if rest is not None and shapes.get(rest) is not None:
+        # What is said of `*args` is said of the last arguments by position.
+        at = len(request.args) - len(bound.get(rest, ()))
+        shapes = {**shapes, **{names[at + i]: spec for i, spec in enumerate(shapes[rest])}}
+    unknown = next((name for name in shapes if name not in (*names, *bound)), None)
+    if unknown is not None:
+        raise ExportError(
+            f"the dynamic shapes name {unknown!r}, which is none of the inputs ({', '.join(names)}); give one of those"
+        )
+    values = (*request.args, *request.kwargs.values())
+    with structures_known(structures_in(values)):
+        pairs = zip(names, values, strict=True)
+        return [spec for name, value in pairs for spec in _specs_in(value, shapes.get(name), name)]
 
 
-def _spec_at(spec: Any, keys: Sequence[Any], name: str) -> Any:
-    """What is said of one tensor in a nested input."""
-    for key in keys:
-        if spec is None:
-            return None
-        place = getattr(key, "idx", getattr(key, "key", getattr(key, "name", None)))
-        try:
-            spec = spec[place]
-        except (TypeError, LookupError):
-            raise ExportError(f"the dynamic shapes of {name!r} have another structure than the input") from None
-    return spec
+def _specs_in(value: object, spec: Any, name: str) -> Iterator[Any]:
+    """What is said of each tensor in an input; of an object that torch takes apart, in a list by position."""
+    if isinstance(value, torch.Tensor):
+        yield spec
+        return
+    known = pytree.SUPPORTED_NODES.get(pytree._get_node_type(value))
+    if known is None:
+        return
+    children, _ = known.flatten_fn(value)
+    if spec is not None and not _fits(value, spec, len(children)):
+        raise ExportError(f"the dynamic shapes of {name!r} have another structure than the input")
+    said = [None] * len(children)
+    if isinstance(spec, Mapping):
+        assert isinstance(value, Mapping)
+        said = [spec[key] for key in value]
+    elif spec is not None:
+        said = list(spec)
+    for child, its in zip(children, said, strict=True):
+        yield from _specs_in(child, its, name)
+
+
+def _fits(value: object, spec: object, size: int) -> bool:
+    """Whether what is said of an input has its structure: the same keys, or as many places."""
+    if isinstance(spec, Mapping):
+        return isinstance(value, Mapping) and set(spec) == set(value)
+    return isinstance(spec, (list, tuple)) and len(spec) == size
 
 
 def _dim_name(dim: Any, name: str, axis: int) -> str | None:

@@ -14,7 +14,9 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from onnx_tagger.exporters.interface import array_of
+from onnx_tagger.exporters.recording.kept import KeepingMode
 from onnx_tagger.exporters.recording.recording import quiet_run
+from onnx_tagger.exporters.torchscript.flatcall import structures_in, structures_known
 
 
 @contextmanager
@@ -23,7 +25,8 @@ def runs_of(
 ) -> Iterator[Iterator[list[npt.NDArray[Any]]]]:
     """Yield an iterator that runs the model for each step and gives the tensors that it returns, in order.
 
-    A random model gives other values at each step. Model, inputs and random state are as they were at the end.
+    Each run begins with the model as it is: what a run writes into buffers is put back behind it. A random model gives
+    other values at each step. Model, inputs and random state are as they were at the end.
 
     Parameters
     ----------
@@ -39,26 +42,15 @@ def runs_of(
                 given = copy.deepcopy((tuple(args), dict(kwargs)))
             except (TypeError, RuntimeError):
                 given = tuple(args), dict(kwargs)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), KeepingMode(kept):
                 # They have been told when the model was captured.
                 warnings.simplefilter("ignore")
                 found = model(*given[0], **given[1])
-            yield [array_of(leaf) for leaf in pytree.tree_leaves(found) if isinstance(leaf, torch.Tensor)]
+            with structures_known(structures_in(found)):
+                leaves = pytree.tree_leaves(found)
+            arrays = [array_of(leaf) for leaf in leaves if isinstance(leaf, torch.Tensor)]
+            kept.restore()
+            yield arrays
 
-    with quiet_run(model), torch.compiler.set_stance("force_eager"), _buffers_kept(model):
+    with quiet_run(model) as kept, torch.compiler.set_stance("force_eager"):
         yield runs()
-
-
-@contextmanager
-def _buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Put back what the model's buffers are and hold."""
-    kept = [(module, dict(module._buffers)) for module in model.modules() if module._buffers]
-    held = {id(b): (b, b._version, b.clone()) for _, buffers in kept for b in buffers.values() if b is not None}
-    try:
-        yield
-    finally:
-        for module, buffers in kept:
-            module._buffers.update(buffers)
-        for buffer, version, values in held.values():
-            if buffer._version != version:
-                buffer.copy_(values)

@@ -2,17 +2,21 @@
 
 One root, `TaggerError`: whatever is wrong with an input, an option or a file ends here, with one sentence that says
 what is wrong, where, and what to do. The command turns each of them into exit code 2, `CoverageError` into 1. Errors of
-other packages are quoted in them by `first_sentence`.
+other packages are quoted in them by `first_sentence` and `one_line`.
 """
 
 import re
+from textwrap import shorten
 
 # Terminal colours, which torch writes into its messages.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 # The end of a sentence, which an abbreviation is not.
-_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\betc)(?<!\bcf)[.!?][\"')\]]*\s+(?=[A-Z(\[`\"'])")
+_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\betc)(?<!\bcf)(?<!\bvs)[.!?][\"')\]]*\s+(?=[A-Z(\[`\"'])")
 _OPENING, _CLOSING = "([{", ")]}"
+
+# Characters of another's sentence that are passed on; some print a whole graph in one.
+_LONGEST = 1000
 
 
 class TaggerError(Exception):
@@ -78,7 +82,8 @@ def is_installed(module: str) -> bool:
 def first_sentence(said: BaseException | str) -> str:
     r"""The first sentence of what another package says, whole and in one line, without its full stop.
 
-    A line break ends it only if the next line does not go on with it: inside of brackets, or with a small letter.
+    A line break ends it only if the next line does not go on with it: inside of brackets, or with a small letter. What
+    is longer than any sentence is cut between words.
 
     Parameters
     ----------
@@ -106,7 +111,21 @@ def first_sentence(said: BaseException | str) -> str:
             break
         text = f"{text} {line}" if line else text
     ends = (found.end() for found in _END.finditer(text) if _depth(text[: found.end()]) <= 0)
-    return " ".join(text[: next(ends, None)].split()).rstrip(".")
+    return shorten(text[: next(ends, None)].rstrip().rstrip("."), _LONGEST, placeholder=" ...")
+
+
+def one_line(error: BaseException) -> str:
+    """An error in a sentence: its type and the first sentence of what it says, if it says anything.
+
+    Examples
+    --------
+    >>> one_line(ValueError("too small. Give more."))
+    'ValueError: too small'
+    >>> one_line(AssertionError())
+    'AssertionError'
+    """
+    kind, said = type(error).__name__, first_sentence(error)
+    return f"{kind}: {said}" if str(error).strip() else kind
 
 
 def _depth(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onnx_tagger.errors import first_sentence
+from onnx_tagger.errors import first_sentence, one_line
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,14 @@ from onnx_tagger.errors import first_sentence
         ("use e.g. A or i.e. B. Then", "use e.g. A or i.e. B"),
         ("version 1.2.3 of onnx.Model is old! Renew it", "version 1.2.3 of onnx.Model is old!"),
         ("(open bracket. And more", "(open bracket. And more"),
+        ("one of torch.nn.Linear vs. Bilinear. Then", "one of torch.nn.Linear vs. Bilinear"),
+        ("of torch.nn.Linear 2.5 e.g. This one\n\nmore", "of torch.nn.Linear 2.5 e.g. This one"),
+        ("what? Then", "what?"),
+        ("long " * 400, "long " * 199 + "..."),
         ("", ""),
     ],
 )  # fmt: skip
 def test_first_sentence(said: str, sentence: str) -> None:
     assert first_sentence(said) == sentence
     assert first_sentence(ValueError(said)) == (sentence or "ValueError")
+    assert one_line(ValueError(said)) == (f"ValueError: {sentence}" if sentence else "ValueError")

@@ -15,6 +15,7 @@ from functools import cached_property
 import onnx
 import onnx_ir as ir
 import torch
+from torch.utils import _pytree as pytree
 
 from onnx_tagger.exporters.dynamo.converted import Makers
 from onnx_tagger.exporters.interface import own_name
@@ -50,6 +51,8 @@ class Absorbed:
         held = {**program.state_dict, **program.constants}
         self.values = {name: held[target] for name, target in stored.items() if target in held}
         lifted = signature.inputs_to_lifted_tensor_constants
+        # Each operation to the first one that is equal to it; filled by `twins`.
+        self.first: dict[torch.fx.Node, torch.fx.Node] = {}
         self.parameters: set[torch.fx.Node] = set()
         self.data: set[torch.fx.Node] = set()
         for node in program.graph.nodes:
@@ -114,19 +117,28 @@ class Absorbed:
 
     @cached_property
     def twins(self) -> dict[torch.fx.Node, list[torch.fx.Node]]:
-        """Operations for which no node stands since another one does the same with equal parameters, by that one."""
+        """Operations for which no node stands since another one does the same with equal parameters, by that one.
+
+        What the exporter drops without merging looks the same, unless it reads parameters or follows what was merged.
+        """
+        equal: dict[torch.fx.Node, list[torch.fx.Node]] = {}
         alike: dict[object, list[torch.fx.Node]] = {}
         for operation in self.named.values():
-            if operation.op == "call_function" and operation in self.data and self._weighted(operation):
-                read = tuple(source for source in operation.all_input_nodes if source in self.data)
-                alike.setdefault((operation.target, read), []).append(operation)
+            if operation.op == "call_function" and operation in self.data:
+                others = alike.setdefault(self._form(operation), [])
+                first = next((other for other in others if self._equal(operation, other)), operation)
+                if first is operation:
+                    others.append(operation)
+                else:
+                    self.first[operation] = first
+                equal.setdefault(first, []).append(operation)
         found: dict[torch.fx.Node, list[torch.fx.Node]] = {}
-        for operations in alike.values():
+        for operations in equal.values():
             kept = [operation for operation in operations if operation in self.represented]
-            for operation in operations:
-                twin = next((other for other in kept if self._equal(operation, other)), None)
-                if operation not in self.represented and twin is not None:
-                    found.setdefault(twin, []).append(operation)
+            for operation in operations if kept else ():
+                follows = any(source in self.first for source in operation.all_input_nodes)
+                if operation not in self.represented and (follows or self._weighted(operation)):
+                    found.setdefault(kept[0], []).append(operation)
         return found
 
     @cached_property
@@ -134,19 +146,24 @@ class Absorbed:
         """The operations that are done by another one's node."""
         return {operation for operations in self.twins.values() for operation in operations}
 
+    def _form(self, operation: torch.fx.Node) -> object:
+        """What equal operations have in common: all but which parameters they read."""
+        leaves, form = pytree.tree_flatten((operation.args, operation.kwargs))
+        return operation.target, str(form), tuple(map(self._leaf, leaves))
+
+    def _leaf(self, leaf: object) -> object:
+        if isinstance(leaf, torch.fx.Node):
+            return self.first.get(leaf, leaf) if leaf in self.data else None
+        return type(leaf), repr(leaf)
+
     def _equal(self, one: torch.fx.Node, other: torch.fx.Node) -> bool:
-        """Whether two operations take equal arguments, parameters by their values."""
-        if len(one.args) != len(other.args) or one.kwargs != other.kwargs:
-            return False
-        for mine, others in zip(one.args, other.args, strict=True):
-            if mine == others:
-                continue
-            if not isinstance(mine, torch.fx.Node) or not isinstance(others, torch.fx.Node):
-                return False
-            value, same = self.values.get(mine.name), self.values.get(others.name)
-            if value is None or same is None or not torch.equal(value, same):
-                return False
-        return True
+        """Whether two operations of one form read equal parameters."""
+        read = ([node for node in operation.all_input_nodes if node not in self.data] for operation in (one, other))
+        return all(map(self._same, *read))
+
+    def _same(self, mine: torch.fx.Node, others: torch.fx.Node) -> bool:
+        value, same = self.values.get(mine.name), self.values.get(others.name)
+        return mine is others or (value is not None and same is not None and torch.equal(value, same))
 
 
 def _reshapes(operation: torch.fx.Node) -> bool:

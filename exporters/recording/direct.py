@@ -1,19 +1,20 @@
-"""Calls as exporters see them, put right for the time of an export: direct calls of `forward`, and hooks.
+"""Direct calls of `forward` as exporters see them, put right for the time of an export.
 
 Exporters note a module when it is called; code that calls `module.forward(...)` itself passes them by. The capture run
-tells which modules are called so; only their forward is replaced, and only while exporting.
+tells which modules are called so; only their forward is wrapped, and only while exporting.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import nn
 
-from onnx_tagger.exporters.recording.forwards import forwards_replaced
+from onnx_tagger.exporters.recording.forwards import forwards_wrapped
+from onnx_tagger.exporters.recording.recording import announced_calls
 
 
 @contextmanager
@@ -27,82 +28,24 @@ def calls_seen(modules: Mapping[str, nn.Module]) -> Iterator[None]:
     modules : mapping
         Module path to module.
     """
-    with ExitStack() as stack:
-        replace = stack.enter_context(forwards_replaced())
-        for module in modules.values():
-            if has_hooks(module):
-                continue
-            expected = _Expected()
-            stack.callback(module.register_forward_pre_hook(expected.announce).remove)
-            replace(module, _routed(module, module.forward, expected))
+    plain = {module: path for path, module in modules.items() if not has_hooks(module)}
+    with announced_calls() as announced, forwards_wrapped(plain, partial(_routed, announced=announced)):
         yield
 
 
-class _Expected:
-    """Whether the next forward is the one that a call of the module makes."""
+def _routed(function: Callable[..., Any], homes: Mapping[int, str], announced: set[int]) -> Callable[..., Any]:
+    """A forward that, unless a call of its module has announced it, is called through its module."""
 
-    def __init__(self) -> None:
-        self.announced = False
-
-    def announce(self, *_: object) -> None:
-        self.announced = True
-
-    def taken(self) -> bool:
-        announced, self.announced = self.announced, False
-        return announced
-
-
-def _routed(module: nn.Module, forward: Callable[..., Any], expected: _Expected) -> Callable[..., Any]:
-    @functools.wraps(forward)
-    def routed(*args: Any, **kwargs: Any) -> Any:
-        return forward(*args, **kwargs) if expected.taken() else module(*args, **kwargs)
+    def routed(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        number = id(self.__dict__)
+        if number in announced or number not in homes:
+            announced.discard(number)
+            return function(self, *args, **kwargs)
+        return self(*args, **kwargs)
 
     return routed
-
-
-# Name of the stand-in for a hooked module's forward; no attribute of a real model is called so.
-BODY = "_onnx_tagger_forward"
-
-
-class _Body(nn.Module):
-    """A module whose call is another module's forward."""
-
-    _run: Callable[..., Any]
-
-    def __init__(self, forward: Callable[..., Any]) -> None:
-        super().__init__()
-        self._run = forward
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run(*args, **kwargs)
 
 
 def has_hooks(module: nn.Module) -> bool:
     """Whether a module has forward hooks of its own, which run in its call but not in its forward."""
     return bool(module._forward_hooks or module._forward_pre_hooks)
-
-
-@contextmanager
-def hooks_apart(model: nn.Module) -> Iterator[None]:
-    """While the block runs, the forward of each hooked module is a call of a submodule named `BODY`.
-
-    `torch.export` takes what a hook computes for the module's own work, since both happen in one call; so the forward
-    can be told from the hooks around it.
-    """
-    hooked = [module for path, module in model.named_modules() if path and has_hooks(module)]
-    with ExitStack() as stack:
-        replace = stack.enter_context(forwards_replaced())
-        for module in hooked:
-            body = _Body(module.forward)
-            module._modules[BODY] = body
-            stack.callback(module._modules.pop, BODY, None)
-            replace(module, _called(body, module.forward))
-        yield
-
-
-def _called(body: _Body, forward: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(forward)
-    def called(*args: Any, **kwargs: Any) -> Any:
-        return body(*args, **kwargs)
-
-    return called

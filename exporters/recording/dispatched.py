@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from onnx_tagger.exporters.recording.kept import Kept, Writes, writes_of
 from onnx_tagger.exporters.recording.recording import CallLog
 
 # They move values and compute none; exporters write most of them as nothing.
@@ -38,21 +39,25 @@ class _Kind:
         The argument that it copies, if that is all it does.
     fresh : bool
         Whether no operation made what it takes: it stands where numbers of Python's become a tensor.
+    writes : tuple of (int, str)
+        Position and name of the arguments that it writes to.
     """
 
     name: str
     view: bool
     copied: int | None
     fresh: bool
+    writes: Writes
 
     @classmethod
     def of(cls, func: Any) -> _Kind:
         """Look an operation up."""
         schema = getattr(func, "_schema", None)
         if schema is None:
-            return cls(str(func), is_view(func), None, False)
+            return cls(str(func), is_view(func), None, False, ())
         copied = int(schema.name == "aten::copy_") if schema.name in _COPIES else None
-        return cls(schema.name.rpartition("::")[2], is_view(func), copied, schema.name == "aten::lift_fresh")
+        fresh = schema.name == "aten::lift_fresh"
+        return cls(schema.name.rpartition("::")[2], is_view(func), copied, fresh, writes_of(func))
 
 
 class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -72,9 +77,9 @@ class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """
         return False
 
-    def __init__(self, log: CallLog, paths: Mapping[nn.Module, str]) -> None:
+    def __init__(self, log: CallLog, paths: Mapping[nn.Module, str], kept: Kept) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.log = log
+        self.log, self.kept = log, kept
         self.weights = _storages(paths)
         self._kinds: dict[Any, _Kind] = {}
         self._steps: list[tuple[int, _Kind, list[int], list[int]]] = []
@@ -87,12 +92,15 @@ class WorkMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if kind is None:
             kind = self._kinds[func] = _Kind.of(func)
         read = _addresses(args if kind.copied is None else args[: kind.copied + 1][-1:])
+        if kind.writes:
+            self.kept.keep_written(kind.writes, args, kwargs or {})
         out = func(*args, **kwargs) if kwargs else func(*args)
         self._steps.append((self.log.running[-1], kind, read, _addresses((out,))))
         return out
 
     def settle(self) -> None:
         """Give the log its operations, once the run is over."""
+        self.log.written = self.kept.written
         # Who wrote last what is in memory at an address: of a tensor that is being read, its maker.
         makers: dict[int, int] = {}
         trace, held = self.log.trace, self.weights

@@ -1,24 +1,26 @@
 """What happens during a run: which modules are called, in which order, and how their calls lie in each other.
 
-The run wraps each module's `forward` on the instance, since hooks miss a direct `.forward()`. The operations are
+The run wraps each module's `forward`, since hooks miss a direct `.forward()`. The operations are
 `dispatched`'s, the map that is made of both `capture`'s.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
+import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 from types import CodeType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from onnx_tagger.exporters.recording.forwards import forwards_replaced
+from onnx_tagger.exporters.recording.forwards import forwards_wrapped
+from onnx_tagger.exporters.recording.kept import Kept
 from onnx_tagger.hierarchy.map import Operation
 from onnx_tagger.model.collector import collector_paused
 
@@ -39,6 +41,8 @@ class CallLog:
     trace : list
         Operations in order: number of the call, operator, whether it is a view, names of the weights read, positions
         of the operations whose results it took.
+    written : list of torch.Tensor
+        Tensors of the model's that the run wrote to, in place.
     """
 
     def __init__(self) -> None:
@@ -46,6 +50,7 @@ class CallLog:
         self.running = [-1]
         self.direct: set[str] = set()
         self.trace: list[tuple[int, str, bool, tuple[str, ...], tuple[int, ...]]] = []
+        self.written: list[torch.Tensor] = []
         self._nesting: _Nesting | None = None
 
     def enter(self, path: str) -> None:
@@ -160,10 +165,11 @@ _TURN = RLock()
 
 
 @contextmanager
-def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[None]:
-    """Evaluation mode, no gradients, plain attention code, random state put back; all restored at the end.
+def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> Iterator[Kept]:
+    """Evaluation mode, no gradients, plain attention code; all restored at the end, with what the model's code changes.
 
-    One thread at a time: these are the process's, as is what is replaced of torch while the block runs.
+    That is the random state, attributes, and the tensors that whoever runs the model has kept by what is yielded. One
+    thread at a time: these are the process's, as is what is replaced of torch while the block runs.
 
     Parameters
     ----------
@@ -172,17 +178,24 @@ def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> I
         What its `modules()` gives, if the caller has asked for it.
     """
     with _TURN, ExitStack() as stack:
-        modes = [(module, module.training) for module in (modules if modules is not None else model.modules())]
+        modules = list(modules if modules is not None else model.modules())
+        modes = [(module, module.training) for module in modules]
         # The fast path of MultiheadAttention and TransformerEncoder skips the forward of what they hold.
         fastpath = torch.backends.mha.get_fastpath_enabled()
         stack.enter_context(torch.random.fork_rng(devices=[]))
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())
         stack.enter_context(torch.no_grad())
+        kept: Kept | None = None
         try:
             torch.backends.mha.set_fastpath_enabled(False)
             if any(training for _, training in modes):
                 model.eval()
-            yield
+            kept = Kept(modules)
+            yield kept
         finally:
+            if kept is not None:
+                kept.restore()
             torch.backends.mha.set_fastpath_enabled(fastpath)
             for module, training in modes:
                 # Modules are slow to set attributes on.
@@ -192,32 +205,36 @@ def quiet_run(model: nn.Module, modules: Iterable[nn.Module] | None = None) -> I
 
 @contextmanager
 def recorded(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
-    """Wrap the forward of every module on its instance, and take the wrappers off again."""
-    compiled: dict[nn.Module, str] = {
-        module: path for module, path in paths.items() if isinstance(module, torch.jit.ScriptModule)
-    }
+    """Wrap the forward of every module, and take the wrappers off again."""
+    with ExitStack() as stack:
+        stack.enter_context(compiled_noted(paths, log))
+        callers = _callers()
+        if callers is not None:
+            around = functools.partial(_noted, log=log, callers=callers)
+        else:
+            around = functools.partial(_noted_if_announced, log=log, announced=stack.enter_context(announced_calls()))
+        with collector_paused():
+            stack.enter_context(forwards_wrapped(plain_modules(paths), around))
+        yield
+
+
+def plain_modules(paths: Mapping[nn.Module, str]) -> dict[nn.Module, str]:
+    """Those modules that have a forward and are not compiled."""
+    kinds = {kind: issubclass(kind, torch.jit.ScriptModule) for kind in {type(module) for module in paths}}
+    return {module: path for module, path in paths.items() if not kinds[type(module)]}
+
+
+@contextmanager
+def compiled_noted(paths: Mapping[nn.Module, str], log: CallLog) -> Iterator[None]:
+    """Note calls of compiled modules: they take neither wrappers nor hooks of their own, but heed global ones."""
+    compiled: dict[nn.Module, str] = {m: path for m, path in paths.items() if isinstance(m, torch.jit.ScriptModule)}
     with ExitStack() as stack:
         for handle in _compiled_hooks(compiled, log) if compiled else ():
             stack.callback(handle.remove)
-        callers = _callers()
-        announced = stack.enter_context(_announced()) if callers is None else set()
-        replace = stack.enter_context(forwards_replaced())
-        looks: dict[object, _Look] = {}
-        with collector_paused():
-            for module, path in paths.items():
-                if module not in compiled and has_forward(module):
-                    forward = module.forward
-                    if callers is not None:
-                        noted = _noted(forward, path, log, callers)
-                    else:
-                        noted = _noted_if_announced(forward, path, log, announced, id(module))
-                    replace(module, _alike(noted, forward, looks))
         yield
 
 
 def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator[torch.utils.hooks.RemovableHandle]:
-    """Note calls of compiled modules: they take neither attributes nor hooks of their own, but heed global ones."""
-
     def enter(module: nn.Module, *_: object) -> None:
         if module in compiled:
             log.enter(compiled[module])
@@ -230,18 +247,23 @@ def _compiled_hooks(compiled: Mapping[nn.Module, str], log: CallLog) -> Iterator
     yield torch.nn.modules.module.register_module_forward_hook(leave, always_call=True)
 
 
-def _noted(forward: Callable[..., Any], path: str, log: CallLog, callers: frozenset[CodeType]) -> Callable[..., Any]:
+def _noted(
+    function: Callable[..., Any], homes: Mapping[int, str], log: CallLog, callers: frozenset[CodeType]
+) -> Callable[..., Any]:
     """A forward that notes its calls, also those that no call of the module made."""
     calls, running, direct = log.calls, log.running, log.direct
 
-    def noted(*args: Any, **kwargs: Any) -> Any:
+    def noted(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        path = homes.get(id(self.__dict__))
+        if path is None:
+            return function(self, *args, **kwargs)
         if sys._getframe(1).f_code not in callers:
             direct.add(path)
         # What `enter` and `leave` do: calling them takes as long as all else here.
         calls.append((path, running[-1]))
         running.append(len(calls) - 1)
         try:
-            return forward(*args, **kwargs)
+            return function(self, *args, **kwargs)
         finally:
             running.pop()
 
@@ -262,11 +284,13 @@ def _callers() -> frozenset[CodeType] | None:
 
 
 @contextmanager
-def _announced() -> Iterator[set[int]]:
-    """Yield what holds each module, by its `id`, from when it is called until it is taken out."""
+def announced_calls() -> Iterator[set[int]]:
+    """Yield what holds each module, by the `id` of its ``__dict__``, from when it is called until it is taken out."""
     announced: set[int] = set()
     # One hook for all modules: one on each costs more than all else that is done for it.
-    hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda module, _: announced.add(id(module)))
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda module, _: announced.add(id(module.__dict__))
+    )
     try:
         yield announced
     finally:
@@ -274,43 +298,25 @@ def _announced() -> Iterator[set[int]]:
 
 
 def _noted_if_announced(
-    forward: Callable[..., Any], path: str, log: CallLog, announced: set[int], number: int
+    function: Callable[..., Any], homes: Mapping[int, str], log: CallLog, announced: set[int]
 ) -> Callable[..., Any]:
     """What `_noted` makes, for where it is a hook that tells that a call of the module made this one."""
 
-    def noted(*args: Any, **kwargs: Any) -> Any:
+    def noted(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        number = id(self.__dict__)
+        path = homes.get(number)
+        if path is None:
+            return function(self, *args, **kwargs)
         if number in announced:
             announced.discard(number)
         else:
             log.direct.add(path)
         log.enter(path)
         try:
-            return forward(*args, **kwargs)
+            return function(self, *args, **kwargs)
         finally:
             log.leave()
 
-    return noted
-
-
-# Attributes of a function, and what stands in its dictionary.
-_Look = tuple[dict[str, object], dict[str, object]]
-
-
-def _alike(noted: Callable[..., Any], forward: Callable[..., Any], looks: dict[object, _Look]) -> Callable[..., Any]:
-    """Have a wrapper look like the forward that it wraps, as `functools.wraps` does; once for each class."""
-    key = getattr(forward, "__func__", None)
-    if key is None or key not in looks:
-        functools.update_wrapper(noted, forward)
-        # One made in C may have no signature to keep.
-        with suppress(TypeError, ValueError):
-            noted.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
-        names = [name for name in functools.WRAPPER_ASSIGNMENTS if hasattr(forward, name)]
-        looks[key] = {name: getattr(noted, name) for name in names}, dict(noted.__dict__)
-        return noted
-    attributes, held = looks[key]
-    for name, value in attributes.items():
-        setattr(noted, name, value)
-    noted.__dict__.update(held, __wrapped__=forward)
     return noted
 
 

@@ -25,9 +25,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from onnx_tagger.errors import SourceError
+from onnx_tagger.errors import SourceError, one_line
+from onnx_tagger.exporters.recording.kept import KeepingMode
+from onnx_tagger.exporters.recording.recording import quiet_run
 from onnx_tagger.exporters.sources.guess import MASKS, RULES, RULES_IF_REQUIRED, Setting, field, setting_for
-from onnx_tagger.exporters.sources.inputspec import InputSpec, one_line, spec_of, spec_tensors
+from onnx_tagger.exporters.sources.inputspec import InputSpec, spec_of, spec_tensors
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +199,7 @@ def _with_placeholders(
         return
     taken = inspect.signature(features).parameters
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with quiet_run(model) as found_before, KeepingMode(found_before):
             found = features(**{name: value.clone() for name, value in inputs.items() if name in taken})
     except Exception as err:  # noqa: BLE001 - whatever the model's own code raises, this step has nothing to offer
         log.debug("no image features for placeholders: %s", one_line(err))
@@ -219,7 +221,7 @@ def _with_placeholders(
 def _trial(model: torch.nn.Module, inputs: _Inputs) -> Exception | None:
     copies = {name: value.clone() for name, value in inputs.items()}
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with quiet_run(model) as kept, KeepingMode(kept):
             model(**copies)
     except Exception as err:  # noqa: BLE001 - whatever the model's own code raises is the answer that is asked for
         return err

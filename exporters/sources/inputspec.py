@@ -14,7 +14,7 @@ import msgspec
 import torch
 from msgspec import Meta, Struct
 
-from onnx_tagger.errors import SourceError, first_sentence
+from onnx_tagger.errors import SourceError, one_line
 from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.hierarchy.validation import place_and_fault
 
@@ -184,12 +184,6 @@ def spec_of(kwargs: Mapping[str, object]) -> dict[str, dict[str, object]]:
 def generator(seed: int, name: str) -> torch.Generator:
     """The source of one input's random values: mixed with its name, so that they do not hang on the other inputs."""
     return torch.Generator().manual_seed((seed * 0x9E3779B1 + zlib.crc32(name.encode())) % 2**63)
-
-
-def one_line(err: BaseException) -> str:
-    """An exception in a sentence: its type and the first sentence of what it says."""
-    text = first_sentence(err)
-    return f"{type(err).__name__}: {text}" if str(err).strip() else text
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from onnx_tagger.errors import SourceError, require
+from onnx_tagger.errors import SourceError, one_line, require
+from onnx_tagger.exporters.capture import check_source
 from onnx_tagger.exporters.sources.inputs import check_names, make_inputs
-from onnx_tagger.exporters.sources.inputspec import InputSpec, one_line, read_spec, spec_tensors
+from onnx_tagger.exporters.sources.inputspec import InputSpec, read_spec, spec_tensors
 from onnx_tagger.files.nearby import advice_on_missing
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def load_source(source: str, *, inputs: Path | None = None, seed: int = 0) -> So
         torch.default_generator.manual_seed(seed)
         if ":" in source and not path.exists():
             model, args, kwargs, alone = _from_factory(source, described=inputs is not None)
+            check_source(model)
         else:
             require("transformers", "hf", f"the model source {source}")
             model, args, kwargs, alone = _hf_model(source, path), (), None, False

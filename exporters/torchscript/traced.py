@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +103,10 @@ def _hand_on(donor: Any, node: Any) -> None:
             _hand_on(donor, inner)
 
 
+# A tensor of no more elements is compared by its values: numbers of Python's are traced as such.
+_FEW = 16
+
+
 @dataclass(frozen=True, slots=True)
 class TracedNode:
     """A node of the ONNX graph: its outputs' names in the file, its mark, and whether it reads a stored tensor."""
@@ -110,6 +114,16 @@ class TracedNode:
     outputs: tuple[str, ...]
     mark: Mark | None
     stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TracedOperation:
+    """An operation as it was traced: its mark, what it does, and the names of what it reads and makes."""
+
+    mark: Mark | None
+    does: Hashable
+    inputs: list[str]
+    outputs: list[str]
 
 
 @dataclass
@@ -120,8 +134,8 @@ class Traced:
     ----------
     nodes : list of TracedNode
         The nodes of the ONNX graph that have outputs, with those of its blocks.
-    operations : list of (Mark or None, list of str, list of str)
-        Mark, input names and output names of each operation that was traced.
+    operations : list of TracedOperation
+        What was traced, in order.
     parameters : set of str
         Names of the traced graph's parameters.
     data : set of str
@@ -129,7 +143,7 @@ class Traced:
     """
 
     nodes: list[TracedNode] = field(default_factory=list)
-    operations: list[tuple[Mark | None, list[str], list[str]]] = field(default_factory=list)
+    operations: list[TracedOperation] = field(default_factory=list)
     parameters: set[str] = field(default_factory=set)
     data: set[str] = field(default_factory=set)
 
@@ -139,8 +153,8 @@ class Traced:
         self.data.update(names[: len(names) - parameters])
         self.parameters.update(names[len(names) - parameters :])
         for node in graph.nodes():
-            inputs = [value.debugName() for value in node.inputs()]
-            self.operations.append((mark_of(node.scopeName()), inputs, [out.debugName() for out in node.outputs()]))
+            inputs, outputs = ([v.debugName() for v in values] for values in (node.inputs(), node.outputs()))
+            self.operations.append(TracedOperation(mark_of(node.scopeName()), _does(node), inputs, outputs))
 
     def read_nodes(self, graph: Any) -> None:
         """Read the graph as it was written."""
@@ -162,36 +176,77 @@ class Traced:
 
         The exporter folds a normalisation into the convolution before it and keeps the convolution's scope alone. A
         call was folded if no node is left of it though it reads parameters and data; without parameters it may as well
-        have been a no-op that was dropped.
+        have been a no-op that was dropped. Of calls that do the same with the same the exporter keeps the first.
         """
         own: dict[Mark | None, list[TracedNode]] = {}
         for node in self.nodes:
             own.setdefault(node.mark, []).append(node)
+        repeated = self._repeated(own)
         found: dict[tuple[str, ...], list[Mark]] = {}
-        for before, marks in self._folded().items():
+        for before, marks in self._folded(own, repeated).items():
             weighted = [node for node in own[before] if node.stored]
-            found[(weighted or own[before])[-1].outputs] = marks
+            found.setdefault((weighted or own[before])[-1].outputs, []).extend(marks)
+        for mark, first in repeated.items():
+            for node in own.get(first, ()):
+                found.setdefault(node.outputs, []).append(mark)
         return found
 
-    def _folded(self) -> dict[Mark, list[Mark]]:
+    def _repeated(self, left: Container[Mark | None]) -> dict[Mark, Mark | None]:
+        """Calls of which no node is left since each operation of theirs was done before: to the call that did it."""
+        same: dict[str, str] = {}
+        made: dict[Hashable, TracedOperation] = {}
+        found: dict[Mark, Mark | None] = {}
+        new: set[Mark | None] = set()
+        data = set(self.data)
+        for operation in self.operations:
+            reads = tuple(same.get(name, name) for name in operation.inputs)
+            first = made.setdefault((operation.does, reads, len(operation.outputs)), operation)
+            if first is not operation:
+                same.update(zip(operation.outputs, first.outputs, strict=True))
+            if data.isdisjoint(operation.inputs):
+                continue
+            data.update(operation.outputs)
+            if first is operation:
+                new.add(operation.mark)
+            elif operation.mark is not None and operation.mark not in left and first.mark != operation.mark:
+                found[operation.mark] = first.mark
+        return {mark: first for mark, first in found.items() if mark not in new}
+
+    def _folded(self, left: Container[Mark | None], repeated: Container[Mark | None]) -> dict[Mark | None, list[Mark]]:
         """Calls of which no node is left, by the call whose result they read."""
-        left = {node.mark for node in self.nodes}
         parameters, data = set(self.parameters), set(self.data)
         maker: dict[str, Mark | None] = {}
-        found: dict[Mark, list[Mark]] = {}
-        for mark, inputs, outputs in self.operations:
-            sources = [name for name in inputs if name in data]
-            reads = any(name in parameters for name in inputs)
+        found: dict[Mark | None, list[Mark]] = {}
+        for operation in self.operations:
+            mark = operation.mark
+            sources = [name for name in operation.inputs if name in data]
+            reads = any(name in parameters for name in operation.inputs)
             if not sources:
                 if reads:
-                    parameters.update(outputs)
+                    parameters.update(operation.outputs)
                 continue
-            data.update(outputs)
+            data.update(operation.outputs)
             before = maker.get(sources[0])
             doer = mark
-            if mark not in left and before is not None:
-                if reads and mark is not None and mark not in found.get(before, ()):
+            if mark not in left and mark not in repeated and before is not None:
+                if reads and mark is not None and before in left and mark not in found.get(before, ()):
                     found.setdefault(before, []).append(mark)
                 doer = before
-            maker.update(dict.fromkeys(outputs, doer))
+            maker.update(dict.fromkeys(operation.outputs, doer))
         return found
+
+
+def _does(node: Any) -> Hashable:
+    """What a node does with what it reads: its kind and its attributes."""
+    names = node.attributeNames()
+    return node.kind(), tuple((name, _value(getattr(node, node.kindOf(name))(name))) for name in names)
+
+
+def _value(value: object) -> Hashable:
+    """An attribute's value; what cannot be compared, as a graph or a large tensor, is equal to none."""
+    if isinstance(value, torch.Tensor) and value.numel() <= _FEW:
+        return str(value.dtype), tuple(value.shape), repr(value.tolist())
+    scalar = (int, float, str, bytes)
+    if isinstance(value, scalar) or (isinstance(value, (list, tuple)) and all(isinstance(v, scalar) for v in value)):
+        return repr(value)
+    return object()

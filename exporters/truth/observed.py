@@ -19,7 +19,9 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from onnx_tagger.exporters.recording.dispatched import is_view
+from onnx_tagger.exporters.recording.kept import KeepingMode, writes_of
 from onnx_tagger.exporters.recording.recording import CallLog, named_modules, quiet_run, recorded
+from onnx_tagger.exporters.torchscript.flatcall import held_tensors
 
 Values = npt.NDArray[Any]
 
@@ -72,13 +74,14 @@ def observe(model: nn.Module, args: Sequence[object], kwargs: Mapping[str, objec
         In the order in which they were made; `Observation.inputs` are positions in it.
     """
     log = CallLog()
-    recorder = _Recorder(log, _held((args, kwargs)))
+    recorder = _Recorder(log, held_tensors((args, kwargs)))
     with (
-        quiet_run(model),
+        quiet_run(model) as kept,
         torch.compiler.set_stance("force_eager"),
         recorded(named_modules(model), log),
         torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH),
         recorder,
+        KeepingMode(kept),
     ):
         model(*args, **kwargs)
     return list(recorder.observations())
@@ -161,22 +164,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return len(self.made) - 1
 
 
-def _held(thing: object, depth: int = 6) -> Iterator[torch.Tensor]:
-    """The tensors that an argument is or holds, in containers and in objects such as caches."""
-    if isinstance(thing, torch.Tensor):
-        yield thing
-        return
-    inner: Iterable[object] = ()
-    if isinstance(thing, Mapping):
-        inner = thing.values()
-    elif isinstance(thing, (list, tuple, set)):
-        inner = thing
-    elif not isinstance(thing, type):
-        inner = getattr(thing, "__dict__", {}).values()
-    for value in inner if depth else ():
-        yield from _held(value, depth - 1)
-
-
 def _tensors(tree: object) -> Iterator[torch.Tensor]:
     return (leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor))
 
@@ -193,10 +180,8 @@ def _reads_shapes_only(name: str) -> bool:
 
 def _written(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[torch.Tensor]:
     """The arguments that an operation writes to."""
-    schema = getattr(func, "_schema", None)
-    for index, argument in enumerate(schema.arguments if schema is not None else ()):
-        if argument.alias_info is not None and argument.alias_info.is_write:
-            yield from _tensors(args[index] if index < len(args) else kwargs.get(argument.name))
+    for index, name in writes_of(func):
+        yield from _tensors(args[index] if index < len(args) else kwargs.get(name))
 
 
 def _memory(tensor: torch.Tensor) -> int:

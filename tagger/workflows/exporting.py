@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import onnx
 
-from onnx_tagger.errors import TaggerError, first_sentence, is_installed, require
+from onnx_tagger.errors import TaggerError, is_installed, one_line, require
 from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
@@ -266,7 +266,7 @@ def _compare(request: Request, report: Report) -> None:
         report.fallbacks.append(f"not compared with torch: {error}")
         return
     except Exception as error:  # noqa: BLE001 - the export has succeeded; whatever the model raises now is told
-        report.fallbacks.append(f"not compared with torch: {type(error).__name__}: {first_sentence(error)}")
+        report.fallbacks.append(f"not compared with torch: {one_line(error)}")
         return
     if any(difference(one, two) > tolerance(one.dtype) for one, two in zip(wanted, again, strict=True)):
         report.fallbacks.append("not compared with torch: the model is not deterministic")

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onnx_tagger.errors import ExportError, first_sentence, require
+from onnx_tagger.errors import ExportError, one_line, require
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import walk
@@ -281,7 +281,7 @@ class _Trial:
             feeds = feeds_of(path, self.model, self.args, self.kwargs)
             outcome.judgement = judge(path, hierarchy, self.observations, feeds)
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no class of their own
-            outcome.unjudged = f"its file cannot be run: {type(error).__name__}: {first_sentence(error)}"
+            outcome.unjudged = f"its file cannot be run: {one_line(error)}"
 
 
 def _own_reason(error: ExportError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,57 @@ def test_shapes_of_nested_inputs(strategy: str, tmp_path: Path) -> None:
         Nested(), ((one, one + 1),), tmp_path / "m.onnx", kwargs=kwargs, strategy=strategy, dynamic_shapes=shapes
     )
     assert dims(made.path) == [["n", 4]] * 3
+
+
+@dataclass
+class Batch:
+    one: torch.Tensor
+    two: torch.Tensor
+
+
+class Takes(nn.Module):
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return batch.one + batch.two
+
+
+class Rest(nn.Module):
+    def forward(self, x: torch.Tensor, *rest: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
+        return x + sum(rest) + sum(named.values())
+
+
+ONE, OPEN = torch.randn(3, 4), {0: "n"}
+LOOSE = ((ONE, ONE + 1), {"a": ONE + 2, "b": ONE + 3})
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("model", "call", "shapes"),
+    [
+        (Takes(), ((Batch(ONE, ONE + 1),), {}), {"batch": [OPEN, OPEN]}),
+        (Takes(), ((), {"batch": Batch(ONE, ONE + 1)}), {"batch": [OPEN, OPEN]}),
+        (Rest(), LOOSE, {"x": OPEN, "rest": (OPEN,), "a": OPEN, "b": OPEN}),
+        (Rest(), LOOSE, {"x": OPEN, "rest": (OPEN,), "named": {"a": OPEN, "b": OPEN}}),
+    ],
+    ids=["dataclass", "dataclass by name", "keywords", "keywords as one"],
+)
+def test_shapes_of_what_a_signature_does_not_name(
+    strategy: str, model: nn.Module, call: Any, shapes: Mapping[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    made = ot.export(model, call[0], path, kwargs=call[1], strategy=strategy, dynamic_shapes=shapes)
+    assert dims(path) == [["n", 4]] * len(dims(path))
+    assert made.report.compared is not None
+    assert made.report.compared["agrees"]
+
+
+def test_shapes_that_fit_no_input(tmp_path: Path) -> None:
+    for shapes, words in (
+        ({"z": OPEN}, r"name 'z', which is none of the inputs \(batch\)"),
+        ({"batch": [OPEN]}, "of 'batch' have another structure"),
+        ({"batch": {"one": OPEN, "two": OPEN}}, "of 'batch' have another structure"),
+    ):
+        with pytest.raises(ot.TaggerError, match=words):
+            ot.export(Takes(), (Batch(ONE, ONE),), tmp_path / "m.onnx", strategy="htp", dynamic_shapes=shapes)
 
 
 def test_a_dimension_that_depends_on_another_is_not_for_htp(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -156,16 +157,57 @@ def test_random_models_do_not_fail(strategy: str, model: nn.Module, tmp_path: Pa
     assert (report.compared is None) == random
 
 
-def test_the_runs_leave_the_model_as_it_was() -> None:
+def test_each_run_begins_with_the_model_as_it_is_and_leaves_it_so() -> None:
     from onnx_tagger.exporters.outputs import runs_of
 
     model = Counts().train()
     held = dict(model.named_buffers())
     with runs_of(model, X, {}) as runs:
-        first, second = next(runs), next(runs)
-    assert not np.array_equal(first[0], second[0])
+        assert all(np.array_equal(next(runs)[0], X[0]) for _ in range(2))
     assert model.training
     assert all(buffer is held[name] and not buffer.any() for name, buffer in model.named_buffers())
+
+
+@dataclass
+class Pair:
+    one: torch.Tensor
+    two: torch.Tensor
+
+
+class OfPairs(nn.Module):
+    """Takes a dataclass and returns one, with a layer behind each of its tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, pair: Pair) -> Pair:
+        return Pair(self.linear(pair.one) - pair.two, pair.one + pair.two)
+
+
+@pytest.mark.parametrize("strategy", ["fx", "htp"])
+@pytest.mark.parametrize("names", [(), ("two", "one")], ids=["own names", "chosen names"])
+def test_every_tensor_of_a_dataclass_is_compared(strategy: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    args = (Pair(torch.randn(2, 4), torch.randn(2, 4)),)
+    report = ot.export(OfPairs(), args, tmp_path / "m.onnx", strategy=strategy, input_names=names).report
+    assert report.ok, report.failures
+    assert report.compared is not None
+    assert (report.compared["outputs"], report.compared["agrees"]) == (2, True)
+
+
+@pytest.mark.usefixtures("broken_exporter")
+def test_a_model_that_counts_its_calls_is_no_random_one(tmp_path: Path) -> None:
+    class Weighted(Counts):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(self.linear(x))
+
+    report = ot.export(Weighted(), X, tmp_path / "m.onnx", strategy="fx").report
+    assert report.failures
+    assert "off by" in report.failures[-1]
 
 
 def test_a_file_that_onnxruntime_does_not_take_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
