@@ -77,6 +77,7 @@ bench: install ## the tables of the docs: what others leave, how many tags are r
 	$(BIN)/python benchmarks/inherit.py
 	$(BIN)/python benchmarks/survival.py --quick
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/capturing.py
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/scale.py
