@@ -18,7 +18,6 @@ from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.files.onnxfile import Skeleton, begins_as_model, read_initializer, read_skeleton
 from onnx_tagger.hierarchy.carriers import tag_by_itself
 from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
-from onnx_tagger.hierarchy.file import WHERE_MAPS_ARE, read_map
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter, SavedGraph
 from onnx_tagger.model.arguments import described, path_of
@@ -53,6 +52,9 @@ def load_with_file(source: MapSource, *, beside: onnx.ModelProto | None = None) 
         return source, None
     if not isinstance(source, (str, os.PathLike)):
         raise MapError(f"the map is {described(source)}; give a HierarchyMap, a .hierarchy.json[.gz] or a tagged .onnx")
+    # Here, since reading JSON takes more imports than a whole check of a file does.
+    from onnx_tagger.hierarchy.file import WHERE_MAPS_ARE, read_map
+
     path = path_of(source, "the map")
     if not path.exists():
         raise MapError(f"{path}: no such map; {advice_on_missing(path) or WHERE_MAPS_ARE}")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx
 
@@ -23,10 +24,10 @@ from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-from onnx_tagger.workflows.kinship.judging import Judge
-from onnx_tagger.workflows.kinship.stored import stored_weights
-from onnx_tagger.workflows.kinship.verdict import Kinship
-from onnx_tagger.workflows.kinship.weights import parameters_of
+
+if TYPE_CHECKING:
+    from onnx_tagger.workflows.kinship.judging import Judge
+    from onnx_tagger.workflows.kinship.verdict import Kinship
 
 Target = str | os.PathLike[str]
 
@@ -59,6 +60,8 @@ class LoadedMap:
         """The same without their values: names, owners and shapes."""
         if self.skeleton is None:
             return []
+        from onnx_tagger.workflows.kinship.stored import stored_weights
+
         graph = self.tree.graph
         owners = graph.initializers if graph is not None else {}
         weights = stored_weights(Context(self.skeleton.model, self.tree))
@@ -71,6 +74,8 @@ class LoadedMap:
         """The weights of a tagged file, all or those of some names, read one at a time."""
         if self.skeleton is None:
             return []
+        from onnx_tagger.workflows.kinship.weights import parameters_of
+
         skeleton, graph = self.skeleton, self.tree.graph
         ctx = Context(skeleton.model, self.tree, values=lambda name: _values_of(skeleton, name))
         return parameters_of(ctx, graph.initializers if graph is not None else {}, names)
@@ -112,6 +117,8 @@ def kinship_of(model: Target, hierarchy: MapSource, *, values: bool = True) -> K
 
 def judge_of(ctx: Context, source: LoadedMap) -> Judge:
     """Who decides whether a map is of a file's model; the weights of a tagged file are read when they are needed."""
+    from onnx_tagger.workflows.kinship.judging import Judge
+
     if source.skeleton is None:
         return Judge(ctx, source.tree)
     return Judge(ctx, source.tree, source.parameters, source.listed)
