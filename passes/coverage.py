@@ -66,6 +66,11 @@ class Coverage(Pass):
             else []
             for source in (Source.INHERITED, Source.ROOT)
         }
+        report.names = {
+            op.label: op.node.name
+            for op in counted
+            if op.node.name and (op not in tags or tags[op].source in (Source.INHERITED, Source.ROOT))
+        }
         report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited))
         for scope in ctx.walk.scopes:
             if not scope.called and scope.owner is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,3 +86,21 @@ def net(net_map: HierarchyMap) -> Callable[..., ModelProto]:
         return helper.make_model(helper.make_graph(nodes, "net", inputs, [floats["y"]], weights))
 
     return make
+
+
+@pytest.fixture
+def nets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, net: Callable[..., ModelProto], net_map: HierarchyMap
+) -> Path:
+    """A folder, the current one, with before.onnx, after.onnx, plain.onnx without tags, and net.hierarchy.json."""
+    import onnx
+
+    monkeypatch.chdir(tmp_path)
+    onnx.save(net(), "before.onnx")
+    onnx.save(net(after=True), "after.onnx")
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"], "n")], "g", [], [])),
+        "plain.onnx",
+    )
+    net_map.save("net.hierarchy.json")
+    return tmp_path

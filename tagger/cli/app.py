@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onnx_tagger.cli.options import TableFormName
     from onnx_tagger.measures.table import ModuleTable
     from onnx_tagger.model.report import Report
+    from onnx_tagger.reporters.jsonform import HasJson
     from onnx_tagger.reporters.terminal import Screen
 
 _T = TypeVar("_T")
@@ -166,7 +167,7 @@ def finish(screen: Screen, report: Report, target: Path | None) -> None:
     show_notes(screen, report)
 
 
-def write_report(report: Report, target: Path | None) -> None:
+def write_report(report: HasJson, target: Path | None) -> None:
     """Write the report if one was asked for."""
     from onnx_tagger.files.replacing import replace_file
     from onnx_tagger.reporters.jsonform import json_text

@@ -55,6 +55,14 @@ class TableFormName(str, Enum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="M.onnx", help="The ONNX file to read.", show_default=False)]
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="M.onnx...",
+        help="ONNX files, folders of them, globs, or - for names on stdin.",
+        show_default=False,
+    ),
+]
 SourceText = Annotated[
     str,
     typer.Argument(

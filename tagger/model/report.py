@@ -78,6 +78,8 @@ class Report:
         Ids of nodes without a tag, such as ``main/If_3.then_branch#4 Add``.
     weak : dict
         Source to ids of nodes, for the sources that a limit may name; not part of the JSON.
+    names : dict
+        Id to the node's own name, for the nodes that fall short; not part of the JSON.
     tags : dict
         Tag to number of nodes.
     origins : int
@@ -112,6 +114,7 @@ class Report:
     untagged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     weak: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    names: dict[str, str] = field(default_factory=dict, repr=False)
     tags: dict[str, int] = field(default_factory=dict)
     origins: int = 0
     strategy: str | None = None

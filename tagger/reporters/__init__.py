@@ -10,15 +10,28 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from onnx_tagger.measures.table import ModuleTable
+    from onnx_tagger.model.gated import Gated
     from onnx_tagger.model.verdict import Verdict
 
 # What `check --format` takes, with the file here whose `render(verdict, out)` writes it.
-VERDICT_FORMS = {"text": "text", "json": "jsonform", "junit": "junit", "github": "github"}
+VERDICT_FORMS = {
+    "text": "text",
+    "json": "jsonform",
+    "junit": "junit",
+    "github": "github",
+    "sarif": "sarif",
+    "markdown": "jobsummary",
+}
 
 
 def render_verdict(verdict: Verdict, form: str, out: TextIO) -> None:
     """Write a verdict in one of the `VERDICT_FORMS`."""
     import_module(f"{__name__}.{VERDICT_FORMS[form]}").render(verdict, out)
+
+
+def render_gated(gated: Gated, form: str, out: TextIO) -> None:
+    """Write what was found in many files, in one of the `VERDICT_FORMS` whose file has a `render_many`."""
+    import_module(f"{__name__}.{VERDICT_FORMS[form]}").render_many(gated, out)
 
 
 # What `--format` of commands that show a table by module takes besides text, with the file that writes it.

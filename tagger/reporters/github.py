@@ -1,29 +1,45 @@
-"""A verdict as workflow commands of GitHub: an error for each limit and node that falls short, and a summary."""
+"""What a check found as workflow commands of GitHub: an error for each of the first findings, and a summary.
+
+GitHub shows ten annotations of a kind for each step and drops the rest without a word.
+"""
 
 from __future__ import annotations
 
 from typing import TextIO
 
+from onnx_tagger.model.findings import Finding, findings_of
+from onnx_tagger.model.gated import Gated
 from onnx_tagger.model.verdict import Verdict
 from onnx_tagger.reporters.terminal import printable, shortened
 
-_SHOWN = 50
+# With the summary, which comes last, these are ten.
+_SHOWN = 9
 
 
 def render(verdict: Verdict, out: TextIO) -> None:
-    """Write an annotation for each limit and node that falls short, up to 50, and one that sums them up."""
-    if verdict.report.ok:
-        out.write(_annotation("notice", verdict.file, "onnx-tagger check", verdict.headline))
+    """Write an annotation for each of the first findings, and one that sums them up."""
+    findings = [] if verdict.report.ok else findings_of(verdict)
+    _write(findings, verdict.file, verdict.headline, out)
+
+
+def render_many(gated: Gated, out: TextIO) -> None:
+    """Write an annotation for each of the first findings of all files, and one that sums them up."""
+    _write(gated.findings, "", gated.headline, out)
+
+
+def _write(findings: list[Finding], file: str, headline: str, out: TextIO) -> None:
+    if not findings:
+        out.write(_annotation("notice", file, "onnx-tagger check", headline))
         return
-    texts = [*verdict.broken, *verdict.single]
-    for text in texts[:_SHOWN]:
-        out.write(_annotation("error", verdict.file, "onnx-tagger check", text))
-    more = f"; {len(texts) - _SHOWN} more are not shown" if len(texts) > _SHOWN else ""
-    out.write(_annotation("error", verdict.file, "onnx-tagger check: summary", verdict.headline + more))
+    for each in findings[:_SHOWN]:
+        out.write(_annotation("error", each.file, f"{each.rule.id} {each.rule.name}", each.says))
+    more = f"; {len(findings) - _SHOWN} more are not shown" if len(findings) > _SHOWN else ""
+    out.write(_annotation("error", file, "onnx-tagger check: summary", headline + more))
 
 
 def _annotation(level: str, file: str, title: str, message: str) -> str:
-    return f"::{level} file={_property(file)},title={_property(title)}::{_data(shortened(message))}\n"
+    place = f"file={_property(file)}," if file else ""
+    return f"::{level} {place}title={_property(title)}::{_data(shortened(message))}\n"
 
 
 def _data(text: str) -> str:

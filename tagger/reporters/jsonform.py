@@ -18,6 +18,11 @@ def render(value: HasJson, out: TextIO) -> None:
     out.write(json_text(value) + "\n")
 
 
+def render_many(value: HasJson, out: TextIO) -> None:
+    """Write what was found in many files, in one JSON object."""
+    render(value, out)
+
+
 def json_text(value: HasJson) -> str:
     """The JSON text of a value, such as a report, without characters that steer a terminal."""
     return safe(value.to_json())

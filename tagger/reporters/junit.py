@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import TextIO
 
+from onnx_tagger.model.gated import Gated, Judged
 from onnx_tagger.model.verdict import Verdict, id_of
 from onnx_tagger.reporters.terminal import counted, printable, shortened
 
@@ -28,11 +29,40 @@ def render(verdict: Verdict, out: TextIO) -> None:
         _case(suite, graph or "whole model", f"{counted(len(texts), 'node')} of it fall short", texts)
     for name, sentence in verdict.limits.items():
         _case(suite, name, sentence, [sentence] if sentence else [])
+    _count(suite)
+    _write(suite, out)
+
+
+def render_many(gated: Gated, out: TextIO) -> None:
+    """Write a suite for each file, with a case for each rule that is broken in it, or one case if none is."""
+    suites = ET.Element("testsuites", name="onnx-tagger check")
+    for file in gated.files:
+        suites.append(_suite_of(file))
+    _write(suites, out)
+
+
+def _suite_of(file: Judged) -> ET.Element:
+    suite = ET.Element("testsuite", name=_xml(file.file), errors="0", skipped="0")
+    by_rule: dict[str, list[str]] = {}
+    for each in file.findings:
+        by_rule.setdefault(f"{each.rule.id} {each.rule.name}", []).append(each.says)
+    for name, texts in by_rule.items():
+        _case(suite, name, counted(len(texts), "finding"), texts)
+    if not by_rule:
+        _case(suite, file.headline, "", ())
+    _count(suite)
+    return suite
+
+
+def _count(suite: ET.Element) -> None:
     cases = list(suite)
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(sum(len(case) for case in cases)))
-    ET.indent(suite)
-    out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n")
+
+
+def _write(element: ET.Element, out: TextIO) -> None:
+    ET.indent(element)
+    out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(element, encoding="unicode") + "\n")
 
 
 def _case(suite: ET.Element, name: str, message: str, texts: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """Running command lines in the process of the test, and the files that they are given."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -9,7 +8,6 @@ import pytest
 
 from examples.tiny import TREE, Run, tiny_model
 from onnx_tagger.cli import main
-from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.workflows import retagging
 
 
@@ -47,19 +45,3 @@ def terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
             return run(*args)
 
     return call
-
-
-@pytest.fixture
-def nets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, net: Callable[..., onnx.ModelProto], net_map: HierarchyMap
-) -> Path:
-    """A folder, the current one, with before.onnx, after.onnx, plain.onnx without tags, and net.hierarchy.json."""
-    monkeypatch.chdir(tmp_path)
-    onnx.save(net(), "before.onnx")
-    onnx.save(net(after=True), "after.onnx")
-    onnx.save(
-        onnx.helper.make_model(onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"], "n")], "g", [], [])),
-        "plain.onnx",
-    )
-    net_map.save("net.hierarchy.json")
-    return tmp_path

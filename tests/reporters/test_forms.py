@@ -17,6 +17,8 @@ def test_no_text_breaks_a_form(file: str, name: str) -> None:
     texts = {form: rendered(form, file, report, limits) for form in VERDICT_FORMS}
     assert json.loads(texts["json"])["untagged"] == report.untagged
     assert ET.fromstring(texts["junit"].encode()).get("failures") == "3"
-    assert len(texts["github"].splitlines()) == 4 + 1
+    assert len(texts["github"].splitlines()) == 3 + 1
+    (run,) = json.loads(texts["sarif"])["runs"]
+    assert sum(each["properties"]["nodes"] for each in run["results"]) == 3
     for line in (*texts["text"].splitlines()[1:], *texts["github"].splitlines()):
         assert line.isprintable()

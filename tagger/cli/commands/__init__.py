@@ -15,7 +15,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
     "Tag": ("export", "capture", "retag", "carry", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "passes"),
-    "Gate": ("check",),
+    "Gate": ("check", "rules"),
     "Measure": ("bench", "strategies"),
 }
 
