@@ -20,7 +20,7 @@ from onnx_tagger.model.keys import CLASSES, MODULES_DOMAIN
 from onnx_tagger.model.metadata import Tag, clear_node, write_node
 from onnx_tagger.model.texts import brief
 from onnx_tagger.passes.folding.contraction import Item
-from onnx_tagger.passes.folding.renaming import names_in_bodies, nodes_of, rename
+from onnx_tagger.passes.folding.renaming import LOCAL, nodes_of, number_bodies, rename
 
 DOMAIN = MODULES_DOMAIN
 """The domain of functions that are modules."""
@@ -71,7 +71,8 @@ def key_of(
     tree : HierarchyMap
     """
     names = own_names(members, reads, makes, "")
-    digest = sha256()
+    # A function is called by its class.
+    digest = sha256((tree.by_path[module].class_name + "\0").encode())
     for item in members:
         node = bare(item.node, names)
         node.ClearField("name")
@@ -99,10 +100,11 @@ def class_inside(path: str, module: str, tree: HierarchyMap) -> str:
 
 def own_names(members: Sequence[Item], reads: Sequence[str], makes: Sequence[str], module: str) -> dict[str, str]:
     """Names for the tensors of a shared body: weights by their place in the module, others by what makes them."""
-    taken = names_in_bodies(item.node for item in members) if module else set[str]()
+    taken: set[str] = set()
     found: dict[str, str] = {}
 
     def give(name: str, wish: str) -> None:
+        wish = f"_{wish}" if wish.startswith(LOCAL) else wish
         while wish in taken:
             wish += "_"
         taken.add(wish)
@@ -124,6 +126,7 @@ def bare(node: onnx.NodeProto, names: dict[str, str]) -> onnx.NodeProto:
     """A copy of a node with other names of tensors, and with nothing that tells where it is from."""
     made = onnx.NodeProto()
     made.CopyFrom(node)
+    number_bodies(made)
     rename(made, names)
     for inner in nodes_of(made):
         inner.ClearField("metadata_props")

@@ -8,6 +8,9 @@ import onnx
 
 from onnx_tagger.model.graph import bodies
 
+LOCAL = "local_"
+"""What the names of tensors in bodies begin with, once they are numbered."""
+
 
 def outer_reads(node: onnx.NodeProto) -> Iterator[str]:
     """The tensors around a node that it reads, those that its bodies read too; names may come up several times."""
@@ -48,11 +51,46 @@ def _rename_in(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
             value.name = seen[value.name]
 
 
+def number_bodies(node: onnx.NodeProto) -> int:
+    """Number the tensors and nodes that the bodies of a node define, in place, and return how many tensors there are.
+
+    Equal bodies are equal messages then, whatever names an exporter gave.
+    """
+    count = 0
+
+    def number(graph: onnx.GraphProto, around: Mapping[str, str]) -> None:
+        nonlocal count
+        names = dict(around)
+        for name in _defined_in_order(graph):
+            names[name] = f"{LOCAL}{count}"
+            count += 1
+        graph.name = "body"
+        del graph.value_info[:]
+        for value in (*graph.input, *graph.output, *graph.initializer):
+            value.name = names.get(value.name, value.name)
+        for sparse in graph.sparse_initializer:
+            sparse.values.name = names[sparse.values.name]
+        for at, inner in enumerate(graph.node):
+            inner.name = f"{inner.op_type}_{at}"
+            for field in (inner.input, inner.output):
+                for place, name in enumerate(field):
+                    field[place] = names.get(name, name)
+            for _, body in bodies(inner):
+                number(body, names)
+
+    for _, graph in bodies(node):
+        number(graph, {})
+    return count
+
+
+def _defined_in_order(graph: onnx.GraphProto) -> dict[str, None]:
+    values = [value.name for value in graph.input] + [tensor.name for tensor in graph.initializer]
+    values += [tensor.values.name for tensor in graph.sparse_initializer]
+    return dict.fromkeys(filter(None, [*values, *(name for node in graph.node for name in node.output)]))
+
+
 def _defined(graph: onnx.GraphProto) -> set[str]:
-    found = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-    found |= {tensor.values.name for tensor in graph.sparse_initializer}
-    found.update(name for node in graph.node for name in node.output)
-    return found
+    return set(_defined_in_order(graph))
 
 
 def nodes_of(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
