@@ -364,14 +364,14 @@
     if (rest) found.push({ module: -1, x, width: (width * rest) / whole, level: 0 });
     while (stack.length) {
       const [module, left, room, level] = stack.pop();
-      if (room < 1.2) continue;
+      if (room < 1.5) continue;
       found.push({ module, x: left, width: room, level });
       const sum = total[module];
       if (!sum) continue;
       let from = left;
       for (const child of children[module]) {
         const part = Math.min((room * (total[child] || 0)) / sum, left + room - from);
-        if (part >= 1.2) stack.push([child, from, part, level + 1]);
+        if (part >= 1.5) stack.push([child, from, part, level + 1]);
         from += part;
       }
     }
@@ -575,11 +575,14 @@
     }
     return path ? paths.indexOf(path) : -1;
   }
-  function drawAll() {
+  function drawAbove() {
     state.kept = kept();
     drawPictures();
     drawLegend();
     drawTrail();
+  }
+  function drawAll() {
+    drawAbove();
     drawModules();
     drawNodes();
   }
@@ -712,10 +715,12 @@
   document.querySelector("main").hidden = false;
   state.top = moduleOfAddress();
   if (tops.length === 1 && state.top === tops[0]) state.top = -1;
-  drawAll();
+  // The picture first; tables and nodes once it is on the screen.
+  drawAbove();
   document.documentElement.dataset.drawn = (performance.now() - started).toFixed(1);
+  await new Promise((done) => setTimeout(done));
+  drawModules();
   if (hasNodes) {
-    await new Promise((done) => setTimeout(done));
     await readNodes();
     offerOperators();
     drawNodes();

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.external import same_file
+from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.whole import load_whole, write_whole
+from onnx_tagger.files.wire import open_file
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.loading import MapSource, load_map
 from onnx_tagger.model import metadata
@@ -108,6 +110,9 @@ def functions(
         raise TaggerError(f"the depth is {depth}; give a number of levels from 1")
     if same_file(place, source):
         raise TaggerError(f"{target}: is the input file; choose another output")
+    with open_file(source):  # what is no readable file is said there
+        pass
+    permissions_of(place)
     whole = load_whole(source, place)
     tree = load_map(hierarchy) if hierarchy is not None else hierarchy_of_model(whole)
     ctx = Context(whole, tree)
