@@ -78,12 +78,14 @@ bench: install ## the tables of the docs: what others leave, how many tags are r
 	$(BIN)/python benchmarks/survival.py --quick
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/pages.py
 	$(BIN)/python benchmarks/capturing.py
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/scale.py
 
 .PHONY: bench-big
-bench-big: install ## what takes long: exports, files of 1.4 GB, the peers that load and save them, a million nodes
+bench-big: install ## what takes long: exports, functions of the zoo, files of 1.4 GB, the peers that load and save them, a million nodes
 	$(BIN)/python benchmarks/exports.py
+	$(BIN)/python benchmarks/functions.py
 	$(BIN)/python benchmarks/files.py --big --peers
 	$(BIN)/python benchmarks/scale.py --big

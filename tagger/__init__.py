@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.carrying import Command as Command, carry as carry
     from onnx_tagger.workflows.checking import check as check, stats as stats
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
+    from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
 
@@ -72,6 +73,7 @@ _HOMES = {
     "onnx_tagger.passes.match": ("Match",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
+    "onnx_tagger.workflows.functions": ("Functions", "functions"),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
     "onnx_tagger.model.report": ("Limits", "Report"),

@@ -39,7 +39,7 @@ def python(code: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 def shipped(folder: Path) -> set[str]:
     """The files of a folder that belong into the package."""
-    suffixes = (".py", ".schema.json", "py.typed")
+    suffixes = (".py", ".schema.json", "py.typed", "page.html", "page.css", "page.js")
     return {path.name for path in folder.iterdir() if path.name.endswith(suffixes)}
 
 

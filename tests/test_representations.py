@@ -131,9 +131,9 @@ def test_a_graph_of_thousands_of_nodes_with_very_long_names() -> None:
     for value in found:
         if hasattr(value, "_repr_html_"):
             page = value._repr_html_()
-            assert len(page) < (100_000 if isinstance(value, (ot.ModuleTable, Tagged)) else 10_000)
+            assert len(page) < (60_000 if isinstance(value, (ot.ModuleTable, Tagged)) else 10_000)
             assert "<script" not in page
-            assert page.startswith("<table>")
+            assert page.startswith(("<table>", "<svg ", "<p><b>", "<details"))
 
 
 def test_a_residual_network(tmp_path: Path) -> None:

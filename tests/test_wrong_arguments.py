@@ -59,12 +59,14 @@ FILES: dict[str, Call] = {
     "stats": lambda value: ot.stats(value),  # type: ignore[arg-type]
     "strip": lambda value: ot.strip(value, "out.onnx"),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
+    "functions": lambda value: ot.functions(value, "out.onnx"),  # type: ignore[arg-type]
 }
 TARGETS: dict[str, Call] = {
     "retag": lambda value: ot.retag("m.onnx", TREE, value),  # type: ignore[arg-type]
     "strip": lambda value: ot.strip("m.onnx", value),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry("m.onnx", value, lambda model: None, hierarchy=TREE),  # type: ignore[arg-type]
     "save": lambda value: ot.save(model(), value),  # type: ignore[arg-type]
+    "functions": lambda value: ot.functions("m.onnx", value, hierarchy=TREE),  # type: ignore[arg-type]
     "map": lambda value: TREE.save(value),  # type: ignore[arg-type]
     "export": lambda value: ot.export(Module(), (), value),  # type: ignore[arg-type]
 }
@@ -74,6 +76,7 @@ MAPS: dict[str, Call] = {
     "stats": lambda value: ot.stats("m.onnx", value),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry("m.onnx", "out.onnx", lambda m: None, hierarchy=value),  # type: ignore[arg-type]
     "run": lambda value: ot.PassManager([]).run(model(), value),  # type: ignore[arg-type]
+    "functions": lambda value: ot.functions("m.onnx", "out.onnx", hierarchy=value),  # type: ignore[arg-type]
     "load": lambda value: ot.HierarchyMap.load(value),  # type: ignore[arg-type]
 }
 PASSES: dict[str, Call] = {
@@ -120,6 +123,7 @@ OTHERS: dict[str, tuple[Call, list[object]]] = {
     "chain": (TREE.chain, ["elsewhere", None, 3]),  # type: ignore[dict-item]
     "enclosing": (lambda v: TREE.enclosing(v), [["elsewhere"], "act"]),  # type: ignore[arg-type]
     "tag": (lambda v: TREE.tag(v, ot.Source.MATCHED), [None, 3, "elsewhere"]),  # type: ignore[arg-type]
+    "depth": (lambda v: ot.functions("m.onnx", "o.onnx", depth=v), ["1", 1.5, 0, []]),  # type: ignore[arg-type]
     "export": (lambda v: ot.export(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
     "capture": (lambda v: ot.capture(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
 }

@@ -224,13 +224,16 @@ def save_tables(
     from io import StringIO
 
     from onnx_tagger.files.replacing import replace_file
-    from onnx_tagger.reporters import csv as csv_form, page
 
     made: list[tuple[Path, StringIO]] = []
     if html is not None:
+        from onnx_tagger.reporters import page
+
         made.append((html, StringIO()))
         page.render(table, made[-1][1], title=title, size=size, colour=colour)
     if csv is not None:
+        from onnx_tagger.reporters import csv as csv_form
+
         made.append((csv, StringIO()))
         csv_form.render(table, made[-1][1])
     for target, text in made:

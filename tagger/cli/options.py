@@ -35,8 +35,8 @@ def one_of(names: Iterable[str]) -> dict[str, Any]:
     """
     known = tuple(names)
 
-    def chosen(value: str) -> str:
-        if value not in known:
+    def chosen(value: str | None) -> str | None:
+        if value is not None and value not in known:
             raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
         return value
 

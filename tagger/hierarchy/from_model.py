@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import onnx
 
 from onnx_tagger.errors import FileFormatError
+from onnx_tagger.hierarchy.calls import modules_of_calls
 from onnx_tagger.hierarchy.map import HierarchyMap, Module
 from onnx_tagger.hierarchy.naming import ModuleRow, level_paths, parent_path
 from onnx_tagger.model.dialects import READABLE, claims
@@ -43,7 +44,7 @@ def hierarchy_of_model(
     """
     walked = walk(model)
     tags = [own_tag(props_of(op.node)) if own and op.node.metadata_props else None for op in walked.ops]
-    found = _from_own(tags)
+    found = _from_own(tags, dict(modules_of_calls(model)) if own else {})
     if found is None:
         found = _from_claims(walked, tuple(dialects))
     if found is None:
@@ -51,8 +52,8 @@ def hierarchy_of_model(
     return replace(found, digest=model_value(model, MAP))
 
 
-def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:
-    """Modules of our own keys; where two nodes contradict each other the first is believed, as `check` tells."""
+def _from_own(tags: Iterable[Tag | None], called: Mapping[str, str]) -> HierarchyMap | None:
+    """Modules of our own keys, and those of calls; of nodes that contradict each other the first is believed."""
     known: dict[str, str] = {}
     taken: set[str] = set()
     origins: set[str] = set()
@@ -65,6 +66,10 @@ def _from_own(tags: Iterable[Tag | None]) -> HierarchyMap | None:
             taken.add(tag.tag)
     if not known:
         return None
+    for path, name in called.items():
+        if path not in known and name not in taken:
+            known[path] = name
+            taken.add(name)
     _insist_on_few(known)
     root = "/" + next(iter(known.values())).split("/")[1]
     levels = _levels(known, taken)

@@ -1,4 +1,4 @@
-"""A table as a fragment of HTML, for notebooks and for the pages that reporters make; all texts are escaped."""
+"""A table as a fragment of HTML, for notebooks; all texts are escaped."""
 
 from __future__ import annotations
 
@@ -13,36 +13,41 @@ if TYPE_CHECKING:
     from onnx_tagger.measures.table import ModuleTable, Row
 
 # A notebook cell is looked at, not scrolled for minutes, and is saved with the notebook; the whole table is a file's
-# business. Rows, characters of all of them, and of one name.
+# business. Rows, bytes of all of them, characters of one name, and columns.
 _MOST_ROWS = 200
-_MOST_CHARACTERS = 80_000
+_MOST_BYTES = 60_000
 _MOST_OF_NAME = 200
+_MOST_COLUMNS = 20
 
 
-def html_table(table: ModuleTable, *, whole: bool = False) -> str:
-    """A table as an HTML element: its first rows and the number of those left out.
+def html_table(table: ModuleTable, *, most_bytes: int = _MOST_BYTES) -> str:
+    """A table as an HTML element: its first rows and columns, and the number of the rows left out.
 
     Parameters
     ----------
     table : ModuleTable
-    whole : bool
-        Show all rows, and names in full.
+    most_bytes : int
+        Room for all of it.
     """
-    most = None if whole else _MOST_OF_NAME
+    if len(table.columns) > _MOST_COLUMNS:
+        table = table.select([column.name for column in table.columns[:_MOST_COLUMNS]])
+    # Long names leave room for many rows.
+    most = max(min(_MOST_OF_NAME, most_bytes // (4 * len(table.columns) + 80)), 20)
     head = "".join(f"<th>{_text(title(column), most)}</th>" for column in table.columns)
-    rows = []
-    characters = 0
-    for place in range(len(table))[: None if whole else _MOST_ROWS]:
-        rows.append(_row(table, table.row(place), most))
-        characters += len(rows[-1])
-        if characters > _MOST_CHARACTERS and not whole:
+    last = _row(table, table.untagged_row, most) if any(table.untagged.values()) else ""
+    room = most_bytes - len((head + last).encode()) - 300
+    rows: list[str] = []
+    for place in range(len(table))[:_MOST_ROWS]:
+        row = _row(table, table.row(place), most)
+        room -= len(row.encode())
+        if room < 0:
             break
+        rows.append(row)
     left = len(table) - len(rows)
     if left:
         modules = "module" if left == 1 else "modules"
         rows.append(f'<tr><td colspan="{len(table.columns) + 1}">and {left} more {modules}</td></tr>')
-    if any(table.untagged.values()):
-        rows.append(_row(table, table.untagged_row, most))
+    rows.append(last)
     return f"<table><thead><tr><th>module</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -51,11 +56,11 @@ def title(column: Column) -> str:
     return f"{column.name} ({column.unit})" if column.unit else column.name
 
 
-def _text(text: str, most: int | None) -> str:
-    return escape(printable(text if most is None else cut(text, most)))
+def _text(text: str, most: int) -> str:
+    return escape(printable(cut(text, most)))
 
 
-def _row(table: ModuleTable, row: Row, most: int | None) -> str:
+def _row(table: ModuleTable, row: Row, most: int) -> str:
     name = "(no tag)" if row.module is None else row.module.segment or row.module.shown
     path = "nodes without a tag" if row.module is None else row.module.shown
     indent = f' style="padding-left:{row.depth}em;text-align:left"'

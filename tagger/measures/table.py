@@ -216,9 +216,9 @@ class ModuleTable:
         return brief(self, counted(len(self.modules), "module"), *(cut(column.name, 20) for column in self.columns[:9]))
 
     def _repr_html_(self) -> str:
-        from onnx_tagger.measures.fragment import html_table
+        from onnx_tagger.measures.notebook import notebook_cell
 
-        return html_table(self)
+        return notebook_cell(self)
 
     # --- other tables ---
 

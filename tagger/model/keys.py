@@ -24,6 +24,11 @@ FORCED = PREFIX + "forced"
 # Nothing but blanks: it shifts what follows so that weights keep their place in the pages of the file.
 PAD = PREFIX + "pad"
 
+# On a function that is the body of several modules: JSON object of path to class path, as from the module of a call on.
+CLASSES = PREFIX + "classes"
+# The domain of functions that are modules.
+MODULES_DOMAIN = PREFIX + "modules"
+
 NAMESPACE = "namespace"
 LAYER_ANN = "layer_ann"
 WINML_TAG = "winml.hierarchy.tag"

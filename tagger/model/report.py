@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnx_tagger.model.metadata import Source
-from onnx_tagger.model.texts import brief, brief_fields, counted, html_table
+from onnx_tagger.model.texts import brief, brief_fields, counted, html_list, html_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Report:
         """A small table of counts, for a notebook."""
         counts = [("nodes", self.nodes), ("tagged", self.tagged), ("coverage", shown_share(self.tagged, self.nodes))]
         sources = [(name, count) for name, count in self.by_source.items() if count]
-        lists = {"failures": self.failures, "fallbacks": self.fallbacks, "notes": self.notes}
-        told = [(name, len(texts)) for name, texts in lists.items() if texts]
-        return html_table("Report: ok" if self.ok else "Report: failed", [*counts, *sources, *told])
+        lists = {"failures": self.failures, "fallbacks": self.fallbacks, "notes": self.notes, "tags": list(self.tags)}
+        table = html_table("Report: ok" if self.ok else "Report: failed", [*counts, *sources])
+        return table + "".join(html_list(name, texts) for name, texts in lists.items() if texts)
 
     @property
     def coverage(self) -> float:

@@ -10,6 +10,7 @@ import dataclasses
 import html
 from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
+from itertools import islice
 from pathlib import PurePath
 
 MOST = 300
@@ -17,6 +18,7 @@ MOST = 300
 
 _TEXT = 60  # characters of one value in it
 _CELL = 200  # characters of a cell in a notebook
+_LISTED = 8  # texts of a folded list in a notebook
 _ITEMS = 3  # longer collections are counted
 _DEPTH = 2  # values in values that are shown
 _BITS = 200  # of an integer that is written out
@@ -168,6 +170,19 @@ def html_table(title: str, rows: Iterable[tuple[str, object]]) -> str:
     """
     cells = "".join(f"<tr><th>{_cell(name)}</th><td>{_cell(value)}</td></tr>" for name, value in rows)
     return f"<table><caption>{_cell(title)}</caption><tbody>{cells}</tbody></table>"
+
+
+def html_list(title: str, texts: Collection[str]) -> str:
+    """Texts for a notebook, folded below their title and number: the first of them, each cut; every text is escaped.
+
+    Examples
+    --------
+    >>> html_list("notes", ["a < b"])
+    '<details><summary>notes: 1</summary><ul><li>a &lt; b</li></ul></details>'
+    """
+    shown = "".join(f"<li>{_cell(text)}</li>" for text in islice(texts, _LISTED))
+    left = f"<li>and {len(texts) - _LISTED} more</li>" if len(texts) > _LISTED else ""
+    return f"<details><summary>{_cell(title)}: {len(texts)}</summary><ul>{shown}{left}</ul></details>"
 
 
 def _cell(value: object) -> str:

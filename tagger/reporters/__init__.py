@@ -6,12 +6,14 @@ A reporter takes a finished value and renders it; it computes nothing and reads 
 from __future__ import annotations
 
 from importlib import import_module
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from onnx_tagger.measures.table import ModuleTable
     from onnx_tagger.model.gated import Gated
     from onnx_tagger.model.verdict import Verdict
+    from onnx_tagger.workflows.viewing import View
 
 # What `check --format` takes, with the file here whose `render(verdict, out)` writes it.
 VERDICT_FORMS = {
@@ -41,3 +43,15 @@ TABLE_FORMS = {"json": "jsonform", "csv": "csv", "tsv": "tsv", "markdown": "mark
 def render_table(table: ModuleTable, form: str, out: TextIO) -> None:
     """Write a table in one of the `TABLE_FORMS`."""
     import_module(f"{__name__}.{TABLE_FORMS[form]}").render(table, out)
+
+
+# What `view` writes, by the suffix of the file, with the file here that writes it.
+VIEW_FORMS = {"html": "page", "svg": "svg", "me.json": "modelexplorer", "overlay.json": "overlay"}
+
+
+def render_view(view: View, form: str) -> str:
+    """A view of a file as text, in one of the `VIEW_FORMS`."""
+    module = import_module(f"{__name__}.{VIEW_FORMS[form]}")
+    out = StringIO()
+    module.render_view(view, out)
+    return out.getvalue()

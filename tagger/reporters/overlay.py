@@ -10,6 +10,7 @@ from typing import TextIO
 from onnx_tagger.measures.fragment import title
 from onnx_tagger.measures.measure import Measure
 from onnx_tagger.reporters.jsonform import safe
+from onnx_tagger.workflows.viewing import View, unique_names
 
 # From one end of the scale to the other, readable for the colour-blind: Okabe and Ito's blue and vermilion, and white.
 _LOW, _HIGH = "#56b4e9", "#d55e00"
@@ -37,3 +38,8 @@ def render(measure: Measure, names: Sequence[str], out: TextIO) -> None:
     gradient = [{"stop": stop, "bgColor": colour} for stop, colour in enumerate(ends)]
     overlay = {"name": title(measure.column), "results": values, "gradient": gradient}
     out.write(safe(json.dumps(overlay, ensure_ascii=False)) + "\n")
+
+
+def render_view(view: View, out: TextIO) -> None:
+    """Write the measure that a file is shown by, for the graph that `modelexplorer` writes of it."""
+    render(view.measure, unique_names(view.ops), out)

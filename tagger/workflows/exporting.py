@@ -72,7 +72,16 @@ class Export:
     def _repr_html_(self) -> str:
         """Files, coverage and strategy, for a notebook."""
         rows = {"file": self.path, "map": self.map_path, "strategy": self.report.strategy, "nodes": self.report.split()}
-        return html_table("Export", rows.items())
+        return html_table("Export", rows.items()) + self._picture()
+
+    def _picture(self) -> str:
+        """The file by module, as it is now; nothing if it is gone, or no ONNX file any more."""
+        from onnx_tagger.workflows.reading import read
+
+        try:
+            return read(self.path, self.hierarchy).table(("nodes", "fused", "sources"))._repr_html_()
+        except TaggerError:
+            return ""
 
 
 def _in_turn(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:

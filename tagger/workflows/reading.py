@@ -26,6 +26,7 @@ from onnx_tagger.model.graph import Op, operator
 from onnx_tagger.model.metadata import SOURCES, Tag, text_of
 from onnx_tagger.model.report import shown_share
 from onnx_tagger.model.suggestions import advice_on
+from onnx_tagger.model.texts import counted
 from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.analyses.run_order import RunOrder
 from onnx_tagger.passes.base import Context
@@ -333,7 +334,11 @@ class Tagged:
         return f"Tagged({self.name[-120:]!r}, {shown_share(tagged, nodes)} of {nodes} nodes tagged)"
 
     def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
+        from onnx_tagger.measures.notebook import notebook_cell
+
+        nodes, tagged = len(self.measured.ops), sum(tag is not None for tag in self.measured.tags)
+        heading = f"{self.name}: {shown_share(tagged, nodes)} of {counted(nodes, 'node')} tagged"
+        return notebook_cell(self.table(("nodes", "fused", "sources")), heading)
 
 
 def _sources(source: str | Collection[str]) -> frozenset[str]:

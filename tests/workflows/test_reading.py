@@ -235,4 +235,4 @@ def test_one_node_by_hand() -> None:
 
 def test_reprs_are_short_and_notebooks_get_a_table(tagged: Tagged) -> None:
     assert all(len(repr(value)) < 300 for value in (tagged, *tagged.nodes()))
-    assert tagged._repr_html_().startswith("<table>")
+    assert "<table>" in tagged._repr_html_()

@@ -14,7 +14,7 @@ from onnx_tagger.cli.app import app
 GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
     "Tag": ("export", "capture", "retag", "carry", "strip"),
-    "Look": ("tree", "show", "nodes", "stats", "diff", "passes"),
+    "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules"),
     "Measure": ("bench", "strategies"),
 }
