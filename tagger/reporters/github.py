@@ -29,15 +29,16 @@ def render_many(gated: Gated, out: TextIO) -> None:
 
 def _write(findings: list[Finding], file: str, headline: str, out: TextIO) -> None:
     if not findings:
-        out.write(_annotation("notice", file, "onnx-tagger check", headline))
+        out.write(annotation("notice", file, "onnx-tagger check", headline))
         return
     for each in findings[:_SHOWN]:
-        out.write(_annotation("error", each.file, f"{each.rule.id} {each.rule.name}", each.says))
+        out.write(annotation("error", each.file, f"{each.rule.id} {each.rule.name}", each.says))
     more = f"; {len(findings) - _SHOWN} more are not shown" if len(findings) > _SHOWN else ""
-    out.write(_annotation("error", file, "onnx-tagger check: summary", headline + more))
+    out.write(annotation("error", file, "onnx-tagger check: summary", headline + more))
 
 
-def _annotation(level: str, file: str, title: str, message: str) -> str:
+def annotation(level: str, file: str, title: str, message: str) -> str:
+    """A workflow command that shows a message, at a file if one is named."""
     place = f"file={_property(file)}," if file else ""
     return f"::{level} {place}title={_property(title)}::{_data(shortened(message))}\n"
 
