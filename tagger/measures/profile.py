@@ -6,7 +6,7 @@ file is `profile_file`'s, how two are compared `profile_change`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -33,6 +33,8 @@ SHARE = Column("share", "%", worse="higher")
 SURE = Column("± 95 %", "µs", "none", worse="higher")
 FLOPS = Column("MFLOP")
 BYTES = Column("MB moved", worse="higher")
+SPEED = Column("GFLOP/s", "", "none", worse="lower")
+OF_ROOF = Column("of the roof", "%", "none", worse="lower")
 LIVE = Column("live at peak", "B", worse="higher")
 
 
@@ -156,7 +158,19 @@ class Profile:
             if any(value is not None for value in values):
                 measures.append(Measure(column, [None if value is None else value / unit for value in values]))
         table = ModuleTable.of(self.tree, tags, measures, fused=fused)
-        return replace(table, cells={**table.cells, SURE.name: self._intervals(fused)})
+        cells = {**table.cells, SURE.name: self._intervals(fused)}
+        if FLOPS.name not in cells or BYTES.name not in cells or self.roof is None:
+            return replace(table, cells=cells)
+        cells |= {SPEED.name: _by_row(cells, _speed), OF_ROOF.name: _by_row(cells, self._of_roof)}
+        at = table.columns.index(BYTES) + 1
+        return replace(table, columns=(*table.columns[:at], SPEED, OF_ROOF, *table.columns[at:]), cells=cells)
+
+    def _of_roof(self, time: Value, mflop: Value, moved: Value) -> Value:
+        """Percent of what the machine can do with work of this intensity."""
+        speed = _speed(time, mflop, moved)
+        if self.roof is None or speed is None or mflop is None or moved is None:
+            return None
+        return 100 * speed / self.roof.reach(mflop, moved)
 
     def session_table(self, name: str = "session", *, fused: Fused = "enclosing") -> ModuleTable:
         """Microseconds by module, a column for each session: ``session 0`` and so on."""
@@ -225,6 +239,22 @@ class Profile:
         from onnx_tagger.measures.profile_file import read_profile
 
         return cls(**read_profile(path))
+
+
+def _speed(time: Value, mflop: Value, moved: Value) -> Value:
+    """GFLOP/s; none of work that is no product."""
+    return 1e3 * mflop / time if time and mflop else None
+
+
+def _by_row(cells: Mapping[str, RolledUp], rule: Callable[[Value, Value, Value], Value]) -> RolledUp:
+    """A column made from time, operations and bytes of each row."""
+    parts = [cells[column.name] for column in (TIME, FLOPS, BYTES)]
+    return RolledUp(
+        [rule(*values) for values in zip(*(part.own for part in parts), strict=True)],
+        [rule(*values) for values in zip(*(part.total for part in parts), strict=True)],
+        rule(*(part.untagged for part in parts)),
+        rule(*(part.whole for part in parts)),
+    )
 
 
 def _cells(row: Row) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -46,7 +46,7 @@ def test_intervals_are_of_sums_a_session(tree: ModuleTree, tags: list[Tag | None
 def test_one_session_has_no_interval_and_no_comparison(tree: ModuleTree, tags: list[Tag | None]) -> None:
     one = Profile("net.onnx", "test", tree, (Kernel("k", "Add", "", (2.0,), tags[0]),))
     assert one.modules.whole["± 95 %"] is None
-    with pytest.raises(TaggerError, match="the profile of net.onnx is of 1 session"):
+    with pytest.raises(TaggerError, match=r"the profile of net\.onnx is of 1 session"):
         one.compare(one)
 
 

@@ -1,7 +1,6 @@
 """Two profiles compared: what is slower for sure, what only looks so, and what a slower machine does to it."""
 
 import numpy as np
-import pytest
 
 from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.measures.kernel import Kernel
