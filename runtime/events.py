@@ -131,8 +131,8 @@ def read_events(path: Path, *, facts: bool = False) -> Recording:
     known, peak = _facts(seen)
     return Recording(
         names,
-        np.bincount(cells, durations, shape[0] * shape[1]).reshape(shape),
-        np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64),
+        np.bincount(cells, durations, shape[0] * shape[1]).astype(np.float64).reshape(shape),
+        np.bincount(cells, minlength=shape[0] * shape[1]).astype(np.float64).reshape(shape),
         known,
         np.array([dur for _, dur in runs], dtype=np.float64),
         peak,

@@ -243,7 +243,7 @@ def profiled(
     if saved is not None:
         options.optimized_model_filepath = str(saved)
         held = subject.path.stat().st_size + sum(
-            (subject.path.parent / name).stat().st_size for name in set(subject.skeleton.external)
+            contained(subject.path.parent, name).stat().st_size for name in set(subject.skeleton.external)
         )
         if held > _LARGE:
             options.add_session_config_entry("session.optimized_model_external_initializers_file_name", saved.stem)

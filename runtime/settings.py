@@ -6,13 +6,14 @@ error. A runtime is set up for measuring: one thread unless asked for more.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from onnx_tagger.errors import TaggerError, first_sentence, require
-from onnx_tagger.model.suggestions import advice_on
+from onnx_tagger.model.suggestions import advice_on, close_matches
 from onnx_tagger.model.texts import brief_fields
 
 if TYPE_CHECKING:
@@ -179,8 +180,12 @@ def setting_of(text: str) -> tuple[str, str]:
     if name.startswith(PROVIDER_PREFIX) and len(name) > len(PROVIDER_PREFIX):
         return name, value
     if name not in SETTINGS:
-        known = "run onnx-tagger profile --list-settings for those that there are"
-        raise TaggerError(f"onnxruntime has no setting {name!r} that does anything: {advice_on(name, SETTINGS, known)}")
+        # The nearest name, however far it is.
+        nearest = [*close_matches(name, SETTINGS, 1), *difflib.get_close_matches(name, SETTINGS, 1, 0.0)][0]
+        raise TaggerError(
+            f"no setting {name!r} of onnxruntime is known to do anything; the nearest is {nearest!r}, "
+            "and onnx-tagger profile --list-settings lists all"
+        )
     return name, _value(name, value)
 
 
@@ -252,4 +257,4 @@ def provider_of(name: str | None) -> str:
     if wanted.lower() not in by_word:
         have = ", ".join(full.removesuffix("ExecutionProvider") for full in known)
         raise TaggerError(f"onnxruntime has no provider {wanted!r} here; choose from {have}")
-    return by_word[wanted.lower()]
+    return str(by_word[wanted.lower()])

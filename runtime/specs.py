@@ -47,16 +47,16 @@ class _Spec(Struct, forbid_unknown_fields=True):
                 raise ValueError("'range' and 'values' are both given")
             return self._filled(dtype)
         if dtype.kind == "f" and self.range is None:
-            return random.standard_normal(self.shape).astype(dtype)
+            return np.asarray(random.standard_normal(self.shape), dtype)
         low, high = self.range or (0, 2)
         if not (isfinite(low) and isfinite(high) and low < high):
             raise ValueError(f"range [{low}, {high}) is empty or not finite")
         if dtype.kind == "f":
-            return random.uniform(low, high, self.shape).astype(dtype)
+            return np.asarray(random.uniform(low, high, self.shape), dtype)
         bounds = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         if not (isinstance(low, int) and isinstance(high, int) and bounds[0] <= low and high - 1 <= bounds[1]):
             raise ValueError(f"range [{low}, {high}) does not fit {self.dtype}")
-        return random.integers(low, high, self.shape).astype(dtype)
+        return np.asarray(random.integers(low, high, self.shape), dtype)
 
     def _filled(self, dtype: np.dtype[np.generic]) -> Array:
         made = np.asarray(self.values)
@@ -68,7 +68,7 @@ class _Spec(Struct, forbid_unknown_fields=True):
         cast = made.astype(dtype)
         if dtype.kind != "f" and not np.array_equal(cast, made):
             raise ValueError(f"'values' do not fit {self.dtype}")
-        return np.broadcast_to(cast, self.shape).copy()
+        return np.array(np.broadcast_to(cast, self.shape))
 
 
 def spec_feeds(path: Path, seed: int = 0) -> dict[str, Array]:

@@ -117,7 +117,7 @@ def _small_kernels(profile: Profile) -> Iterator[Hint]:
 
 
 def _compared_with_siblings(profile: Profile) -> Iterator[Hint]:
-    """Modules that run otherwise than others of their class: unfused where those are fused, float where they are int8."""
+    """Modules that run otherwise than others of their class: unfused where those are fused, float beside int8."""
     kernels: dict[str, list[Kernel]] = defaultdict(list)
     for kernel in profile.kernels:
         if kernel.tag is not None:
@@ -142,8 +142,8 @@ def _unfused(name: str, modules: list[Module], kernels: dict[str, list[Kernel]])
             own = kernels[module.path]
             if op not in ops[module.path] and len(own) > most:
                 text = (
-                    f"runs {counted(len(own), 'kernel')} where {len(having)} of {len(modules)} {name} run at most {most}, "
-                    f"with {op}"
+                    f"runs {counted(len(own), 'kernel')} where {len(having)} of {len(modules)} {name} "
+                    f"run at most {most}, with {op}"
                 )
                 yield Hint(module.path, "not fused", text, sum(kernel.mean for kernel in own))
 

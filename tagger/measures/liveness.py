@@ -73,7 +73,7 @@ def live_at_peak(steps: Sequence[Step], outputs: Sequence[str]) -> tuple[float, 
 def _lifetimes(
     steps: Sequence[Step], outputs: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, int], dict[str, int]]:
-    """Tensor to its bytes, to the step that reads it last, and to the one that makes it; a view counts as its source."""
+    """Tensor to its bytes, to the step that reads it last, and to its maker; a view counts as its source."""
     root: dict[str, str] = {}
     held: dict[str, float] = {}
     ends: dict[str, int] = {}

@@ -7,8 +7,9 @@ unlikely in all of them together (Bonferroni) and larger than a floor.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log
 from typing import TYPE_CHECKING, Literal
 
@@ -121,10 +122,13 @@ def change_of(before: Profile, after: Profile, floor: float) -> ProfileChange:
     times = list(_times(before, after))
     judged = [(name, old, new) for name, old, new in times if all(old) and all(new)]
     drift = _drift(before, after)
+    blur = _Blur(before, after)
     rows = []
     for name, old, new in times:
         if all(old) and all(new):
-            rows.append(_judged(name, old, new, len(judged), floor, drift))
+            row = _judged(name, old, new, len(judged), floor, drift)
+            sure = row.verdict in ("slower", "faster") and abs(row.after - row.before) > blur.of(name)
+            rows.append(row if sure or row.verdict in ("same", "unsure") else replace(row, verdict="unsure"))
         else:
             rows.append(_one_sided(name, old, new))
     return ProfileChange(before, after, tuple(rows), floor, tuple(_notes(before, after, drift, floor)))
@@ -180,6 +184,37 @@ def _judged(
     elif -margin < off - half and off + half < margin:
         verdict = "same"
     return Change(name, _mean(old), _mean(new), exp(off), exp(off - half), exp(off + half), chance, verdict)
+
+
+class _Blur:
+    """How much of a difference the profiler itself may make where two models run other kernels for a module.
+
+    What it costs a kernel is taken out as a mean over kernels, and one kernel differs from another by as much: that
+    cancels where the same operators run in both, and does not where some were fused.
+    """
+
+    def __init__(self, before: Profile, after: Profile) -> None:
+        self._ops = [_operators(profile) for profile in (before, after)]
+        self._each = max(p.overhead.taken_out if p.overhead is not None else 0.0 for p in (before, after))
+
+    def of(self, name: str | None) -> float:
+        """Microseconds; 0 for a module that runs the same operators in both."""
+        old, new = (ops.get(name, Counter()) for ops in self._ops)
+        return self._each * ((old - new) + (new - old)).total()
+
+
+def _operators(profile: Profile) -> dict[str | None, Counter[str]]:
+    """Path of a module to the operators in it and below, and how many kernels of each; None for no module."""
+    found: dict[str | None, Counter[str]] = {}
+    for kernel in profile.kernels:
+        module = None if kernel.tag is None else profile.tree.find(kernel.tag.module)
+        if module is None:
+            found.setdefault(None, Counter())[kernel.op] += 1
+            module = profile.tree.root
+        while module is not None:
+            found.setdefault(module.path, Counter())[kernel.op] += 1
+            module = module.parent
+    return found
 
 
 def _drift(before: Profile, after: Profile) -> float:
