@@ -161,6 +161,13 @@ class Setup:
             ) from error
 
 
+def runtime_name() -> str:
+    """What runs the models, with its version."""
+    import onnxruntime as ort
+
+    return f"onnxruntime {ort.__version__}"
+
+
 def setting_of(text: str) -> tuple[str, str]:
     """Name and value of ``K=V``, checked.
 

@@ -88,15 +88,15 @@ def spec_feeds(path: Path, seed: int = 0) -> dict[str, Array]:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise TaggerError(f"{path}: an input spec has at most {_MOST_BYTES} bytes; give an .npz file instead")
-        specs = msgspec.json.decode(path.read_bytes(), type=dict[str, _Spec | None])
+        texts = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
     except OSError as error:
         meant = advice_on_missing(path) if isinstance(error, FileNotFoundError) else ""
         raise TaggerError(f"{path}: cannot be read ({error.strerror}); {meant or _TAKES}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        place, fault = place_and_fault(error)
-        raise TaggerError(f"{path}: {place or 'the file'}: {fault}; {_TAKES}") from None
+        raise TaggerError(f"{path}: {place_and_fault(error)[1]}; {_TAKES}") from None
     made = {}
-    for name, spec in specs.items():
+    for name, text in texts.items():
+        spec = _entry(path, name, text)
         if spec is not None:
             random = np.random.default_rng([seed, zlib.crc32(name.encode())])
             try:
@@ -104,3 +104,11 @@ def spec_feeds(path: Path, seed: int = 0) -> dict[str, Array]:
             except (ValueError, OverflowError) as error:
                 raise TaggerError(f"{path}: input {name!r}: {error}; {_TAKES}") from None
     return made
+
+
+def _entry(path: Path, name: str, text: msgspec.Raw) -> _Spec | None:
+    try:
+        return msgspec.json.decode(text, type=_Spec | None)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        place, fault = place_and_fault(error)
+        raise TaggerError(f"{path}: input {name!r}, {place or 'entry'}: {fault}; {_TAKES}") from None

@@ -190,7 +190,7 @@ class _Blur:
     """How much of a difference the profiler itself may make where two models run other kernels for a module.
 
     What it costs a kernel is taken out as a mean over kernels, and one kernel differs from another by as much: that
-    cancels where the same operators run in both, and does not where some were fused.
+    cancels where the same operators run in both, and does not where some were fused, nor for what runs behind them.
     """
 
     def __init__(self, before: Profile, after: Profile) -> None:
@@ -198,9 +198,13 @@ class _Blur:
         self._each = max(p.overhead.taken_out if p.overhead is not None else 0.0 for p in (before, after))
 
     def of(self, name: str | None) -> float:
-        """Microseconds; 0 for a module that runs the same operators in both."""
+        """Microseconds; 0 if the whole runs the same operators in both."""
+        return self._each * (1 + self._others(name)) if self._others("") else 0.0
+
+    def _others(self, name: str | None) -> int:
+        """How many kernels only one of the two has, by their operators."""
         old, new = (ops.get(name, Counter()) for ops in self._ops)
-        return self._each * ((old - new) + (new - old)).total()
+        return ((old - new) + (new - old)).total()
 
 
 def _operators(profile: Profile) -> dict[str | None, Counter[str]]:

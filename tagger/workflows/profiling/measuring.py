@@ -291,7 +291,7 @@ class _Common:
 
 def _profile_of(way: Measured, common: _Common, plan: Plan) -> Profile:
     """The profile that the sessions of one way add up to."""
-    import onnxruntime
+    from onnx_tagger.runtime.settings import runtime_name
 
     assert way.optimised is not None
     first = way.recordings[0]
@@ -302,7 +302,7 @@ def _profile_of(way: Measured, common: _Common, plan: Plan) -> Profile:
     cost = _overhead(way, common.cost, len(kernels))
     made = Profile(
         common.model,
-        f"onnxruntime {onnxruntime.__version__}",
+        runtime_name(),
         way.optimised.tree,
         tuple(kernels),
         way.setup.as_dict(),
