@@ -15,7 +15,7 @@ from onnx_tagger.hierarchy.loading import MapSource, owners_of
 from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record, SavedGraph
 from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.measures.kernel import Joined
-from onnx_tagger.model.graph import Op
+from onnx_tagger.model.graph import MAIN, Op
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.report import Report
 from onnx_tagger.model.texts import brief, counted
@@ -77,12 +77,12 @@ class Optimised:
         else:
             self.tree = Tagged(self.context).modules
         self._by_name: dict[str, list[Op]] = {}
-        self._nameless: dict[str, list[Op]] = {}
+        self._nameless: dict[tuple[str, str], list[Op]] = {}
         for op in self.context.ops:
-            named = op.node.name
-            (self._by_name.setdefault(named, []) if named else self._nameless.setdefault(op.node.op_type, [])).append(
-                op
-            )
+            if op.node.name:
+                self._by_name.setdefault(op.node.name, []).append(op)
+            else:
+                self._nameless.setdefault((op.scope.name, op.node.op_type), []).append(op)
 
     def __repr__(self) -> str:
         return brief(self, counted(len(self.context.ops), "node"))
@@ -96,18 +96,35 @@ class Optimised:
             Name to operator type, in the order in which they ran.
         """
         found = {name: self._named(self._by_name[name]) for name in kernels if name in self._by_name}
-        left: dict[str, list[str]] = {}
-        for name, op_type in kernels.items():
-            if name not in found:
-                left.setdefault(op_type, []).append(name)
-        for op_type, names in left.items():
-            ops = self._nameless.get(op_type, [])
+        left: dict[tuple[str, str], list[str]] = {}
+        for name, scope in self._scopes(kernels, found).items():
+            left.setdefault((scope, kernels[name]), []).append(name)
+        for place, names in left.items():
+            ops = self._nameless.get(place, [])
             # One more or fewer, and nobody could say which is which.
             if len(ops) == len(names):
                 found |= {
                     n: Known(op, self.context.tags.get(op), "neighbours") for n, op in zip(names, ops, strict=True)
                 }
         return found
+
+    def _scopes(self, kernels: Mapping[str, str], found: Mapping[str, Known]) -> dict[str, str]:
+        """The graph or body of each kernel that has no node by its name: that of a named one right beside it."""
+        behind: dict[str, str] = {}
+        scope = MAIN
+        for name in reversed(kernels):
+            if name in found:
+                scope = found[name].op.scope.name
+            else:
+                behind[name] = scope
+        made = {}
+        scope = MAIN
+        for name, op_type in kernels.items():
+            if name in found:
+                scope = found[name].op.scope.name
+            else:
+                made[name] = behind[name] if (behind[name], op_type) in self._nameless else scope
+        return made
 
     def _named(self, ops: list[Op]) -> Known:
         """The node of a name; where several have it, they lie in bodies of which their kernels are one."""
