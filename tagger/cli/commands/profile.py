@@ -70,7 +70,7 @@ def command(
     depth: Annotated[int | None, typer.Option(min=0, help="Levels of modules to show; 4 if left out.")] = None,
     under: Under = None,
     sort: Annotated[str, typer.Option(metavar="COLUMN", help="The column that rows are sorted by, or order.")] = "time",
-    seed: Annotated[int, typer.Option(help="Seed of random inputs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of random inputs.")] = 0,
     force: Force = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="P.json", help="Save the profile.")] = None,
     csv: Annotated[Path | None, _out("--csv", "Write the rows as CSV.")] = None,

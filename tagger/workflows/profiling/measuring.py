@@ -167,6 +167,8 @@ def profile(
 
     insist_on(threads, int, "the number of threads", "a whole number")
     insist_on(seed, int, "the seed", "a whole number")
+    if seed < 0:
+        raise TaggerError(f"the seed is {seed}; give a whole number of 0 or more")
     insist_on(provider, (str, type(None)), "the provider", "its name, or None for the CPU")
     insist_on(level, str, "the level", "its name, such as 'all'")
     (plain,) = setups_of([level], [], provider, threads)
