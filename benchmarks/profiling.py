@@ -120,8 +120,8 @@ def attributed(names: list[str]) -> None:
             found = ot.profile(path, path.with_suffix(".hierarchy.json"), inputs=values, sessions=1, runs=5)
             direct = [k for k in found.kernels if k.tag is not None and k.tag.source <= ot.Source.ALIGNED]
             kernels, share = found.attributed
-            whole = found.whole.mean or 1.0
-            exact = sum(k.mean for k in direct) / whole
+            whole = found.whole.mean
+            exact = sum(k.mean for k in direct) / whole if whole else 1.0
             totals.update(kernels=len(found.kernels), tagged=round(kernels * len(found.kernels)), direct=len(direct))
             count = len(found.kernels) or 1
             cells = (kernels, share, len(direct) / count, exact)

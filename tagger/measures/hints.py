@@ -21,6 +21,9 @@ _TYPES = frozenset({"Cast", "Transpose", "ReorderInput", "ReorderOutput", "Quant
 # A hint is worth reading from this share of the whole time on.
 _LEAST = 0.02
 
+# What is smaller may lie in a cache, whose speed is not that of the copy.
+_CACHED = 4 << 20
+
 # Share of the copy's speed from which a kernel is bound by memory; and what counts as a small kernel, in µs.
 _BOUND, _SMALL = 0.5, 2.0
 
@@ -92,7 +95,7 @@ def _bound_by_memory(profile: Profile) -> Iterator[Hint]:
     if roof is None:
         return
     for kernel in profile.kernels:
-        if not kernel.bytes or not kernel.flops or not kernel.mean or kernel.tag is None:
+        if not kernel.bytes or kernel.bytes < _CACHED or not kernel.flops or not kernel.mean or kernel.tag is None:
             continue
         speed = kernel.bytes / kernel.mean / 1e3
         if roof.reach(kernel.flops, kernel.bytes) < roof.gflops and speed > _BOUND * roof.gbytes:

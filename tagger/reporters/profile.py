@@ -103,7 +103,7 @@ def _table(screen: Screen, table: ModuleTable, by: str, whole: bool) -> None:
     headers = (*names, "kernels", "self µs", "µs", "± 95 %", "share", *(map(_title, extra)))
     rows, left = [], 0
     for row in table.rows:
-        if row.module is None and not row.own["kernels"]:
+        if not row.total["kernels"] and row.path != "":
             continue
         if not whole and (row.total[SHARE.name] or 0) < _LEAST_SHARE:
             left += 1

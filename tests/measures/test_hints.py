@@ -28,13 +28,14 @@ def test_conversions() -> None:
 
 def test_bound_by_memory() -> None:
     roof = Roof(100.0, 10.0)
-    hints = found(
-        kernel("Gemm", 100, "a", flops=1e6, moved=8e5), kernel("MatMul", 100, "b", flops=5e6, moved=1e5), roof=roof
-    )
+    bound, free = kernel("Gemm", 1000, "a", 1e7, 8e6), kernel("MatMul", 1000, "b", 5e8, 8e6)
+    hints = found(bound, free, roof=roof)
     assert list(hints) == [("a", "memory")]
     assert "1.2 operations a byte, 8.0 GB/s of the 10.0 that a copy reaches" in hints["a", "memory"]
-    assert found(kernel("Gemm", 1000, "a", flops=1e6, moved=8e5), roof=roof) == {}
-    assert found(kernel("Gemm", 100, "a", flops=1e6, moved=8e5)) == {}
+    assert found(kernel("Gemm", 10_000, "a", 1e7, 8e6), roof=roof) == {}
+    assert found(bound, free) == {}
+    # Of what fits into a cache nothing is said.
+    assert found(kernel("Gemm", 100, "a", 1e6, 8e5), roof=roof) == {}
 
 
 def test_small_kernels() -> None:
