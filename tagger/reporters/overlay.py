@@ -1,25 +1,39 @@
-"""A profile as node data of Model Explorer: a colour and the microseconds on each node of the graph.
-
-The names are those of the nodes of the optimised model; where a runtime fused several nodes of the file into one, the
-file's own nodes of that name are gone.
-"""
+"""A measure as node data for Model Explorer: a number for each node by its name, and the colours between them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from math import isnan
 from typing import TextIO
 
-from onnx_tagger.measures.profile import Profile
+from onnx_tagger.measures.fragment import title
+from onnx_tagger.measures.measure import Measure
+from onnx_tagger.reporters.jsonform import safe
 
-# From nothing to the slowest node, light to dark; fit for people who do not tell red from green.
-_GRADIENT = [{"stop": 0, "bgColor": "#fff7ec"}, {"stop": 0.5, "bgColor": "#fc8d59"}, {"stop": 1, "bgColor": "#7f0000"}]
+# From one end of the scale to the other, readable for the colour-blind: Okabe and Ito's blue and vermilion, and white.
+_LOW, _HIGH = "#56b4e9", "#d55e00"
 
 
-def render(profile: Profile, out: TextIO) -> None:
-    """Write the microseconds of each node by its name."""
-    results: dict[str, dict[str, float]] = {}
-    for kernel in profile.kernels:
-        value = results.get(kernel.name, {"value": 0.0})["value"] + kernel.mean
-        results[kernel.name] = {"value": round(value, 3)}
-    json.dump({"name": f"µs, {profile.model}", "results": results, "gradient": _GRADIENT}, out, ensure_ascii=False)
-    out.write("\n")
+def render(measure: Measure, names: Sequence[str], out: TextIO) -> None:
+    """Write the overlay of a measure.
+
+    Parameters
+    ----------
+    measure : Measure
+        With a number, or none, for each node.
+    names : sequence of str
+        What each node is called in the graph that the overlay is laid over; a node without a name is left out, and of
+        several with one name the first counts.
+    out : TextIO
+    """
+    values: dict[str, dict[str, float]] = {}
+    for name, value in zip(names, measure.numbers.tolist(), strict=True):
+        if name and not isnan(value):
+            values.setdefault(name, {"value": value})
+    ends = ("#ffffff", _LOW) if measure.column.worse is None else ("#ffffff", _HIGH)
+    if measure.column.worse == "lower":
+        ends = ends[::-1]
+    gradient = [{"stop": stop, "bgColor": colour} for stop, colour in enumerate(ends)]
+    overlay = {"name": title(measure.column), "results": values, "gradient": gradient}
+    out.write(safe(json.dumps(overlay, ensure_ascii=False)) + "\n")

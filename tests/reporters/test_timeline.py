@@ -12,7 +12,7 @@ from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.measures.kernel import Kernel
 from onnx_tagger.measures.profile import Profile
 from onnx_tagger.model.metadata import Source
-from onnx_tagger.reporters import chrometrace, overlay, speedscope
+from onnx_tagger.reporters import chrometrace, speedscope
 from onnx_tagger.reporters.timeline import spans_of
 
 # What "Trace Event Format" asks of complete and of metadata events in its JSON object form.
@@ -175,13 +175,6 @@ def test_speedscope_is_what_its_schema_asks_for(profile: Profile) -> None:
     assert last == run["endValue"] == 21.5
     names = [frame["name"] for frame in found["shared"]["frames"]]  # type: ignore[index]
     assert names[:3] == ["Net", "Enc enc", "Layer.0 enc.layers.0"]
-
-
-def test_an_overlay_has_a_value_for_each_node(profile: Profile) -> None:
-    found = written(overlay, profile)
-    assert set(found) == {"name", "results", "gradient"}
-    assert found["results"]["k3"] == {"value": 4.0}  # type: ignore[index]
-    assert [step["stop"] for step in found["gradient"]] == [0, 0.5, 1]  # type: ignore[attr-defined]
 
 
 def test_nothing_ran() -> None:

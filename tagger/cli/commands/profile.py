@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from onnx_tagger.cli.app import check_targets, screen_of_run
-from onnx_tagger.cli.options import Force, MapFile, Model, Under, one_of
+from onnx_tagger.cli.app import check_targets, save_tables, screen_of_run, show_table
+from onnx_tagger.cli.options import (
+    AsMarkdown,
+    CsvFile,
+    Force,
+    HtmlFile,
+    MapFile,
+    Model,
+    TableFormName,
+    Under,
+    one_of,
+)
 from onnx_tagger.errors import require
 
 if TYPE_CHECKING:
@@ -73,9 +83,9 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of random inputs.")] = 0,
     force: Force = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="P.json", help="Save the profile.")] = None,
-    csv: Annotated[Path | None, _out("--csv", "Write the rows as CSV.")] = None,
-    html: Annotated[Path | None, _out("--html", "Write the rows as a page.")] = None,
-    markdown: Annotated[Path | None, _out("--markdown", "Write the rows as Markdown.")] = None,
+    csv: CsvFile = None,
+    html: HtmlFile = None,
+    as_markdown: AsMarkdown = False,
     trace: Annotated[Path | None, _out("--trace", "Write a run for Perfetto or chrome://tracing.")] = None,
     speedscope: Annotated[Path | None, _out("--speedscope", "Write a run for speedscope.")] = None,
     overlay: Annotated[Path | None, _out("--overlay", "Write node data for Model Explorer.")] = None,
@@ -93,15 +103,8 @@ def command(
     from onnx_tagger.workflows.profiling.comparing import ways
     from onnx_tagger.workflows.profiling.measuring import Plan
 
-    files = {
-        "csv": csv,
-        "html": html,
-        "markdown": markdown,
-        "trace": trace,
-        "speedscope": speedscope,
-        "overlay": overlay,
-    }
-    check_targets([output, *files.values()], [model, map_file, inputs])
+    files = {"chrometrace": trace, "speedscope": speedscope, "overlay": overlay}
+    check_targets([output, csv, html, *files.values()], [model, map_file, inputs])
     screen = screen_of_run()
     plan = Plan(sessions, runs, roofline, memory, seed)
     with screen.progress("profile") as progress:
@@ -123,10 +126,13 @@ def command(
     table = _chosen(shown, under if shown is profile else None, depth, sort)
     if len(found) > 1:
         show_ways(screen, found)
-    else:
+    elif not show_table(screen, table, TableFormName.TEXT, as_markdown=as_markdown):
         show_profile(screen, profile, table, by=rows_by, whole=bool(under) or depth is not None)
-    _write(profile, table, output, files)
-    if len(found) > 1 and any((output, *files.values())):
+    if output is not None:
+        profile.save(output)
+    save_tables(table, html, csv, title=profile.model, size="time")
+    _write_runs(profile, files)
+    if len(found) > 1 and any((output, csv, html, *files.values())):
         screen.note(f"files hold the profile of {found[0].name}, the first way")
 
 
@@ -142,23 +148,24 @@ def _chosen(profile: Profile, under: list[str] | None, depth: int | None, sort: 
     return table.sort(names.get(sort, sort), by="own" if sort == "self" else "total")
 
 
-def _write(profile: Profile, table: ModuleTable, output: Path | None, files: dict[str, Path | None]) -> None:
-    """Write what was asked for, each file whole or not at all."""
-    from importlib import import_module
+def _write_runs(profile: Profile, files: dict[str, Path | None]) -> None:
+    """Write a run in the forms that were asked for, each file whole or not at all."""
     from io import StringIO
 
     from onnx_tagger.files.replacing import replace_file
-    from onnx_tagger.reporters import render_table
+    from onnx_tagger.measures.measure import Measure
+    from onnx_tagger.measures.profile import TIME
+    from onnx_tagger.reporters import chrometrace, overlay, speedscope
 
-    if output is not None:
-        profile.save(output)
+    made: list[tuple[Path, StringIO]] = []
     for name, path in files.items():
         if path is None:
             continue
-        out = StringIO()
-        if name in ("csv", "html", "markdown"):
-            render_table(table, name, out)
+        made.append((path, StringIO()))
+        if name == "overlay":
+            times = Measure(TIME, [kernel.mean for kernel in profile.kernels])
+            overlay.render(times, [kernel.name for kernel in profile.kernels], made[-1][1])
         else:
-            module = {"trace": "chrometrace"}.get(name, name)
-            import_module(f"onnx_tagger.reporters.{module}").render(profile, out)
-        replace_file(path, out.getvalue().encode())
+            (chrometrace if name == "chrometrace" else speedscope).render(profile, made[-1][1])
+    for path, text in made:
+        replace_file(path, text.getvalue().encode(errors="surrogatepass"))

@@ -112,7 +112,7 @@ class Optimised:
         """The graph or body of each kernel that has no node by its name: that of a named one right beside it."""
         behind: dict[str, str] = {}
         scope = MAIN
-        for name in reversed(kernels):
+        for name in reversed(tuple(kernels)):
             if name in found:
                 scope = found[name].op.scope.name
             else:
