@@ -72,24 +72,38 @@ def roof(folder: Path, threads: int = 1) -> Roof:
     return Roof(2.0 * _SIDE**3 / best / 1e3, 2.0 * _COPIED / min(copies) / 1e3)
 
 
-def overhead(folder: Path, setup: Setup) -> Overhead:
-    """What profiling costs a kernel, measured on a chain of kernels that do next to nothing.
+class Probe:
+    """A chain of kernels that do next to nothing: what it takes under the profiler is what profiling costs.
 
-    The part inside a kernel's own time is what its event says beyond what it takes without profiling.
+    It is measured again beside each session, and the least counts: a busy machine only ever adds.
     """
-    path = folder / "chain.onnx"
-    onnx.save(_chain(_KERNELS), path)
-    plain = Setup("disable", "CPUExecutionProvider", setup.threads)
-    feeds = {"t0": np.ones((1, 1), np.float32)}
-    bare = float(np.percentile(timed(plain.session(path), feeds, 60)[5:], 10)) / _KERNELS
-    options = plain.options()
-    options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "chain")
-    session = plain.session(path, options)
-    whole = float(np.percentile(timed(session, feeds, 40)[5:], 10)) / _KERNELS
-    recording = read_events(Path(session.end_profiling()))
-    inside = float(percentile_of_ticks(recording.us[:, 5:], 10).mean())
-    return Overhead(max(0.0, whole - bare), max(0.0, inside - bare))
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self.folder, self.path = folder, folder / "chain.onnx"
+        onnx.save(_chain(_KERNELS), self.path)
+        self.setup = Setup("disable", "CPUExecutionProvider", threads)
+        self.feeds = {"t0": np.ones((1, 1), np.float32)}
+        self.bare = self.whole = self.inside = np.inf
+
+    def measure(self) -> None:
+        """Run the chain with the profiler and without."""
+        bare = timed(self.setup.session(self.path), self.feeds, 40)
+        options = self.setup.options()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(self.folder / "chain")
+        session = self.setup.session(self.path, options)
+        whole = timed(session, self.feeds, 40)
+        path = Path(session.end_profiling())
+        inside = percentile_of_ticks(read_events(path).us[:, 5:], 10)
+        path.unlink()
+        self.bare = min(self.bare, float(np.percentile(bare[5:], 10)) / _KERNELS)
+        self.whole = min(self.whole, float(np.percentile(whole[5:], 10)) / _KERNELS)
+        self.inside = min(self.inside, float(inside.mean()))
+
+    @property
+    def cost(self) -> Overhead:
+        """What profiling costs a kernel; the part inside its own time is what its event says beyond what it takes."""
+        return Overhead(max(0.0, self.whole - self.bare), max(0.0, self.inside - self.bare))
 
 
 def _product(side: int) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ What a kernel is tagged with, and what is concluded from times, is the workflows
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -257,6 +257,19 @@ def profiled(
         return Session(read_events(path, facts=facts), creation)
     finally:
         path.unlink(missing_ok=True)
+
+
+def bounded(cost: Overhead, recordings: Sequence[Recording]) -> Overhead:
+    """The cost of profiling, in a kernel's own time no more than the fastest kernel takes with it.
+
+    So what was measured while the machine was busy cannot eat up the kernels of a model that was run when it was not.
+    """
+    fastest = [
+        float(percentile_of_ticks(recording.us[:, WARM_UP:], PERCENTILE).min())
+        for recording in recordings
+        if len(recording.names) and recording.us.shape[1] > WARM_UP
+    ]
+    return Overhead(cost.per_kernel, min([cost.taken_out, *fastest]))
 
 
 def owners_of(model: onnx.ModelProto) -> dict[str, str]:

@@ -88,7 +88,7 @@ def _measured(value: Estimate) -> str:
     >>> _measured(Estimate(1234.5, 12.3, 5))
     '1234.5 ± 12 µs'
     """
-    half = "" if value.half is None else f" ± {value.half:.2g}"
+    half = "" if value.half is None else f" ± {value.half:.0f}" if value.half >= 10 else f" ± {value.half:.2g}"
     return f"{value.mean:.{_digits(value.mean)}f}{half} µs"
 
 

@@ -12,10 +12,11 @@ from onnx_tagger.errors import TaggerError
 from onnx_tagger.measures.kernel import Overhead
 from onnx_tagger.model.graph import walk
 from onnx_tagger.runtime.events import Recording
-from onnx_tagger.runtime.machine import Yardstick, overhead, roof
+from onnx_tagger.runtime.machine import Probe, Yardstick, roof
 from onnx_tagger.runtime.profiles import (
     WARM_UP,
     Subject,
+    bounded,
     feeds_of,
     name_nodes,
     own_times,
@@ -149,6 +150,19 @@ def test_what_the_machine_can_do(tmp_path: Path) -> None:
     assert 0.1 < found.gflops < 1e5
     assert 0.1 < found.gbytes < 1e4
     assert Yardstick(tmp_path).measure(3) > 0
-    cost = overhead(tmp_path, Setup())
+    probe = Probe(tmp_path)
+    probe.measure()
     # The profiler writes a line of text for each kernel, which takes more than the kernel that does nothing.
-    assert cost.per_kernel > cost.taken_out > 0
+    first = probe.cost
+    assert first.per_kernel > first.taken_out > 0
+    least = probe.inside
+    probe.measure()
+    assert probe.inside <= least
+
+
+def test_no_more_is_taken_out_than_the_fastest_kernel_takes() -> None:
+    us = np.array([[50.0] * 8, [2.0] * 8])
+    recording = Recording(["slow", "fast"], us, np.ones((2, 8)), {}, np.zeros(8), None)
+    assert bounded(Overhead(5.0, 9.0), [recording]).taken_out == pytest.approx(2.0 + (0.5 + 0.1 * 2) / 3)
+    assert bounded(Overhead(5.0, 1.0), [recording]) == Overhead(5.0, 1.0)
+    assert bounded(Overhead(5.0, 9.0), []) == Overhead(5.0, 9.0)

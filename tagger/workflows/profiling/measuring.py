@@ -196,7 +196,7 @@ def profiles(
     TaggerError
         If something that was given cannot be used.
     """
-    from onnx_tagger.runtime.machine import Yardstick, overhead, roof
+    from onnx_tagger.runtime.machine import Probe, Yardstick, roof
     from onnx_tagger.runtime.profiles import Subject, feeds_of, runs_that_fit
 
     tell = progress or (lambda _: None)
@@ -214,7 +214,7 @@ def profiles(
         if runs < plan.runs:
             notes.append(f"{runs} runs a session in place of {plan.runs}: the profiler holds a million events")
         tell("measure the machine")
-        cost, stick = overhead(folder, setups[0]), Yardstick(folder)
+        probe, stick = Probe(folder, setups[0].threads), Yardstick(folder)
         top = roof(folder, setups[0].threads) if plan.roofline else None
         found = [Measured(setup) for setup in setups]
         yards = []
@@ -222,9 +222,10 @@ def profiles(
             tell(f"session {turn + 1} of {plan.sessions}")
             _without_profiler(subject, found, feeds, runs, turn)
             yards.append(stick.measure())
+            probe.measure()
             for way in _turned(found, turn):
                 _with_profiler(subject, way, feeds, runs, folder, tree)
-        common = _Common(subject.path.name, tree, cost, top, tuple(yards), tuple(notes))
+        common = _Common(subject.path.name, tree, probe.cost, top, tuple(yards), tuple(notes))
         return [(way, _profile_of(way, common, plan)) for way in found]
 
 
@@ -293,15 +294,17 @@ class _Common:
 
 def _profile_of(way: Measured, common: _Common, plan: Plan) -> Profile:
     """The profile that the sessions of one way add up to."""
+    from onnx_tagger.runtime.profiles import bounded
     from onnx_tagger.runtime.settings import runtime_name
 
     assert way.optimised is not None
     first = way.recordings[0]
     known = way.optimised.known({name: first.facts[name].op for name in first.names})
-    kernels = _kernels(way, known, common.cost, plan)
+    taken = bounded(common.cost, way.recordings)
+    kernels = _kernels(way, known, taken, plan)
     if plan.memory:
         kernels = _with_live(way.optimised, known, first, kernels)
-    cost = _overhead(way, common.cost, len(kernels))
+    cost = _overhead(way, taken, len(kernels))
     made = Profile(
         common.model,
         runtime_name(),
