@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, lgamma, log, sqrt
 
 import numpy as np
@@ -66,6 +67,7 @@ def two_sided(t: float, freedom: float) -> float:
     return 1.0 if t == 0 else _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 
+@lru_cache(1024)
 def quantile(share: float, freedom: float) -> float:
     """The t that a share of more than one half lies below, by bisection.
 

@@ -7,9 +7,10 @@ what a busy machine does to one of them it does to the others.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from onnx_tagger.workflows.profiling.tagging import UNTAGGED, Known, Optimised, 
 
 if TYPE_CHECKING:
     from onnx_tagger.runtime.events import Recording
+    from onnx_tagger.runtime.feeds import Array
     from onnx_tagger.runtime.profiles import Subject
     from onnx_tagger.runtime.settings import Setup
 
@@ -235,12 +237,8 @@ def _turned(ways: list[Measured], turn: int) -> list[Measured]:
     return ways[at:] + ways[:at]
 
 
-def _without_profiler(
-    subject: Subject, ways: list[Measured], feeds: Mapping[str, object], runs: int, turn: int
-) -> None:
+def _without_profiler(subject: Subject, ways: list[Measured], feeds: Mapping[str, Array], runs: int, turn: int) -> None:
     """One session of each way without the profiler; their runs take turns."""
-    import time
-
     from onnx_tagger.runtime.machine import timed
     from onnx_tagger.runtime.profiles import PERCENTILE, WARM_UP
 
@@ -251,10 +249,10 @@ def _without_profiler(
         way.creations.append(time.perf_counter() - start)
     times: dict[int, list[float]] = {id(way): [] for way in ways}
     for _, session in sessions:
-        timed(session, feeds, WARM_UP)  # type: ignore[arg-type]
+        timed(session, feeds, WARM_UP)
     for run in range(runs):
         for way, session in sessions if run % 2 else reversed(sessions):
-            times[id(way)] += timed(session, feeds, 1)  # type: ignore[arg-type]
+            times[id(way)] += timed(session, feeds, 1)
     base = np.log(times[id(ways[0])])
     for way in ways:
         way.latencies.append(float(np.percentile(times[id(way)], PERCENTILE)))
@@ -264,7 +262,7 @@ def _without_profiler(
 def _with_profiler(
     subject: Subject,
     way: Measured,
-    feeds: Mapping[str, object],
+    feeds: Mapping[str, Array],
     runs: int,
     folder: Path,
     tree: HierarchyMap | None,
@@ -274,7 +272,7 @@ def _with_profiler(
 
     first = way.optimised is None
     saved = folder / "optimised.onnx" if first else None
-    made = profiled(subject, way.setup, feeds, runs, folder, saved=saved, facts=first)  # type: ignore[arg-type]
+    made = profiled(subject, way.setup, feeds, runs, folder, saved=saved, facts=first)
     way.recordings.append(made.recording)
     if saved is not None:
         way.optimised = Optimised(saved, tree)
@@ -319,8 +317,7 @@ def _profile_of(way: Measured, common: _Common, plan: Plan) -> Profile:
         common.yardsticks,
         common.notes,
     )
-    object.__setattr__(made, "notes", (*common.notes, *_notes_on(made, way, plan)))
-    return made
+    return replace(made, notes=(*common.notes, *_notes_on(made, way, plan)))
 
 
 def _kernels(way: Measured, known: Mapping[str, Known], cost: Overhead, plan: Plan) -> list[Kernel]:
@@ -363,8 +360,6 @@ def _with_live(
     optimised: Optimised, known: Mapping[str, Known], recording: Recording, kernels: list[Kernel]
 ) -> list[Kernel]:
     """The kernels with the bytes of theirs that are held at the peak; those in bodies have none."""
-    from dataclasses import replace
-
     steps, places = [], []
     for place, kernel in enumerate(kernels):
         node = known.get(kernel.name)
@@ -391,12 +386,14 @@ def _overhead(way: Measured, cost: Overhead, kernels: int) -> Overhead:
 
 def _notes_on(made: Profile, way: Measured, plan: Plan) -> Iterator[str]:
     """What a reader should know before trusting the numbers."""
+    from onnx_tagger.runtime.profiles import WARM_UP
+
     lost = [kernel for kernel in made.kernels if kernel.joined == "none"]
     if lost:
         yield f"{counted(len(lost), 'kernel')} could not be found in the optimised model, such as {lost[0].name!r}"
-    short = min(len(recording.run_us) for recording in way.recordings)
-    if short < plan.runs and not any("million events" in note for note in made.notes):
-        yield f"the profiler held {short} runs of a session, since it holds a million events"
+    held = min(len(recording.run_us) for recording in way.recordings) - WARM_UP
+    if held < plan.runs and not any("million events" in note for note in made.notes):
+        yield f"the profiler held {max(held, 1)} runs a session in place of {plan.runs}: it holds a million events"
     if way.setup.threads != 1:
         yield "more than one thread: on a busy machine times scatter too much to be compared; --threads 1 is steady"
     whole = made.whole
