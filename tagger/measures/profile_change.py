@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from math import exp, log
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.hierarchy.tree import Module
 from onnx_tagger.measures.student import welch
@@ -28,6 +30,9 @@ LEAST_SHARE = 0.01
 
 # The chance of one false alarm or more in a whole comparison, half of it for what looks slower.
 _ALPHA = 0.04
+
+# Kernels whose times show what all of a model has in common.
+_LEAST_REST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,9 @@ class Change:
         How likely such a change is by chance.
     verdict : str
         ``slower`` and ``faster`` for sure; ``same`` where a change beyond the floor can be ruled out; else ``unsure``.
+    relative : bool
+        Whether ratio, interval and verdict are of the module beside the rest of the model, since its time by itself
+        scattered too much.
     """
 
     module: str | None
@@ -58,6 +66,7 @@ class Change:
     high: float | None = None
     chance: float | None = None
     verdict: Verdict = "unsure"
+    relative: bool = False
 
     __repr__ = brief_fields
 
@@ -122,11 +131,14 @@ def change_of(before: Profile, after: Profile, floor: float) -> ProfileChange:
     times = list(_times(before, after))
     judged = [(name, old, new) for name, old, new in times if all(old) and all(new)]
     drift = _drift(before, after)
-    blur = _Blur(before, after)
+    blur, rest = _Blur(before, after), _Rest(before, after)
     rows = []
     for name, old, new in times:
         if all(old) and all(new):
-            row = _judged(name, old, new, len(judged), floor, drift)
+            # Two tests of each module, so twice as many chances of an alarm.
+            row = _judged(name, old, new, 2 * len(judged), floor, drift)
+            if row.verdict == "unsure" and name:
+                row = rest.judged(row, old, new, 2 * len(judged), floor)
             sure = row.verdict in ("slower", "faster") and abs(row.after - row.before) > blur.of(name)
             rows.append(row if sure or row.verdict in ("same", "unsure") else replace(row, verdict="unsure"))
         else:
@@ -184,6 +196,54 @@ def _judged(
     elif -margin < off - half and off + half < margin:
         verdict = "same"
     return Change(name, _mean(old), _mean(new), exp(off), exp(off - half), exp(off + half), chance, verdict)
+
+
+class _Rest:
+    """What all of a model has in common in each session, such as that another program ran beside it.
+
+    It is the median of the larger kernels, of how much longer each of them took than it does on average over all
+    sessions of both profiles; without it a module's time scatters a third as much on a busy machine.
+    """
+
+    def __init__(self, before: Profile, after: Profile) -> None:
+        old, new = ({kernel.name: kernel for kernel in profile.kernels} for profile in (before, after))
+        both = [name for name in old if name in new and old[name].op == new[name].op]
+        times = [(*old[name].us, *new[name].us) for name in both]
+        means = [_mean(values) for values in times]
+        large = [v for v, mean in zip(times, means, strict=True) if all(v) and mean >= float(np.median(means))]
+        # With few kernels, or few in common, there is no rest that a module could be compared with.
+        self.known = len(large) >= _LEAST_REST and 2 * len(both) > max(len(old), len(new))
+        if self.known:
+            logs = np.log(np.array(large))
+            common = np.median(logs - logs.mean(axis=1, keepdims=True), axis=0).tolist()
+            self.before, self.after = common[: before.sessions], common[before.sessions :]
+            self.shift = _mean(self.after) - _mean(self.before)
+
+    def judged(self, row: Change, old: Sequence[float], new: Sequence[float], tests: int, floor: float) -> Change:
+        """The same module compared with the rest, if that is sure.
+
+        It counts only for a module that took longer by itself, too, and if the rest has not become faster: what stays
+        as it is while all else is made faster is not slower.
+        """
+        if not self.known:
+            return row
+        ones = [log(value) - common for value, common in zip(old, self.before, strict=True)]
+        others = [log(value) - common for value, common in zip(new, self.after, strict=True)]
+        off, half, chance = welch(ones, others)
+        margin, sign = log(1 + floor), 1 if off > 0 else -1
+        own = log(row.ratio or 1.0)
+        if chance * tests < _ALPHA and min(sign * off, sign * own) > margin and sign * self.shift > -margin:
+            verdict: Verdict = "slower" if sign > 0 else "faster"
+            return replace(
+                row,
+                ratio=exp(off),
+                low=exp(off - half),
+                high=exp(off + half),
+                chance=chance,
+                verdict=verdict,
+                relative=True,
+            )
+        return row
 
 
 class _Blur:

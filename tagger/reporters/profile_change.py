@@ -52,6 +52,11 @@ _WORDS = {
 }
 
 
+def _word(row: Change) -> str:
+    """The verdict; of one that was only sure beside the rest of the model, with that."""
+    return _WORDS[row.verdict].replace(" for sure", " than the rest for sure") if row.relative else _WORDS[row.verdict]
+
+
 def _name(row: Change) -> str:
     return "(no module)" if row.module is None else row.module or "(root)"
 
@@ -65,7 +70,7 @@ def _ratio(row: Change) -> str:
 
 def sentence(row: Change) -> str:
     """What became of one module."""
-    return f"{_name(row)}: {row.before:.4g} -> {row.after:.4g} µs, {_ratio(row)}, {_WORDS[row.verdict]}"
+    return f"{_name(row)}: {row.before:.4g} -> {row.after:.4g} µs, {_ratio(row)}, {_word(row)}"
 
 
 def _show(screen: Screen, change: ProfileChange) -> None:
@@ -73,7 +78,7 @@ def _show(screen: Screen, change: ProfileChange) -> None:
     ordered = [change.whole, *(row for row in _sorted(change) if row is not change.whole)]
     sure = sum(row.verdict in ("slower", "faster") for row in ordered)
     kept = ordered[: 1 + max(_SHOWN, sure)]
-    rows = [[_name(row), f"{row.before:.1f}", f"{row.after:.1f}", _ratio(row), _WORDS[row.verdict]] for row in kept]
+    rows = [[_name(row), f"{row.before:.1f}", f"{row.after:.1f}", _ratio(row), _word(row)] for row in kept]
     screen.table(("module", "µs before", "µs after", "ratio (95 %)", "verdict"), rows, numbers=(1, 2, 3))
     if len(kept) < len(ordered):
         screen.note(f"{len(ordered) - len(kept)} more rows, none of which differs for sure; --format json has all")
@@ -134,7 +139,7 @@ def _markdown(change: ProfileChange, out: TextIO) -> None:
         f"{escaped(headline(change))}\n\n| module | µs before | µs after | ratio (95 %) | verdict |\n|-|-:|-:|-:|-|\n"
     )
     for row in _sorted(change):
-        cells = (_name(row), f"{row.before:.1f}", f"{row.after:.1f}", _ratio(row), _WORDS[row.verdict])
+        cells = (_name(row), f"{row.before:.1f}", f"{row.after:.1f}", _ratio(row), _word(row))
         out.write(f"| {' | '.join(map(escaped, cells))} |\n")
     out.writelines(f"\n{escaped(note)}\n" for note in change.notes)
 

@@ -96,3 +96,35 @@ def test_settings_that_differ_are_told(tree: ModuleTree) -> None:
     )
     assert "is not known of both" in before.compare(after).notes[2]
     assert repr(before.compare(after)).startswith("<ProfileChange 5 modules judged, 0 slower")
+
+
+def many(tree: ModuleTree, seed: int, common: float, slow: float = 1.0, rest: float = 1.0) -> Profile:
+    """Twenty kernels in the layers and one in the head; all of a session scatter alike, and each a little by itself."""
+    random = np.random.default_rng(seed)
+    session = np.exp(random.normal(0, common, 5))
+    kernels = []
+    for at in range(21):
+        path = "head" if at == 20 else f"enc.layers.{at % 2}"
+        own = 100 * session * np.exp(random.normal(0, 0.01, 5)) * (slow if path == "head" else rest)
+        kernels.append(Kernel(f"k{at}", "MatMul", "", tuple(own), Tag(path, tree[path].tag or "", Source.MATCHED)))
+    return Profile("net.onnx", "test", tree, tuple(kernels), yardsticks=(100.0,) * 5)
+
+
+def test_what_all_have_in_common_hides_nothing(tree: ModuleTree) -> None:
+    found = 0
+    for seed in range(0, 40, 2):
+        change = many(tree, seed, 0.1).compare(many(tree, seed + 1, 0.1, slow=1.3))
+        found += any(row.module == "head" for row in change.slower)
+        assert not any(row.relative for row in change.slower if row.module != "head")
+    assert found >= 15
+
+
+def test_what_all_have_in_common_is_no_alarm(tree: ModuleTree) -> None:
+    pairs = [(many(tree, seed, 0.2), many(tree, seed + 1, 0.2)) for seed in range(0, 200, 2)]
+    assert sum(bool(one.compare(other).slower) for one, other in pairs) <= 5
+
+
+def test_what_stays_while_the_rest_becomes_faster_is_not_slower(tree: ModuleTree) -> None:
+    for seed in range(0, 40, 2):
+        change = many(tree, seed, 0.05).compare(many(tree, seed + 1, 0.05, rest=0.6))
+        assert "head" not in [row.module for row in change.slower]
