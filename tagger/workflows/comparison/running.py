@@ -1,0 +1,223 @@
+"""One comparison of a file with a recording: the run as it is, and the run with the reference's values in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+
+from onnx_tagger.measures.distances import Metric, Values
+from onnx_tagger.measures.recorded import Recording
+from onnx_tagger.passes.base import Context
+from onnx_tagger.runtime.probing import Probe
+from onnx_tagger.workflows.comparison.borders import Borders
+from onnx_tagger.workflows.comparison.pairing import Pairing
+from onnx_tagger.workflows.comparison.tolerances import Tolerances, scale_names, scales_of
+
+# So many bytes of tensors are fetched in one run.
+_BATCH = 1 << 28
+
+# Where the first module that differs is all that is asked for, so many tensors are looked at in one run.
+_STEP = 24
+
+# How often tensors are paired again, and how many doubtful pairs are tried one by one.
+_ROUNDS, _TRIED = 3, 8
+
+_BLOCKED = "com.microsoft.nchwc"
+
+
+@dataclass
+class Trial:
+    """A file beside a recording.
+
+    Parameters
+    ----------
+    probe : Probe
+    ctx : Context
+        Of the same file, with its tags.
+    recording : Recording
+    feeds : mapping
+        Input name to values.
+    metric : Metric
+    tolerance : float
+        In float32.
+
+    Attributes
+    ----------
+    accumulated, local : dict
+        Tensor to its error in the run as it is, and with the reference's values in whatever it is computed of.
+    wild : set of str
+        Tensors that are not finite where the reference is, though what they are computed of is the reference's.
+    """
+
+    probe: Probe
+    ctx: Context
+    recording: Recording
+    feeds: Mapping[str, Values]
+    metric: Metric
+    tolerance: float
+    accumulated: dict[str, float] = field(default_factory=dict)
+    local: dict[str, float] = field(default_factory=dict)
+    wild: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.borders = Borders.of(self.ctx, self.recording.spans)
+        stored = {name: self.probe.weight(name) for name in scale_names(self.borders.nodes)}
+        known = {name: value for name, value in stored.items() if value is not None}
+        self.pairing = Pairing(self.recording, self.borders, self.metric, scales_of(self.borders.nodes, known))
+        types = {tensor.name: tensor.data_type for tensor in self.probe.model.graph.initializer}
+        self.tolerances = Tolerances(self.metric, self.tolerance, self.borders, types)
+        self._zeros = {node.output[0]: self._zero(node.input) for node in self.borders.nodes if _quantises(node.op_type)}
+
+    def _zero(self, inputs: Sequence[str]) -> Values | None:
+        return self.probe.weight(inputs[2]) if len(inputs) > 2 else None
+
+    def run_as_it_is(self) -> None:
+        """Compare all tensors at borders in the run as it is, and pair them with the reference's values."""
+        pairing = self.pairing
+        blocked = _blocked(self.borders)
+        self.probe.channels = pairing.channels(blocked)
+        names = [name for name in pairing.matches if name not in blocked or name in self.probe.channels]
+        for name in set(pairing.matches) - set(names):
+            del pairing.matches[name]
+        self.probe.run(self.feeds, names, pairing.look, batches=list(self._batches(names)))
+        self._choose()
+
+    def _choose(self, barred: Collection[tuple[str, int]] = ()) -> None:
+        dtypes = {name: seen.dtype for name, seen in self.pairing.seen.items()}
+        self.tolerances.settle(self.pairing.matches, dtypes)
+        self._look_at_weights()
+        self.pairing.choose(self.tolerances.allowed, barred)
+        self.tolerances.settle(self.pairing.chosen, dtypes)
+        self._look_at_weights()
+        self.accumulated = {name: match.seen_error for name, match in self.pairing.chosen.items()}
+
+    def _look_at_weights(self) -> None:
+        """Compute the noise of the weights that are stored as integers."""
+        for name in self.tolerances.stored():
+            if name not in self.tolerances.noise:
+                value = self.probe.weight(name)
+                if value is not None:
+                    scale = self.pairing.scales.get(name)
+                    zero = scale.zero if scale is not None else None
+                    self.tolerances.look(name, value, zero, self.tolerances.bits(name))
+
+    def _batches(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """The names in parts that memory holds."""
+        batch: list[str] = []
+        size = 0
+        for name in names:
+            several = self.pairing.matches.get(name, ())
+            size += max((self.recording.values[match.value].nbytes for match in several), default=0)
+            batch.append(name)
+            if size > _BATCH:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def run_with_reference(self, *, stop_at_first: bool = False) -> None:
+        """Compare all tensors once more, with the reference's values in whatever they are computed of."""
+        barred: set[tuple[str, int]] = set()
+        for _ in range(_ROUNDS):
+            self._measure(stop_at_first)
+            before = {(name, match.value) for name, match in self.pairing.chosen.items()}
+            barred |= self._mistaken()
+            self._choose(barred)
+            if {(name, match.value) for name, match in self.pairing.chosen.items()} == before:
+                break
+        else:
+            self._measure(stop_at_first)
+
+    def _measure(self, stop_at_first: bool) -> None:
+        self.local, self.wild = {}, set()
+        points = list(self.pairing.chosen)
+        rounded = [name for name in self.tolerances.rounded() if name not in self.pairing.chosen]
+        given = self.pairing.given(points)
+        if not stop_at_first:
+            names = sorted({*points, *rounded}, key=self.borders.makers.__getitem__)
+            self.probe.run(self.feeds, names, self._look, given=given, batches=list(self._batches(names)))
+            return
+        late = [place for place, name in enumerate(points) if self.accumulated[name] > self.tolerances.allowed(name)]
+        for start in range(late[0] if late else len(points), len(points), _STEP):
+            names = points[start : start + _STEP]
+            self.probe.run(self.feeds, [*names, *rounded], self._look, given=given)
+            if any(self.differs(name) for name in names):
+                return
+
+    def _look(self, name: str, found: Values) -> None:
+        if name in self._zeros or name in self.tolerances.noise or name not in self.pairing.chosen:
+            self.tolerances.look(name, found, self._zeros.get(name))
+        if name in self.pairing.chosen:
+            self.local[name], wild = self.pairing.local(name, found)
+            if wild:
+                self.wild.add(name)
+            if self.differs(name):
+                self.pairing.look_again(name, found)
+
+    def differs(self, name: str) -> bool:
+        """Whether a tensor's own error is larger than it may be."""
+        return name in self.wild or self.local.get(name, 0.0) > self.tolerances.allowed(name)
+
+    # --- pairs in doubt ---
+
+    @cached_property
+    def _made(self) -> Mapping[str, int]:
+        return self.borders.makers
+
+    def behind(self) -> dict[str, set[str]]:
+        """Each point to the points that are computed of it directly."""
+        chosen = self.pairing.chosen
+        found: dict[str, set[str]] = defaultdict(set)
+        for place, points in self.borders.served(list(chosen)).items():
+            for name in self.borders.reading.get(place, ()):
+                if name in chosen:
+                    found[name].update(points)
+        return found
+
+    def _mistaken(self) -> set[tuple[str, int]]:
+        """Pairs that are wrong: with the value, what is computed of the tensor is off, and without it it is not."""
+        bad = [name for name in self.local if self.differs(name)]
+        if not bad:
+            return set()
+        behind = self.behind()
+        doubted = [name for name in bad if any(self.differs(other) for other in behind[name] - {name})]
+        if not doubted:
+            return set()
+        found = self._innocent(doubted, doubted, behind)
+        for name in doubted[:_TRIED] if len(doubted) > 1 else ():
+            if name not in found:
+                found |= self._innocent([name], [name], behind)
+        return {(name, self.pairing.chosen[name].value) for name in found}
+
+    def _innocent(self, doubted: Sequence[str], free: Collection[str], behind: Mapping[str, set[str]]) -> set[str]:
+        """Those of some tensors whose own values lead to the right ones."""
+        names = sorted({other for name in doubted for other in behind[name]}, key=self._made.__getitem__)
+        given = self.pairing.given([name for name in self.pairing.chosen if name not in free])
+        off: dict[str, bool] = {}
+
+        def look(name: str, found: Values) -> None:
+            error, wild = self.pairing.local(name, found)
+            off[name] = wild or error > self.tolerances.allowed(name)
+
+        self.probe.run(self.feeds, names, look, given=given, batches=list(self._batches(names)))
+        return {name for name in doubted if not any(off.get(other, True) for other in behind[name] - {name})}
+
+
+def _quantises(op_type: str) -> bool:
+    return op_type in ("QuantizeLinear", "DynamicQuantizeLinear")
+
+
+def _blocked(borders: Borders) -> set[str]:
+    """Tensors whose channels lie in blocks, as onnxruntime keeps them for the CPU: through Add and Relu, too."""
+    found: set[str] = set()
+    for place, node in enumerate(borders.nodes):
+        if node.op_type == "ReorderOutput":
+            continue
+        if node.domain == _BLOCKED or any(name in found for name in borders.reading.get(place, ())):
+            found.update(name for name in node.output if name)
+    return found
+
+
