@@ -54,17 +54,28 @@ class Probe:
         require("onnxruntime", "ort", "comparing")
         self.path = Path(path)
         self.model = read_whole(self.path)
+        self._drop_unread()
         self.weights: dict[str, Array] = dict(self._taken())
         self.channels: dict[str, int] = {}
+
+    def _drop_unread(self) -> None:
+        """Leave out what is stored and nobody reads: onnxruntime does, and misses it then."""
+        graph = self.model.graph
+        read = {value.name for value in graph.output} | {name for each in _graphs(graph) for name in _read_in(each)}
+        for place in reversed(range(len(graph.initializer))):
+            if graph.initializer[place].name not in read:
+                del graph.initializer[place]
 
     def _taken(self) -> Iterator[tuple[str, Array]]:
         """Take the large weights out of the graph."""
         for tensor in self.model.graph.initializer:
             kind = tensor.data_type
-            if tensor.HasField("raw_data") and kind in _PLAIN_KINDS and len(tensor.raw_data) >= _SMALL:
-                array = np.frombuffer(tensor.raw_data, dtype=helper.tensor_dtype_to_np_dtype(kind))
+            # Asking for the bytes copies them.
+            data = tensor.raw_data if kind in _PLAIN_KINDS and tensor.HasField("raw_data") else b""
+            if len(data) >= _SMALL:
+                array = np.frombuffer(data, dtype=helper.tensor_dtype_to_np_dtype(kind))
                 yield tensor.name, array.reshape(tuple(tensor.dims))
-                size = len(tensor.raw_data)
+                size = len(data)
                 tensor.ClearField("raw_data")
                 tensor.data_location = onnx.TensorProto.EXTERNAL
                 for key, value in (("location", "weights"), ("offset", "0"), ("length", str(size))):
@@ -196,22 +207,34 @@ _PLAIN_KINDS = frozenset(
 )
 
 
-def _rewired(graph: onnx.GraphProto, given: frozenset[str]) -> None:
-    """Have every node, in bodies too, read the given tensor in place of the one that is computed."""
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the bodies in it."""
     stack = [graph]
     while stack:
         each = stack.pop()
-        # What a body returns of the graph around it is read by the body, too; the main graph's outputs stay.
-        if each is not graph:
-            for value in each.output:
-                if value.name in given:
-                    each.node.append(helper.make_node("Identity", [value.name], [f"{value.name}__returned"]))
-                    value.name = f"{value.name}__returned"
+        yield each
         for node in each.node:
-            for place, name in enumerate(node.input):
-                if name in given:
-                    node.input[place] = name + _GIVEN
             for attribute in node.attribute:
                 if attribute.type == onnx.AttributeProto.GRAPH:
                     stack.append(attribute.g)
                 stack.extend(attribute.graphs)
+
+
+def _read_in(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+    yield from (value.name for value in graph.output)
+
+
+def _rewired(graph: onnx.GraphProto, given: frozenset[str]) -> None:
+    """Have every node, in bodies too, read the given tensor in place of the one that is computed."""
+    for each in _graphs(graph):
+        # What a body returns of the graph around it is read by the body, too; the main graph's outputs stay.
+        for value in each.output if each is not graph else ():
+            if value.name in given:
+                each.node.append(helper.make_node("Identity", [value.name], [f"{value.name}__returned"]))
+                value.name = f"{value.name}__returned"
+        for node in each.node:
+            for place, name in enumerate(node.input):
+                if name in given:
+                    node.input[place] = name + _GIVEN

@@ -138,15 +138,20 @@ class Pairing:
         for several in self.matches.values():
             several.sort(key=lambda match: -match.votes)
 
-    def channels(self, blocked: Collection[str]) -> dict[str, int]:
-        """How many channels each tensor has whose channels lie in blocks, by the values that it may be."""
+    def channels(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+        """How many channels each tensor has whose channels lie in blocks, by the values that it may be.
+
+        Parameters
+        ----------
+        shapes : mapping
+            Tensor to its shape, the last block of channels filled up.
+        """
         found: dict[str, int] = {}
-        for name, several in self.matches.items():
-            if name in blocked:
-                sizes = [self.recording.values[match.value].shape for match in several]
-                four = next((shape for shape in sizes if len(shape) == 4), None)
-                if four is not None:
-                    found[name] = four[1]
+        for name, shape in shapes.items():
+            sizes = [self.recording.values[match.value].shape for match in self.matches[name]]
+            fitting = [size[1] for size in sizes if len(size) == len(shape) == 4 and _fits_in(size, shape)]
+            if fitting:
+                found[name] = fitting[0]
         return found
 
     # --- what runs show ---
@@ -265,3 +270,12 @@ def _masks(wanted: Values, numbers: Values) -> bool:
 
 def _most(dtype: np.dtype[np.generic]) -> float:
     return float(np.finfo(dtype).max) if dtype in (np.float16, np.float32, np.float64) else 3.3e38
+
+
+# The largest block of channels.
+_BLOCK = 16
+
+
+def _fits_in(size: tuple[int, ...], filled: tuple[int, ...]) -> bool:
+    """Whether a tensor is of the shape of one whose channels are filled up to whole blocks."""
+    return size[0] == filled[0] and size[2:] == filled[2:] and 0 <= filled[1] - size[1] < _BLOCK

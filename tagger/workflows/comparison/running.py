@@ -78,7 +78,16 @@ class Trial:
         """Compare all tensors at borders in the run as it is, and pair them with the reference's values."""
         pairing = self.pairing
         blocked = _blocked(self.borders)
-        self.probe.channels = pairing.channels(blocked)
+        self.probe.channels = {}
+        if blocked:
+            shapes: dict[str, tuple[int, ...]] = {}
+            in_blocks = [name for name in pairing.matches if name in blocked]
+
+            def look(name: str, found: Values) -> None:
+                shapes[name] = found.shape
+
+            self.probe.run(self.feeds, in_blocks, look, batches=list(self._batches(in_blocks)))
+            self.probe.channels = pairing.channels(shapes)
         names = [name for name in pairing.matches if name not in blocked or name in self.probe.channels]
         for name in set(pairing.matches) - set(names):
             del pairing.matches[name]
