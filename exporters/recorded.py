@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from onnx_tagger.errors import ExportError, one_line
+from onnx_tagger.errors import ExportError, TaggerError, one_line
 from onnx_tagger.exporters.capture import check_source, created_by
 from onnx_tagger.exporters.interface import array_of
 from onnx_tagger.exporters.recording.dispatched import is_view
@@ -165,3 +165,42 @@ def with_values(
         made = torch.from_numpy(np.array(change((plain.float() if plain.dtype is torch.bfloat16 else plain).numpy())))
         changed.append(made.to(tensor.dtype).to(tensor.device))
     return call.rebuild(changed)
+
+
+def with_arrays(
+    model: nn.Module,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    arrays: Mapping[str, Values],
+    where: str,
+) -> tuple[tuple[object, ...], dict[str, object]]:
+    """A call with the values of arrays in those of its tensors that have their names.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    args, kwargs
+        What its `forward` takes.
+    arrays : mapping
+        Name of a parameter of the forward to values.
+    where : str
+        What errors call the file of the arrays.
+
+    Raises
+    ------
+    TaggerError
+        If an array has the name of none of its tensors.
+    """
+    call = flatten_call(model, args, kwargs)
+    unknown = next((name for name in arrays if name not in call.names), None)
+    if unknown is not None:
+        raise TaggerError(
+            f"{where}: has an array {unknown!r}, which is none of the model's inputs ({', '.join(call.names)}); "
+            "name it as the forward's parameter"
+        )
+    return call.rebuild(
+        [
+            torch.from_numpy(np.array(arrays[name])).to(tensor.dtype).to(tensor.device) if name in arrays else tensor
+            for name, tensor in zip(call.names, call.tensors, strict=True)
+        ]
+    )

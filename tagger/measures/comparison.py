@@ -6,8 +6,8 @@ How it is made is a workflow's; how it looks is for reporters.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -197,6 +197,24 @@ class Comparison:
         for row in self.modules.rows:
             if row.module is not None and row.total.get(TENSORS) and row.module.path not in self.hidden:
                 yield row.module.path
+
+    def filter(self, pattern: str | Sequence[str] | None = None, depth: int | None = None) -> Comparison:
+        """The same with some of the modules in its table and among those that are hidden; the verdict stays.
+
+        Parameters
+        ----------
+        pattern : str or sequence of str, optional
+            The modules that these name and all in them; see `onnx_tagger.hierarchy.globs`.
+        depth : int, optional
+            Only modules that at most so many others enclose.
+        """
+        if pattern is None and depth is None:
+            return self
+        table = self.modules.filter(pattern, depth=depth)
+        kept = {module.path for module in table.modules}
+        known = {module.path for module in self.modules.modules}
+        hidden = {m: why for m, why in self.hidden.items() if m in kept or (m not in known and pattern is None)}
+        return replace(self, modules=table, hidden=hidden)
 
     def __repr__(self) -> str:
         bad = f"first bad {self.first_bad!r}" if self.first_bad is not None else "no module differs"

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from onnx_tagger.measures.comparison import Comparison
     from onnx_tagger.measures.table import ModuleTable
     from onnx_tagger.model.verdict import Verdict
 
@@ -28,3 +29,18 @@ TABLE_FORMS = {"json": "jsonform", "csv": "csv", "tsv": "tsv", "markdown": "mark
 def render_table(table: ModuleTable, form: str, out: TextIO) -> None:
     """Write a table in one of the `TABLE_FORMS`."""
     import_module(f"{__name__}.{TABLE_FORMS[form]}").render(table, out)
+
+
+# What `compare --format` takes, with the file here that writes it.
+COMPARISON_FORMS = {
+    "text": "comparison",
+    "json": "jsonform",
+    "junit": "comparison_junit",
+    "github": "comparison_github",
+    "markdown": "comparison_markdown",
+}
+
+
+def render_comparison(comparison: Comparison, form: str, out: TextIO) -> None:
+    """Write a comparison in one of the `COMPARISON_FORMS`."""
+    import_module(f"{__name__}.{COMPARISON_FORMS[form]}").render(comparison, out)

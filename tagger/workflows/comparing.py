@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from onnx_tagger.errors import MapError, TaggerError, require
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.loading import MapSource, load_map
-from onnx_tagger.measures.comparison import Comparison
+from onnx_tagger.measures.comparison import LOCAL, Comparison
 from onnx_tagger.measures.distances import METRICS, check_metric
+from onnx_tagger.measures.measure import Column, Measure
 from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.measures.table import ModuleTable
 from onnx_tagger.model.arguments import insist_on, path_of
+from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Report
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager
@@ -60,6 +62,44 @@ def record(
         If the model raises on these inputs.
     """
     return recorded(model, tuple(args) if isinstance(args, (tuple, list)) else (args,), kwargs)
+
+
+def record_file(path: Target, inputs: Mapping[str, Any] | Target | Sequence[object] = ()) -> Recording:
+    """Run an ONNX file once and keep what enters and leaves each call of its modules.
+
+    Parameters
+    ----------
+    path : path
+        A tagged file.
+    inputs : mapping or path
+        Input names to arrays, or an ``.npz`` file; random values if left out.
+
+    Raises
+    ------
+    TaggerError
+        If it does not run on these inputs.
+    """
+    found, _ = reference_of(path, inputs, None, lambda _: None).sample(0)
+    return found
+
+
+def errors_of_nodes(found: Comparison, path: Target) -> tuple[Measure, list[str]]:
+    """The local errors of a comparison by node, and what the nodes are called where a graph is shown.
+
+    Parameters
+    ----------
+    found : Comparison
+    path : path
+        The file that was compared.
+
+    Returns
+    -------
+    tuple of (Measure, list of str)
+        A number, or none, for each node that makes a tensor, and the tensor's name.
+    """
+    errors = {error.tensor: error.local if error.local is not None else float("inf") for error in found.tensors}
+    names = [next(iter(op.node.output), "") for op in walk(read_skeleton(path).model).scopes[0].ops]
+    return Measure(Column(LOCAL, rule="max", worse="higher"), [errors.get(name) for name in names]), names
 
 
 def compare(

@@ -20,8 +20,8 @@ from onnx_tagger.workflows.comparison.borders import Borders
 # Errors that are looked at in full for one tensor; further candidates only if a sample of their numbers is near.
 _FULL, _SAMPLE, _NEAR = 4, 256, 0.2
 
-# A tensor of the value's own name counts more than any border.
-_BY_NAME = 1000
+# What a call gives counts more, at a node of the very call, than who takes it; and the value's own name more than both.
+_BY_CALL, _BY_NAME = 100, 1000
 
 Order = tuple[int, ...] | None
 
@@ -126,7 +126,8 @@ class Pairing:
         for port in self.recording.ports:
             side = self.borders.exits if port.side == "out" else self.borders.entries
             for name in side.get(port.call, ()):
-                votes[name, port.value] += 1
+                own = port.side == "out" and self.borders.work[self.borders.makers[name]].last == port.call
+                votes[name, port.value] += _BY_CALL if own else 1
         for name, value in self.recording.tensors.items():
             if name in self.borders.makers:
                 votes[name, value] += _BY_NAME

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 
 from onnx_tagger.measures.distances import Metric, Values
@@ -24,6 +23,9 @@ _STEP = 24
 
 # How often tensors are paired again, and how many doubtful pairs are tried one by one.
 _ROUNDS, _TRIED = 3, 8
+
+# An error that is so many times larger with some values than without them comes from them.
+_MUCH = 5.0
 
 _BLOCKED = "com.microsoft.nchwc"
 
@@ -172,47 +174,55 @@ class Trial:
 
     # --- pairs in doubt ---
 
-    @cached_property
-    def _made(self) -> Mapping[str, int]:
-        return self.borders.makers
-
-    def behind(self) -> dict[str, set[str]]:
-        """Each point to the points that are computed of it directly."""
+    def _feeding(self) -> dict[str, set[str]]:
+        """Each point to the points that it is computed of directly."""
         chosen = self.pairing.chosen
         found: dict[str, set[str]] = defaultdict(set)
         for place, points in self.borders.served(list(chosen)).items():
-            for name in self.borders.reading.get(place, ()):
-                if name in chosen:
-                    found[name].update(points)
+            read = {name for name in self.borders.reading.get(place, ()) if name in chosen}
+            for point in points if read else ():
+                found[point] |= read
         return found
 
     def _mistaken(self) -> set[tuple[str, int]]:
-        """Pairs that are wrong: with the value, what is computed of the tensor is off, and without it it is not."""
+        """Pairs that are wrong: with their values, what is computed of the tensors is off, and without them it is not.
+
+        A tensor that is wrong by itself stays so whatever it is computed of. One that is right where the tensors in
+        front of it have the file's own values, or nearly so, and off where they have the reference's, was given the
+        wrong ones.
+        """
         bad = [name for name in self.local if self.differs(name)]
-        if not bad:
-            return set()
-        behind = self.behind()
-        doubted = [name for name in bad if any(self.differs(other) for other in behind[name] - {name})]
-        if not doubted:
-            return set()
-        found = self._innocent(doubted, doubted, behind)
-        for name in doubted[:_TRIED] if len(doubted) > 1 else ():
-            if name not in found:
-                found |= self._innocent([name], [name], behind)
+        found: set[str] = set()
+        feeding = self._feeding() if bad else {}
+        for name in bad[:_TRIED]:
+            doubted = self._doubted(name, feeding)
+            wider = doubted.union(*(self._doubted(other, feeding) for other in doubted))
+            for several in (doubted, wider) if wider > doubted else (doubted,):
+                if not several or several <= found:
+                    continue
+                least = max(self.tolerances.allowed(name), _MUCH * self._error(name, several))
+                if self.local[name] > least:
+                    found |= {one for one in several if self._error(name, several - {one}) > least}
+                    break
         return {(name, self.pairing.chosen[name].value) for name in found}
 
-    def _innocent(self, doubted: Sequence[str], free: Collection[str], behind: Mapping[str, set[str]]) -> set[str]:
-        """Those of some tensors whose own values lead to the right ones."""
-        names = sorted({other for name in doubted for other in behind[name]}, key=self._made.__getitem__)
-        given = self.pairing.given([name for name in self.pairing.chosen if name not in free])
-        off: dict[str, bool] = {}
+    def _doubted(self, name: str, feeding: Mapping[str, set[str]]) -> set[str]:
+        """The points in front of another one that do not agree in the run as it is."""
+        allowed = self.tolerances.allowed
+        found = [other for other in feeding.get(name, ()) if self.accumulated[other] > allowed(other) and other != name]
+        return set(sorted(found, key=self.borders.makers.__getitem__)[-_TRIED:])
 
-        def look(name: str, found: Values) -> None:
+    def _error(self, name: str, free: Collection[str]) -> float:
+        """How far a tensor is off where some of those in front of it have the file's own values."""
+        given = self.pairing.given([other for other in self.pairing.chosen if other not in free])
+        errors: list[float] = []
+
+        def look(_: str, found: Values) -> None:
             error, wild = self.pairing.local(name, found)
-            off[name] = wild or error > self.tolerances.allowed(name)
+            errors.append(float("inf") if wild else error)
 
-        self.probe.run(self.feeds, names, look, given=given, batches=list(self._batches(names)))
-        return {name for name in doubted if not any(off.get(other, True) for other in behind[name] - {name})}
+        self.probe.run(self.feeds, [name], look, given=given)
+        return max(errors, default=float("inf"))
 
 
 def _quantises(op_type: str) -> bool:
