@@ -1,7 +1,7 @@
 """Whether `compare` names the module at fault: errors put into exported files of the zoo, and files without any.
 
-Run it as ``python benchmarks/comparing.py [--only NAME ...] [--parts seeds tools rounding pairs ops cost]``. An error is
-put into each leaf module in turn: a weight that it alone reads, or else its last result, is off by 5 % or 0.1 %.
+Run it as ``python benchmarks/comparing.py [--only NAME ...] [--parts seeds tools rounding pairs ops cost]``. An error
+is put into each leaf module in turn: a weight that it alone reads, or else its last result, is off by 5 % or 0.1 %.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ STRATEGIES = ("fx", "htp")
 FACTORS = (1.05, 1.001)
 
 # Nodes that hand on what they take: an error put behind one would not be its module's.
-_MOVING = frozenset({"Identity", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Shape", "Constant", "Cast"})
+_MOVING = frozenset(
+    {"Identity", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Shape", "Constant", "Cast"}
+)
 _STORED = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
@@ -83,7 +85,9 @@ class Seed:
         if self.weight:
             tensor = next(each for each in graph.initializer if each.name == self.weight)
             array = numpy_helper.to_array(tensor)
-            changed = numpy_helper.from_array((array * array.dtype.type(factor)).astype(array.dtype), f"{self.weight}_bad")
+            changed = numpy_helper.from_array(
+                (array * array.dtype.type(factor)).astype(array.dtype), f"{self.weight}_bad"
+            )
             graph.initializer.append(changed)
             for place, name in enumerate(node.input):
                 if name == self.weight:
@@ -122,10 +126,14 @@ def seeds_of(model: onnx.ModelProto, leaves: frozenset[str]) -> list[Seed]:
         if weight and node.op_type not in ("Gather", "Resize", "Pad"):
             if known is None or not known.weight:
                 found[tag.module] = Seed(modules, place, weight)
-        elif (known is None or not known.weight) and node.op_type not in _MOVING and node.output[0] in values:
-            if node.domain != "com.microsoft.nchwc":
-                found[tag.module] = Seed(modules, place, "")
+        elif (known is None or not known.weight) and _can_be_scaled(node, values):
+            found[tag.module] = Seed(modules, place, "")
     return list(found.values())
+
+
+def _can_be_scaled(node: onnx.NodeProto, floats: set[str]) -> bool:
+    """Whether a node computes floats that lie as the standard says."""
+    return node.op_type not in _MOVING and node.domain != "com.microsoft.nchwc" and node.output[0] in floats
 
 
 def _is_weight(tensor: onnx.TensorProto) -> bool:
@@ -209,13 +217,15 @@ def seeded(subject: Subject, path: Path, label: str, score: Score) -> None:
             score.counts["seeds"] += 1
             if said not in ("exact", "without effect"):
                 where = f"{subject.name} {label} x{factor} {sorted(seed.modules)} {seed.weight or 'result'}"
-                score.details.append(f"{said}: {where}: {list(found.bad)[:4]} {found.hidden.get(min(seed.modules), '')}")
+                score.details.append(
+                    f"{said}: {where}: {list(found.bad)[:4]} {found.hidden.get(min(seed.modules), '')}"
+                )
 
 
 def _shows(one: Path, other: Path, feeds: dict[str, Any]) -> bool:
     """Whether any output of two files differs by more than float32's noise."""
-    from onnx_tagger.runtime.verify import error_of
     from onnx_tagger.runtime.sessions import tensors_of
+    from onnx_tagger.runtime.verify import error_of
 
     a, b = tensors_of(one, feeds), tensors_of(other, feeds)
     outputs = [value.name for value in onnx.load(one, load_external_data=False).graph.output]
@@ -301,7 +311,9 @@ def _spoiled(model: onnx.ModelProto, leaves: frozenset[str]) -> Iterator[tuple[f
         tensor = next(each for each in made.graph.initializer if each.name == node.input[at])
         array = numpy_helper.to_array(tensor)
         name = f"{tensor.name}_bad"
-        made.graph.initializer.append(numpy_helper.from_array((array * array.dtype.type(1.2)).astype(array.dtype), name))
+        made.graph.initializer.append(
+            numpy_helper.from_array((array * array.dtype.type(1.2)).astype(array.dtype), name)
+        )
         node.input[at] = name
         yield modules, made
 

@@ -22,7 +22,7 @@ from onnx_tagger.exporters.capture import check_source, created_by
 from onnx_tagger.exporters.interface import array_of
 from onnx_tagger.exporters.recording.dispatched import is_view
 from onnx_tagger.exporters.recording.forwards import forwards_wrapped
-from onnx_tagger.exporters.recording.kept import Kept, KeepingMode
+from onnx_tagger.exporters.recording.kept import KeepingMode, Kept
 from onnx_tagger.exporters.recording.recording import CallLog, named_modules, plain_modules, quiet_run
 from onnx_tagger.exporters.torchscript.flatcall import flatten_call, structures_in, structures_known
 from onnx_tagger.measures.recorded import Port, Recording, Shelf, Side, Values
@@ -122,7 +122,7 @@ def _watched(function: Callable[..., Any], homes: Mapping[int, str], keeper: _Ke
     return watched
 
 
-class _Places(KeepingMode):
+class _Places(KeepingMode):  # type: ignore[no-untyped-call]
     """Notes the first and the last place in the run of what each call does itself, views left out."""
 
     def __init__(self, kept: Kept, log: CallLog) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onnx_tagger.errors import TaggerError, first_sentence, require
+from onnx_tagger.errors import first_sentence, require
 from onnx_tagger.files.whole import read_whole
 from onnx_tagger.runtime.feeds import Array
 from onnx_tagger.runtime.sessions import NotRunError

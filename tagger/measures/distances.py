@@ -39,7 +39,8 @@ def distance(wanted: Values, found: Values, metric: Metric = "sqnr") -> float:
 
     Examples
     --------
-    >>> distance(np.array([3.0, 4.0]), np.array([3.0, 3.0])), distance(np.array([3.0, 4.0]), np.array([3.0, 3.0]), "max")
+    >>> wanted, found = np.array([3.0, 4.0]), np.array([3.0, 3.0])
+    >>> distance(wanted, found), distance(wanted, found, "max")
     (0.2, 0.25)
     """
     if metric == "sqnr" and wanted.dtype == found.dtype == np.float32 and wanted.size == found.size:

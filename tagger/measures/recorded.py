@@ -27,9 +27,6 @@ from onnx_tagger.model.texts import brief, counted
 Values = npt.NDArray[Any]
 Side = Literal["in", "out"]
 
-FORMAT = "onnx-tagger/recording"
-VERSION = 1
-
 # Values of more bytes than this, taken together, are kept in a file that the system maps, and not in memory.
 IN_MEMORY = 1 << 29
 
@@ -162,7 +159,9 @@ class Recording:
         permissions_of(Path(path))
         spans, named = dict(self.spans), dict(self.tensors)
         count = len(self.values)
-        record = _Record(FORMAT, VERSION, self.created_by, list(self.ports), spans, list(self.inputs), named, count)
+        record = _Record(
+            "onnx-tagger/recording", 1, self.created_by, list(self.ports), spans, list(self.inputs), named, count
+        )
         arrays = {f"value_{i}": value for i, value in enumerate(self.values)}
         arrays |= {f"input_{i}": value for i, value in enumerate(self.inputs.values())}
         text = np.frombuffer(msgspec.json.encode(record), dtype=np.uint8)

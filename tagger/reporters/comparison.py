@@ -9,7 +9,7 @@ from onnx_tagger.measures.comparison import ACCUMULATED, LOCAL, TENSORS, TOLERAN
 from onnx_tagger.measures.table import Row
 from onnx_tagger.reporters.terminal import counted, printable, shortened
 
-_HEADERS = ("module", "local", "accumulated", "allowed", "tensors", "")
+HEADERS = ("module", "local", "accumulated", "allowed", "tensors", "")
 
 # What a person reads of the tensors and nodes in a module that differs.
 _SHOWN = 5
@@ -47,20 +47,28 @@ def coverage(comparison: Comparison) -> str:
     )
 
 
-def status(comparison: Comparison, row: Row) -> str:
-    """What is to be said of a module with tensors of its own."""
-    assert row.module is not None
-    if row.module.path in comparison.bad:
+def shown_rows(comparison: Comparison) -> list[tuple[Row, dict[str, float | None], str]]:
+    """The rows that tensors show, each with its numbers and what is to be said of it.
+
+    A module in which no other one is shown stands for all that lies in it.
+    """
+    rows = [row for row in comparison.modules.rows if row.module is not None]
+    around = {row.module.parent.path for row in rows if row.module is not None and row.module.parent is not None}
+    found = []
+    for row in rows:
+        assert row.module is not None
+        numbers = row.own if row.module.path in around else row.total
+        if numbers[TENSORS]:
+            below = {module.path for module in row.module.below()} if numbers is row.total else {row.module.path}
+            found.append((row, numbers, _status(numbers, differs=not below.isdisjoint(comparison.bad))))
+    return found
+
+
+def _status(numbers: dict[str, float | None], *, differs: bool) -> str:
+    if differs:
         return "differs"
-    off, allowed = row.own[ACCUMULATED], row.own[TOLERANCE]
-    if off is None or (allowed is not None and off > allowed):
-        return "ok by itself, off before"
-    return "ok"
-
-
-def rows_with_tensors(comparison: Comparison) -> list[Row]:
-    """The rows of the modules that tensors show."""
-    return [row for row in comparison.modules.rows if row.module is not None and row.own[TENSORS]]
+    off, allowed = numbers[ACCUMULATED], numbers[TOLERANCE]
+    return "ok by itself, off before" if off is None or (allowed is not None and off > allowed) else "ok"
 
 
 def error_text(value: float | None) -> str:
@@ -68,15 +76,16 @@ def error_text(value: float | None) -> str:
     return "inf" if value is None else f"{value:.1e}"
 
 
-def cells(comparison: Comparison, row: Row) -> tuple[str, ...]:
-    """A row's texts, under the headers of the table."""
-    assert row.module is not None
-    errors = (error_text(row.own[name]) for name in (LOCAL, ACCUMULATED, TOLERANCE))
-    return (row.module.shown, *errors, f"{row.own[TENSORS] or 0:.0f}", status(comparison, row))
+def cells(comparison: Comparison) -> Iterator[tuple[str, ...]]:
+    """The texts of the table, row by row, under the headers `HEADERS`."""
+    for row, numbers, status in shown_rows(comparison):
+        assert row.module is not None
+        errors = (error_text(numbers[name]) for name in (LOCAL, ACCUMULATED, TOLERANCE))
+        yield row.module.shown, *errors, f"{numbers[TENSORS] or 0:.0f}", status
 
 
 def _table(comparison: Comparison) -> Iterator[str]:
-    table: Sequence[Sequence[str]] = [_HEADERS, *(cells(comparison, row) for row in rows_with_tensors(comparison))]
+    table: Sequence[Sequence[str]] = [HEADERS, *cells(comparison)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         padded = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from typing import TextIO
 
 from onnx_tagger.measures.comparison import Comparison
-from onnx_tagger.reporters.comparison import headline, rows_with_tensors
+from onnx_tagger.reporters.comparison import headline, shown_rows
 from onnx_tagger.reporters.junit import xml_text
 
 
@@ -15,11 +15,11 @@ def render(comparison: Comparison, out: TextIO) -> None:
     suite = ET.Element("testsuite", name=xml_text(f"onnx-tagger compare {comparison.file}"), errors="0")
     bad = comparison.bad
     sentences = {text.partition(": ")[0]: text for text in comparison.failures}
-    for row in rows_with_tensors(comparison):
+    for row, _, status in shown_rows(comparison):
         assert row.module is not None
         case = _case(suite, row.module.shown)
-        if row.module.path in bad:
-            _failure(case, sentences.get(row.module.path or "(root)", "differs"))
+        if status == "differs":
+            _failure(case, sentences.get(row.module.path or "(root)", "a module in it differs"))
     for module, why in comparison.hidden.items():
         ET.SubElement(_case(suite, module or "(root)"), "skipped", message=xml_text(why))
     whole = _case(suite, "the file as a whole")

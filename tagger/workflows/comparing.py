@@ -189,9 +189,7 @@ def compare(
         tell("run" if samples == 1 else f"run {number + 1} of {samples}")
         trial.run_as_it_is()
         if not trial.pairing.chosen:
-            raise TaggerError(
-                f"{target}: none of its tensors is one that {other.name} knows; is it this model's file?"
-            )
+            raise TaggerError(f"{target}: none of its tensors is one that {other.name} knows; is it this model's file?")
         trial.run_with_reference(stop_at_first=stop_at_first)
         several.append(judged(trial))
         trials.append(trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from onnx_tagger.exporters.sources.loading import Source
     from onnx_tagger.measures.comparison import Comparison
     from onnx_tagger.reporters.terminal import Screen
+
+# A reference as `compare` takes it: itself, its inputs, and those by name.
+Given = tuple[Any, Any, dict[str, object]]
 
 
 def command(
@@ -106,7 +109,7 @@ def command(
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _reference(source: str, inputs: Path | None, seed: int, screen: Screen) -> tuple[object, object, dict[str, object]]:
+def _reference(source: str, inputs: Path | None, seed: int, screen: Screen) -> Given:
     """What `compare` takes as the reference, with its inputs."""
     if Path(source).suffix in (".onnx", ".npz"):
         return source, inputs if inputs is not None else (), {}
@@ -131,13 +134,13 @@ def _with_arrays(loaded: Source, path: Path) -> tuple[tuple[object, ...], dict[s
 
 
 def _record(
-    other: object, given: object, kwargs: dict[str, object], target: Path, screen: Screen, name: str, *, keep: bool
-) -> tuple[object, object, dict[str, object]]:
+    other: Any, given: Any, kwargs: dict[str, object], target: Path, screen: Screen, name: str, *, keep: bool
+) -> Given:
     """Write what the modules of the reference take and give; the recording stands for it then, unless more is asked."""
     from onnx_tagger.workflows.comparing import record, record_file
 
     with screen.progress("record"):
-        made = record_file(other, given) if isinstance(other, str) else record(other, given, kwargs=kwargs)  # type: ignore[arg-type]
+        made = record_file(other, given) if isinstance(other, str) else record(other, given, kwargs=kwargs)
         made.save(target)
     screen.note(f"{target}: {len(made.values)} values of {len(made.calls)} calls of modules of {name}")
     return (other, given, kwargs) if keep else (made, (), {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.measures.recorded import Port, Recording, Shelf, Values
+from onnx_tagger.measures.recorded import Port, Recording, Shelf, Side, Values
 from onnx_tagger.model.graph import operator
 from onnx_tagger.model.keys import PREFIX
 from onnx_tagger.passes.base import Context
@@ -18,7 +18,9 @@ from onnx_tagger.runtime.probing import Probe
 from onnx_tagger.workflows.comparison.borders import Borders, module_of
 
 # Operators whose results differ from run to run.
-_RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
 
 # Where torch's dynamo exporter keeps the name that an input had before it was renamed.
 _ORIGINAL = "pkg.torch.onnx.original_node_name"
@@ -73,8 +75,7 @@ def recorded_file(probe: Probe, ctx: Context, feeds: Mapping[str, Values]) -> Re
     """
     spans = spans_of(ctx)
     borders = Borders.of(ctx, spans)
-    sides = {"out": borders.exits, "in": borders.entries}
-    at_borders = {name for side in sides.values() for names in side.values() for name in names}
+    at_borders = {name for side in (borders.exits, borders.entries) for names in side.values() for name in names}
     names = [name for name in borders.makers if name in at_borders or name in borders.outputs]
     shelf, tensors = Shelf(), dict[str, int]()
 
@@ -84,9 +85,10 @@ def recorded_file(probe: Probe, ctx: Context, feeds: Mapping[str, Values]) -> Re
 
     probe.run(feeds, names, look)
     # In the order in which the file computes them.
+    both: tuple[tuple[Side, Mapping[str, Sequence[str]]], ...] = (("in", borders.entries), ("out", borders.exits))
     ports = [
         Port(call, side, tensors[name])
-        for side, by_call in (("in", borders.entries), ("out", borders.exits))
+        for side, by_call in both
         for call, found in by_call.items()
         for name in found
         if name in tensors
@@ -99,7 +101,9 @@ def modules_of(recording: Recording) -> list[str]:
     return list(dict.fromkeys(module_of(call) for call in recording.calls))
 
 
-def fitted_feeds(where: str, inputs: Mapping[str, onnx.ValueInfoProto], given: Mapping[str, Values]) -> dict[str, Values]:
+def fitted_feeds(
+    where: str, inputs: Mapping[str, onnx.ValueInfoProto], given: Mapping[str, Values]
+) -> dict[str, Values]:
     """Values for a file's inputs: by name where the file knows the names, else by position.
 
     Parameters

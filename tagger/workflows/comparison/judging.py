@@ -116,7 +116,7 @@ def _hidden(
     recording: Recording, borders: Borders, shown: Mapping[str, str], served: Mapping[str, Sequence[str]]
 ) -> Iterator[tuple[str, str]]:
     """The modules that ran and that no tensor shows, and why."""
-    seen = {module for module in shown.values()}
+    seen = set(shown.values())
     around = {prefix for path in seen for prefix in _prefixes(path)}
     ways = _ways(recording)
     bodies = {module_of(call): scope for call, scope in borders.hidden.items()}

@@ -1,7 +1,7 @@
 """Inside a module that differs: which of its nodes computes what no operation of the reference does.
 
-Values are compared in the order of their size, so that layouts do not matter. A node is a suspect if its value is none of
-the reference's, and the values of what it reads are.
+Values are compared in the order of their size, so that layouts do not matter. A node is a suspect if its value is none
+of the reference's, and the values of what it reads are.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _suspects(trial: Trial, known: Known, module: str, tensor: str) -> list[Susp
     borders, chosen = trial.borders, trial.pairing.chosen
     region = [place for place, points in borders.served(list(chosen)).items() if tensor in points]
     names = [name for place in sorted(region) for name in borders.nodes[place].output if name]
-    given = trial.pairing.given([name for name in chosen])
+    given = trial.pairing.given(list(chosen))
     allowed = trial.tolerances.allowed(tensor)
     good: dict[str, bool] = {}
 

@@ -50,7 +50,7 @@ class Scale:
     def integers(self, numbers: Values, dtype: np.dtype[np.generic]) -> Values:
         """The integers that stand for numbers, rounded."""
         scale, zero = (self._along(each, numbers.ndim) for each in (self.scale, self.zero))
-        bounds = np.iinfo(dtype)
+        bounds = np.iinfo(dtype.name)
         found: Values = np.clip(np.rint(numbers / scale) + zero.astype(np.float32), bounds.min, bounds.max)
         return found.astype(dtype)
 
@@ -270,7 +270,7 @@ def _masks(wanted: Values, numbers: Values) -> bool:
 
 
 def _most(dtype: np.dtype[np.generic]) -> float:
-    return float(np.finfo(dtype).max) if dtype in (np.float16, np.float32, np.float64) else 3.3e38
+    return float(np.finfo(dtype.name).max) if dtype in (np.float16, np.float32, np.float64) else 3.3e38
 
 
 # The largest block of channels.

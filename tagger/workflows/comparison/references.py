@@ -92,16 +92,19 @@ class ModelReference(Reference):
         return with_values(self.model, self.args, self.kwargs, lambda value: resampled(value, number))
 
     def sample(self, number: int) -> tuple[Recording, Mapping[str, Values]]:
+        """Run the model on its inputs, or on others of the same kind."""
         args, kwargs = self._given(number)
         found = recorded(self.model, args, kwargs)
         return found, found.inputs
 
     def hierarchy(self) -> MapSource | None:
+        """The model's map, captured."""
         from onnx_tagger.workflows.exporting import capture
 
         return capture(self.model, self.args, kwargs=self.kwargs)
 
     def insist_on_repeatable(self, recording: Recording) -> None:
+        """Run the model again and raise if it returns something else."""
         again, _ = self.sample(0)
         values = (recording.values[port.value] for port in recording.ports if not port.call and port.side == "out")
         others = (again.values[port.value] for port in again.ports if not port.call and port.side == "out")
@@ -112,6 +115,7 @@ class ModelReference(Reference):
             )
 
     def with_operations(self, comparison: Comparison, trial: Trial) -> Comparison:
+        """A comparison with the nodes that compute what no operation of the model does."""
         from onnx_tagger.exporters.truth.observed import observe
 
         values = values_of_observations(observe(self.model, self.args, self.kwargs))
@@ -133,6 +137,7 @@ class FileReference(Reference):
         insist_on_repeatable(self.tagged.context, str(self.path))
 
     def sample(self, number: int) -> tuple[Recording, Mapping[str, Values]]:
+        """Run the file on its inputs, or on others of the same kind."""
         failure: TaggerError | None = None
         for feeds in self._feeds():
             fed = {name: resampled(value, number) for name, value in feeds.items()}
@@ -153,9 +158,11 @@ class FileReference(Reference):
         yield from random_feeds(like, like)
 
     def hierarchy(self) -> MapSource | None:
+        """The file itself, if it has tags."""
         return self.path if self.tagged.context.tags else None
 
     def with_operations(self, comparison: Comparison, trial: Trial) -> Comparison:
+        """A comparison with the nodes that compute what no node of the file does."""
         values = values_of_file(self.probe, self.tagged.context, trial.recording.inputs, comparison.bad)
         return with_suspects(comparison, trial, values)
 
@@ -184,8 +191,8 @@ def reference_of(
         return ModelReference(type(reference).__name__, model=reference, args=args, kwargs=dict(kwargs or {}))
     if not isinstance(reference, (str, os.PathLike)):
         raise TaggerError(
-            f"the reference is {described(reference)}; give a torch.nn.Module, a Recording, or the path of an ONNX file "
-            "or a recording"
+            f"the reference is {described(reference)}; give a torch.nn.Module, a Recording, or the path of an ONNX "
+            "file or a recording"
         )
     path = Path(reference)
     if is_recording(path):

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-
 from onnx_tagger.measures.distances import Metric, Values
 from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.passes.base import Context
@@ -71,7 +70,9 @@ class Trial:
         self.pairing = Pairing(self.recording, self.borders, self.metric, scales_of(self.borders.nodes, known))
         types = {tensor.name: tensor.data_type for tensor in self.probe.model.graph.initializer}
         self.tolerances = Tolerances(self.metric, self.tolerance, self.borders, types)
-        self._zeros = {node.output[0]: self._zero(node.input) for node in self.borders.nodes if _quantises(node.op_type)}
+        self._zeros = {
+            node.output[0]: self._zero(node.input) for node in self.borders.nodes if _quantises(node.op_type)
+        }
 
     def _zero(self, inputs: Sequence[str]) -> Values | None:
         return self.probe.weight(inputs[2]) if len(inputs) > 2 else None
@@ -238,5 +239,3 @@ def _blocked(borders: Borders) -> set[str]:
         if node.domain == _BLOCKED or any(name in found for name in borders.reading.get(place, ())):
             found.update(name for name in node.output if name)
     return found
-
-

@@ -34,7 +34,7 @@ _TIMES, _LEAST = 4.0, 2e-2
 # The noise of rounding to whole numbers.
 _STEP = 1 / sqrt(12)
 
-_KINDS = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
+_KINDS: dict[int, str] = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
 _SMALL = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.INT4, onnx.TensorProto.UINT4)
 _QUANTISERS = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
 
@@ -72,7 +72,7 @@ class Tolerances:
         for place, served in self.borders.served(names).items():
             node = self.borders.nodes[place]
             kind = self._of_node(node, place, dtypes)
-            integers = {name for name in self._integers(node, place)}
+            integers = set(self._integers(node, place))
             for point in served:
                 coarse[point] = max(coarse[point], kind, key=_RANKS.index)
                 self._rounded[point] |= integers
@@ -99,7 +99,9 @@ class Tolerances:
     def rounded(self) -> list[str]:
         """The tensors that nodes round to integers, which have to be looked at."""
         made = self.borders.makers
-        return sorted({name for names in self._rounded.values() for name in names if name in made}, key=made.__getitem__)
+        return sorted(
+            {name for names in self._rounded.values() for name in names if name in made}, key=made.__getitem__
+        )
 
     def stored(self) -> list[str]:
         """The weights that are stored as integers."""
