@@ -296,7 +296,8 @@ def _spoiled(model: onnx.ModelProto, leaves: frozenset[str]) -> Iterator[tuple[f
             continue
         for at, name in enumerate(node.input):
             scale = node.op_type == "DequantizeLinear" and at == 1 and node.input[0] in stored
-            scale = scale and stored[node.input[0]].data_type in (2, 3)
+            # A bias is small beside what it is added to, and its error beside the rounding of that.
+            scale = scale and stored[node.input[0]].data_type in (2, 3) and len(stored[node.input[0]].dims) > 1
             mul = node.op_type == "Mul" and name in stored and name.endswith("_scale")
             dynamic = node.op_type == "Mul" and name in stored
             half = node.op_type in ("MatMul", "Gemm", "Conv") and name in stored and _is_weight(stored[name])

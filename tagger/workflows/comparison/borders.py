@@ -7,13 +7,14 @@ one that ran last.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
 
 from onnx_tagger.model.graph import MAIN, Op
 from onnx_tagger.model.metadata import Tag
+from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context
 
 Spans = Mapping[str, tuple[int, int]]
@@ -108,24 +109,32 @@ class Borders:
         Of the main graph, in the order of the file.
     work : list of Work
         One for each of them.
+    order : list of int
+        Positions of the nodes, each behind those whose results it reads; a file need not be sorted so.
     makers : dict
         Tensor to the position of the node that makes it.
     readers : dict
         Tensor to the work of those that read it, in bodies too.
     reading : dict
         Position of a node to the tensors that it and its bodies read.
+    outputs : frozenset of str
+        Of the file.
+    ranks : dict
+        Tensor to the place of its maker in the order.
     exits, entries : dict
-        Call to the tensors that leave and enter it, in the order of the file.
+        Call to the tensors that leave and enter it.
     hidden : dict
         Call to the body or function in which its nodes are.
     """
 
     nodes: list[onnx.NodeProto]
     work: list[Work]
+    order: list[int]
     makers: dict[str, int]
     readers: dict[str, list[Work]]
     reading: dict[int, list[str]]
     outputs: frozenset[str]
+    ranks: dict[str, int] = field(default_factory=dict)
     exits: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     entries: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     hidden: dict[str, str] = field(default_factory=dict)
@@ -156,6 +165,7 @@ class Borders:
         found = cls(
             nodes,
             [work[place] for place in range(len(nodes))],
+            [ctx.ops[op].index for op in ctx.get(DataFlow).order if ctx.ops[op].scope is main],
             makers,
             readers,
             reading,
@@ -166,6 +176,13 @@ class Borders:
         return found
 
     def _find(self) -> None:
+        """Find what leaves and enters each call."""
+        for rank, place in enumerate(self.order):
+            self.ranks |= dict.fromkeys(filter(None, self.nodes[place].output), rank)
+        self._find_exits()
+        self._find_entries()
+
+    def _find_exits(self) -> None:
         for name, place in self.makers.items():
             last = self.work[place].last
             if last is None:
@@ -177,6 +194,8 @@ class Borders:
             for depth, call in enumerate(around(last)):
                 if depth > least:
                     self.exits[call].append(name)
+
+    def _find_entries(self) -> None:
         entered: set[tuple[str, str]] = set()
         for name, readers in self.readers.items():
             maker = self.makers.get(name)
@@ -192,10 +211,6 @@ class Borders:
                     if depth > least:
                         self.entries[call].append(name)
 
-    def weight_readers(self) -> Iterable[tuple[int, str]]:
-        """Positions of nodes and the tensors that they read and no node makes."""
-        return ((place, name) for place, names in self.reading.items() for name in names if name not in self.makers)
-
     def served(self, points: Sequence[str]) -> dict[int, list[str]]:
         """Position of each node to the points that its results reach first, at most a few of them.
 
@@ -207,7 +222,7 @@ class Borders:
         ends = frozenset(points)
         reached: dict[str, list[str]] = {name: [name] for name in ends}
         served: dict[int, list[str]] = {}
-        for place in range(len(self.nodes) - 1, -1, -1):
+        for place in reversed(self.order):
             found = list(dict.fromkeys(p for name in self.nodes[place].output for p in reached.get(name, ())))
             served[place] = found[:_MOST_SERVED]
             for name in self.reading.get(place, ()):

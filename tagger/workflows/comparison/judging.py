@@ -79,7 +79,9 @@ def judged(trial: Trial) -> Judged:
 
 
 def _drifted(trial: Trial, name: str) -> bool:
-    return trial.accumulated[name] > _TOGETHER * trial.tolerances.allowed(name)
+    """Whether an output is off by more than the coarsest numbers in the file explain."""
+    coarsest = max(trial.tolerances.allowed(other) for other in trial.pairing.chosen)
+    return trial.accumulated[name] > _TOGETHER * coarsest
 
 
 def _tensor(trial: Trial, name: str, modules: Collection[str]) -> TensorError:

@@ -131,13 +131,29 @@ class Pairing:
         for name, value in self.recording.tensors.items():
             if name in self.borders.makers:
                 votes[name, value] += _BY_NAME
+        for name, value in self._absorbed(votes):
+            votes.setdefault((name, value), 0)
         found: dict[str, list[Match]] = defaultdict(list)
         for (name, value), count in votes.items():
             found[name].append(Match(name, value, count))
-        places = self.borders.makers
-        self.matches = {name: found[name] for name in sorted(found, key=places.__getitem__)}
+        self.matches = {name: found[name] for name in sorted(found, key=self.borders.ranks.__getitem__)}
         for several in self.matches.values():
             several.sort(key=lambda match: -match.votes)
+
+    def _absorbed(self, votes: Collection[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Tensors and what a call without nodes makes of their values: the node in front of it may do its work.
+
+        A quantised convolution cuts off below zero by its range, so that no node is left of the Relu behind it.
+        """
+        sides: dict[str, dict[str, list[int]]] = defaultdict(lambda: {"in": [], "out": []})
+        for port in self.recording.ports:
+            if port.call not in self.borders.exits:
+                sides[port.call][port.side].append(port.value)
+        made = [(before, after) for both in sides.values() for before in both["in"] for after in both["out"]]
+        by_value: dict[int, list[str]] = defaultdict(list)
+        for name, value in votes:
+            by_value[value].append(name)
+        return [(name, after) for before, after in made if before != after for name in by_value.get(before, ())]
 
     def channels(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         """How many channels each tensor has whose channels lie in blocks, by the values that it may be.
@@ -198,6 +214,14 @@ class Pairing:
         wild = bool(np.isfinite(wanted[~np.isfinite(numbers)]).any())
         return distance(wanted, numbers, self.metric), wild and not _masks(wanted, numbers)
 
+    def within_range(self, name: str, found: Values) -> float:
+        """How far an integer tensor is from its value, rounded to and cut off by the range of these integers."""
+        if name not in self.scales or found.dtype.kind not in "iu":
+            return float("inf")
+        scale = self.scales[name]
+        wanted = self.given([name])[name]
+        return distance(scale.numbers(wanted), scale.numbers(found), self.metric)
+
     def look_again(self, name: str, found: Values) -> None:
         """Compare a tensor, computed of the reference's values, with the values that it was not taken for."""
         numbers = self._numbers(name, found)
@@ -230,13 +254,13 @@ class Pairing:
         barred : collection of (str, int)
             Tensors and values that are known not to be each other.
         """
-        places = self.borders.makers
+        ranks = self.borders.ranks
         every = [m for several in self.matches.values() for m in several if (m.tensor, m.value) not in barred]
 
         def rank(match: Match) -> tuple[bool, int, bool, float, int]:
             agrees = match.error <= allowed(match.tensor)
             error = 0.0 if agrees else match.error
-            return not agrees, -match.votes, not match.same_shape, error, -places[match.tensor]
+            return not agrees, -match.votes, not match.same_shape, error, -ranks[match.tensor]
 
         self.chosen, taken = {}, set[int]()
         for match in sorted(every, key=rank):

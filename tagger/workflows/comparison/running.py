@@ -69,7 +69,10 @@ class Trial:
         known = {name: value for name, value in stored.items() if value is not None}
         self.pairing = Pairing(self.recording, self.borders, self.metric, scales_of(self.borders.nodes, known))
         types = {tensor.name: tensor.data_type for tensor in self.probe.model.graph.initializer}
-        self.tolerances = Tolerances(self.metric, self.tolerance, self.borders, types)
+        axes = {tensor.name: len(tensor.dims) for tensor in self.probe.model.graph.initializer}
+        self.tolerances = Tolerances(self.metric, self.tolerance, self.borders, types, axes)
+        self._rounded: frozenset[str] = frozenset()
+        self._cut_off: dict[str, float] = {}
         self._zeros = {
             node.output[0]: self._zero(node.input) for node in self.borders.nodes if _quantises(node.op_type)
         }
@@ -144,13 +147,15 @@ class Trial:
             self._measure(stop_at_first)
 
     def _measure(self, stop_at_first: bool) -> None:
-        self.local, self.wild = {}, set()
+        self.local, self.wild, self._cut_off = {}, set(), {}
         points = list(self.pairing.chosen)
-        rounded = [name for name in self.tolerances.rounded() if name not in self.pairing.chosen]
+        self._rounded = frozenset(self.tolerances.rounded())
+        rounded = [name for name in self._rounded if name not in self.pairing.chosen]
         given = self.pairing.given(points)
         if not stop_at_first:
-            names = sorted({*points, *rounded}, key=self.borders.makers.__getitem__)
+            names = sorted({*points, *rounded}, key=self.borders.ranks.__getitem__)
             self.probe.run(self.feeds, names, self._look, given=given, batches=list(self._batches(names)))
+            self._forgive()
             return
         late = [place for place, name in enumerate(points) if self.accumulated[name] > self.tolerances.allowed(name)]
         for start in range(late[0] if late else len(points), len(points), _STEP):
@@ -159,15 +164,30 @@ class Trial:
             if any(self.differs(name) for name in names):
                 return
 
+    def _forgive(self) -> None:
+        """Let integer tensors pass that are off by their range alone, if whatever is computed of them is right.
+
+        The range of integers does the work of a Relu behind it.
+        """
+        if not self._cut_off:
+            return
+        feeding = self._feeding()
+        needed = {one for name, several in feeding.items() if self.differs(name) for one in several}
+        self.local |= {name: error for name, error in self._cut_off.items() if name not in needed}
+
     def _look(self, name: str, found: Values) -> None:
-        if name in self._zeros or name in self.tolerances.noise or name not in self.pairing.chosen:
-            self.tolerances.look(name, found, self._zeros.get(name))
+        if name in self._rounded:
+            scale = self.pairing.scales.get(name)
+            self.tolerances.look(name, found, scale.zero if scale is not None else self._zeros.get(name))
         if name in self.pairing.chosen:
             self.local[name], wild = self.pairing.local(name, found)
             if wild:
                 self.wild.add(name)
             if self.differs(name):
                 self.pairing.look_again(name, found)
+                within = self.pairing.within_range(name, found)
+                if within <= self.tolerances.allowed(name):
+                    self._cut_off[name] = within
 
     def differs(self, name: str) -> bool:
         """Whether a tensor's own error is larger than it may be."""
@@ -211,7 +231,7 @@ class Trial:
         """The points in front of another one that do not agree in the run as it is."""
         allowed = self.tolerances.allowed
         found = [other for other in feeding.get(name, ()) if self.accumulated[other] > allowed(other) and other != name]
-        return set(sorted(found, key=self.borders.makers.__getitem__)[-_TRIED:])
+        return set(sorted(found, key=self.borders.ranks.__getitem__)[-_TRIED:])
 
     def _error(self, name: str, free: Collection[str]) -> float:
         """How far a tensor is off where some of those in front of it have the file's own values."""
@@ -233,7 +253,8 @@ def _quantises(op_type: str) -> bool:
 def _blocked(borders: Borders) -> set[str]:
     """Tensors whose channels lie in blocks, as onnxruntime keeps them for the CPU: through Add and Relu, too."""
     found: set[str] = set()
-    for place, node in enumerate(borders.nodes):
+    for place in borders.order:
+        node = borders.nodes[place]
         if node.op_type == "ReorderOutput":
             continue
         if node.domain == _BLOCKED or any(name in found for name in borders.reading.get(place, ())):

@@ -49,8 +49,8 @@ class Tolerances:
     base : float
         In float32.
     borders : Borders
-    types : mapping
-        Stored tensor to its ONNX type.
+    types, ranks : mapping
+        Stored tensor to its ONNX type and its number of axes.
     noise : dict
         Integer tensor to the noise of its rounding, as a share of its numbers.
     """
@@ -59,6 +59,7 @@ class Tolerances:
     base: float
     borders: Borders
     types: Mapping[str, int]
+    ranks: Mapping[str, int] = field(default_factory=dict)
     noise: dict[str, float] = field(default_factory=dict)
     _bits: dict[str, int] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Tolerances:
         for place, served in self.borders.served(names).items():
             node = self.borders.nodes[place]
             kind = self._of_node(node, place, dtypes)
-            integers = set(self._integers(node, place))
+            integers = set(self._integers(node, place, dtypes))
             for point in served:
                 coarse[point] = max(coarse[point], kind, key=_RANKS.index)
                 self._rounded[point] |= integers
@@ -84,23 +85,28 @@ class Tolerances:
         kinds += [_KINDS.get(a.i, "float32") for a in node.attribute if a.name == "to" and node.op_type == "Cast"]
         return max(kinds, key=_RANKS.index, default="float32")
 
-    def _integers(self, node: onnx.NodeProto, place: int) -> Iterable[str]:
+    def _integers(self, node: onnx.NodeProto, place: int, dtypes: Mapping[str, np.dtype[Any]]) -> Iterable[str]:
         """The integer tensors that stand for rounded numbers, of those that a node reads or makes."""
-        if node.op_type in _QUANTISERS:
+        if node.op_type in _QUANTISERS or operator(node) in _MADE:
             yield node.output[0]
         if node.op_type.endswith("NBits") or node.op_type == "GatherBlockQuantized":
             packed = node.input[1 if node.op_type.endswith("NBits") else 0]
             self._bits[packed] = next((a.i for a in node.attribute if a.name == "bits"), 4)
             yield packed
         for name in self.borders.reading.get(place, ()):
-            if self.types.get(name) in _SMALL:
+            # Of biases and the like, which have one axis, the rounding is small beside that of what they are added to.
+            if self.types.get(name) in _SMALL and self.ranks.get(name, 0) > 1:
+                yield name
+            # What is given in place of an integer tensor is rounded as that was.
+            if name in dtypes and dtypes[name].kind in "iu" and dtypes[name].itemsize == 1:
                 yield name
 
     def rounded(self) -> list[str]:
         """The tensors that nodes round to integers, which have to be looked at."""
         made = self.borders.makers
         return sorted(
-            {name for names in self._rounded.values() for name in names if name in made}, key=made.__getitem__
+            {name for names in self._rounded.values() for name in names if name in made},
+            key=self.borders.ranks.__getitem__,
         )
 
     def stored(self) -> list[str]:
