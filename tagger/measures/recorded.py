@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from zipfile import BadZipFile
 
 import msgspec
@@ -27,7 +28,7 @@ from onnx_tagger.model.texts import brief, counted
 Values = npt.NDArray[Any]
 Side = Literal["in", "out"]
 
-# Values of more bytes than this, taken together, are kept in a file that the system maps, and not in memory.
+# Values of more bytes than this, taken together, are kept in a file, and read from it each time that one is asked for.
 IN_MEMORY = 1 << 29
 
 _RECORD = "recording"
@@ -63,7 +64,7 @@ class _Record(msgspec.Struct):
 
 
 class Shelf:
-    """Arrays in the order in which they were added, each once; more than memory should hold lie in a mapped file.
+    """Arrays in the order in which they were added, each once; what memory should not hold is in a temporary file.
 
     Examples
     --------
@@ -73,10 +74,10 @@ class Shelf:
     """
 
     def __init__(self, in_memory: int = IN_MEMORY) -> None:
-        self._arrays: list[Values] = []
+        self._arrays: list[Values | tuple[int, np.dtype[Any], tuple[int, ...]]] = []
         self._known: dict[tuple[str, tuple[int, ...], bytes], int] = {}
         self._left = in_memory
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._file: IO[bytes] | None = None
 
     def add(self, array: Values) -> int:
         """Keep an array, unless an equal one is kept already, and return its position."""
@@ -88,22 +89,30 @@ class Shelf:
             self._arrays.append(self._apart(plain) if self._left < 0 else plain.copy())
         return self._known[key]
 
-    def _apart(self, array: Values) -> Values:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="onnx-tagger-")
-        path = Path(self._folder.name) / f"{len(self._arrays)}.npy"
-        np.save(path, array)
-        mapped: Values = np.load(path, mmap_mode="r")
-        return mapped
+    def _apart(self, array: Values) -> tuple[int, np.dtype[Any], tuple[int, ...]]:
+        """Write an array to the file, and return its place, type and shape."""
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the shelf is there
+            weakref.finalize(self, self._file.close)
+        place = self._file.seek(0, 2)
+        self._file.write(array.data)
+        return place, array.dtype, array.shape
 
     def __getitem__(self, place: int) -> Values:
-        return self._arrays[place]
+        found = self._arrays[place]
+        if not isinstance(found, tuple):
+            return found
+        assert self._file is not None
+        at, dtype, shape = found
+        self._file.seek(at)
+        size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        return np.frombuffer(self._file.read(size), dtype=dtype).reshape(shape)
 
     def __len__(self) -> int:
         return len(self._arrays)
 
     def __iter__(self) -> Iterator[Values]:
-        return iter(self._arrays)
+        return (self[place] for place in range(len(self)))
 
 
 @dataclass(frozen=True, eq=False)
