@@ -17,6 +17,9 @@ from onnx_tagger.measures.distances import LARGEST, Metric, Values, distance, la
 from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.workflows.comparison.borders import Borders
 
+# Two tensors are copies if their distances from a value are apart by no more than this share.
+_ALIKE = 1e-6
+
 # Errors that are looked at in full for one tensor; further candidates only if a sample of their numbers is near.
 _FULL, _SAMPLE, _NEAR = 4, 256, 0.2
 
@@ -262,13 +265,16 @@ class Pairing:
             error = 0.0 if agrees else match.error
             return not agrees, -match.votes, not match.same_shape, error, -ranks[match.tensor]
 
-        self.chosen, taken = {}, set[int]()
+        self.chosen = {}
+        taken: dict[int, Match] = {}
         for match in sorted(every, key=rank):
+            if match.tensor in self.chosen:
+                continue
+            # Several tensors may hold one value, as copies do; where none agrees, copies are off by the same.
+            first = taken.setdefault(match.value, match)
             agrees = match.error <= allowed(match.tensor)
-            # Several tensors may hold one value, as copies do; where none agrees, only one can be meant.
-            if match.tensor not in self.chosen and (agrees or match.value not in taken):
+            if agrees or first is match or _off_alike(first, match):
                 self.chosen[match.tensor] = match
-                taken.add(match.value)
         self.chosen = {name: self.chosen[name] for name in self.matches if name in self.chosen}
 
     def given(self, names: Collection[str]) -> dict[str, Values]:
@@ -285,6 +291,11 @@ class Pairing:
                 most = _most(seen.dtype)
                 found[name] = np.ascontiguousarray(np.clip(wanted, -most, most).astype(seen.dtype))
         return found
+
+
+def _off_alike(one: Match, other: Match) -> bool:
+    """Whether two tensors are so nearly as far from one value that one is a copy of the other."""
+    return abs(one.seen_error - other.seen_error) <= _ALIKE * one.seen_error
 
 
 def _masks(wanted: Values, numbers: Values) -> bool:
