@@ -277,12 +277,22 @@ class Pairing:
                 self.chosen[match.tensor] = match
         self.chosen = {name: self.chosen[name] for name in self.matches if name in self.chosen}
 
-    def given(self, names: Collection[str]) -> dict[str, Values]:
-        """The reference's values for tensors, as the file would have computed them."""
+    def given(self, names: Collection[str], noise: float = 0.0) -> dict[str, Values]:
+        """The reference's values for tensors, as the file would have computed them.
+
+        Parameters
+        ----------
+        names : collection of str
+        noise : float
+            What is added at random to each, as a share of its size.
+        """
         found: dict[str, Values] = {}
+        random = np.random.default_rng(0)
         for name in names:
             match, seen = self.chosen[name], self.seen[name]
             wanted = laid_out(self.recording.values[match.value], match.order, seen.shape)
+            if noise:
+                wanted = wanted + random.standard_normal(wanted.shape, dtype=np.float32) * (noise * _size(wanted))
             if name in self.scales and seen.dtype.kind in "iu":
                 found[name] = self.scales[name].integers(wanted, seen.dtype)
             elif wanted.dtype == seen.dtype:
@@ -291,6 +301,12 @@ class Pairing:
                 most = _most(seen.dtype)
                 found[name] = np.ascontiguousarray(np.clip(wanted, -most, most).astype(seen.dtype))
         return found
+
+
+def _size(value: Values) -> Values:
+    """The root mean square of a tensor, masks apart, in its own type."""
+    plain = np.clip(np.nan_to_num(value), -LARGEST, LARGEST)
+    return np.sqrt(np.mean(plain * plain, dtype=np.float64)).astype(value.dtype)
 
 
 def _off_alike(one: Match, other: Match) -> bool:

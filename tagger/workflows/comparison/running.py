@@ -20,8 +20,11 @@ _BATCH = 1 << 28
 # Where the first module that differs is all that is asked for, so many tensors are looked at in one run.
 _STEP = 24
 
-# How often tensors are paired again, and how many doubtful pairs are tried one by one.
-_ROUNDS, _TRIED = 3, 8
+# How often tensors are paired again, how many that are off are asked what they are computed of, and of how many each.
+_ROUNDS, _ASKED, _TRIED = 5, 24, 8
+
+# The noise that is added to values to see how much of it arrives, as a share of their size.
+_NOISE = 0.02
 
 # An error that is so many times larger with some values than without them comes from them.
 _MUCH = 5.0
@@ -155,6 +158,8 @@ class Trial:
         if not stop_at_first:
             names = sorted({*points, *rounded}, key=self.borders.ranks.__getitem__)
             self.probe.run(self.feeds, names, self._look, given=given, batches=list(self._batches(names)))
+            if rounded:
+                self._measure_noise(points)
             self._forgive()
             return
         late = [place for place, name in enumerate(points) if self.accumulated[name] > self.tolerances.allowed(name)]
@@ -163,6 +168,22 @@ class Trial:
             self.probe.run(self.feeds, [*names, *rounded], self._look, given=given)
             if any(self.differs(name) for name in names):
                 return
+
+    def _measure_noise(self, points: Sequence[str]) -> None:
+        """Find out how much larger noise is where it arrives than where it came in, at points behind rounding.
+
+        Noise does not cancel where the numbers themselves do.
+        """
+        behind = [name for name in points if self.tolerances.kind(name) == "quantised"]
+        given = self.pairing.given(points, noise=_NOISE)
+
+        def look(name: str, found: Values) -> None:
+            error, _ = self.pairing.local(name, found)
+            arrived = max(error * error - self.local[name] ** 2, 0.0) ** 0.5
+            self.tolerances.gain[name] = arrived / _NOISE if arrived < 1 else 1.0
+
+        if self.metric == "sqnr":
+            self.probe.run(self.feeds, behind, look, given=given, batches=list(self._batches(behind)))
 
     def _forgive(self) -> None:
         """Let integer tensors pass that are off by their range alone, if whatever is computed of them is right.
@@ -215,8 +236,8 @@ class Trial:
         bad = [name for name in self.local if self.differs(name)]
         found: set[str] = set()
         feeding = self._feeding() if bad else {}
-        for name in bad[:_TRIED]:
-            doubted = self._doubted(name, feeding)
+        asked = [(name, doubted) for name in bad if (doubted := self._doubted(name, feeding))]
+        for name, doubted in asked[:_ASKED]:
             wider = doubted.union(*(self._doubted(other, feeding) for other in doubted))
             for several in (doubted, wider) if wider > doubted else (doubted,):
                 if not several or several <= found:
@@ -228,9 +249,8 @@ class Trial:
         return {(name, self.pairing.chosen[name].value) for name in found}
 
     def _doubted(self, name: str, feeding: Mapping[str, set[str]]) -> set[str]:
-        """The points in front of another one that do not agree in the run as it is."""
-        allowed = self.tolerances.allowed
-        found = [other for other in feeding.get(name, ()) if self.accumulated[other] > allowed(other) and other != name]
+        """The points in front of another one that do not agree in the run as it is, to the last digits."""
+        found = [other for other in feeding.get(name, ()) if self.accumulated[other] > self.tolerance and other != name]
         return set(sorted(found, key=self.borders.ranks.__getitem__)[-_TRIED:])
 
     def _error(self, name: str, free: Collection[str]) -> float:

@@ -53,6 +53,8 @@ class Tolerances:
         Stored tensor to its ONNX type and its number of axes.
     noise : dict
         Integer tensor to the noise of its rounding, as a share of its numbers.
+    gain : dict
+        Point to how many times as large noise arrives there as it came in.
     """
 
     metric: Metric
@@ -61,6 +63,7 @@ class Tolerances:
     types: Mapping[str, int]
     ranks: Mapping[str, int] = field(default_factory=dict)
     noise: dict[str, float] = field(default_factory=dict)
+    gain: dict[str, float] = field(default_factory=dict)
     _bits: dict[str, int] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
     _rounded: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -136,7 +139,8 @@ class Tolerances:
         if not rounded:
             return floor
         noise = sqrt(sum(self.noise.get(name, 0.0) ** 2 for name in rounded))
-        return max(floor, _in_metric(max(_LEAST, _TIMES * noise), self.metric))
+        arrived = _TIMES * noise * max(1.0, self.gain.get(point, 1.0))
+        return max(floor, _in_metric(max(_LEAST, arrived), self.metric))
 
 
 _RANKS = list(_COARSER)
