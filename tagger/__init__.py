@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     )
     from onnx_tagger.files.saving import save as save
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
+    from onnx_tagger.measures.comparison import Comparison as Comparison
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
     from onnx_tagger.measures.profile import Profile as Profile
+    from onnx_tagger.measures.recorded import Recording as Recording
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
     from onnx_tagger.model import keys as keys
     from onnx_tagger.model.graph import Op as Op
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass, OnnxscriptPass as OnnxscriptPass
     from onnx_tagger.workflows.carrying import Command as Command, carry as carry
     from onnx_tagger.workflows.checking import check as check, stats as stats
+    from onnx_tagger.workflows.comparing import compare as compare, record as record
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.profiling.measuring import profile as profile
@@ -62,6 +65,8 @@ _HOMES = {
     "onnx_tagger.files.saving": ("save",),
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
+    "onnx_tagger.measures.comparison": ("Comparison",),
+    "onnx_tagger.measures.recorded": ("Recording",),
     "onnx_tagger.measures.measure": ("Column", "Measure"),
     "onnx_tagger.measures.profile": ("Profile",),
     "onnx_tagger.measures.table": ("ModuleTable",),
@@ -75,6 +80,7 @@ _HOMES = {
     "onnx_tagger.passes.manager": ("PassManager",),
     "onnx_tagger.passes.match": ("Match",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
+    "onnx_tagger.workflows.comparing": ("compare", "record"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
     "onnx_tagger.workflows.functions": ("Functions", "functions"),
     "onnx_tagger.workflows.profiling.measuring": ("profile",),

@@ -136,6 +136,13 @@ OTHERS: dict[str, tuple[Call, list[object]]] = {
     "profile, runs": (lambda v: ot.profile("m.onnx", runs=v), ["1", 0, 1.5]),  # type: ignore[arg-type]
     "profile, seed": (lambda v: ot.profile("m.onnx", seed=v), ["1", None, -1]),  # type: ignore[arg-type]
     "load profile": (lambda v: ot.Profile.load(v), [None, 3, "", "missing.json", "m.onnx", "m.hierarchy.json", "a\0b"]),  # type: ignore[arg-type]
+    "record": (lambda v: ot.record(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
+    "compare": (lambda v: ot.compare(v, "m.onnx"), [None, 3, Module(), Module, [], *NO_FILES]),  # type: ignore[arg-type]
+    "compare, file": (lambda v: ot.compare("m.onnx", v), [*NO_PATHS, *NO_FILES]),  # type: ignore[arg-type]
+    "compare, inputs": (lambda v: ot.compare("m.onnx", "m.onnx", v), [3, "v.npz", [3]]),  # type: ignore[arg-type]
+    "compare, metric": (lambda v: ot.compare("m.onnx", "m.onnx", metric=v), [None, 3, "psnr"]),  # type: ignore[arg-type]
+    "compare, tolerance": (lambda v: ot.compare("m.onnx", "m.onnx", tolerance=v), ["1", -1, float("nan")]),  # type: ignore[arg-type]
+    "compare, samples": (lambda v: ot.compare("m.onnx", "m.onnx", samples=v), [None, "1", 0, 1.5]),  # type: ignore[arg-type]
     "capture": (lambda v: ot.capture(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
 }
 

@@ -25,7 +25,7 @@ def read_whole(path: Path) -> onnx.ModelProto:
     with open_file(path):  # what is no readable file is said there
         pass
     try:
-        model: onnx.ModelProto = onnx.load(path)
+        model: onnx.ModelProto = onnx.load(path, format="protobuf")
     except (onnx.checker.ValidationError, DecodeError, OSError, ValueError) as error:
         raise FileFormatError(f"{path}: onnx cannot load it with its weights ({error}); repair it first") from error
     return model

@@ -121,16 +121,27 @@ def read_table(path: str | Path) -> Parts:
         raise TaggerError(f"{path}: cannot be read ({error.strerror}); give a table that was saved") from None
     if len(data) > most:
         raise TaggerError(f"{path}: holds more than {most} bytes, the limit for a table; {advice('map_bytes')}")
+    return table_of(data, str(path))
+
+
+def table_of(data: bytes, where: str) -> Parts:
+    """The parts of a table from the JSON of its file; `where` is what errors call it.
+
+    Raises
+    ------
+    TaggerError
+        If it cannot be read as one; the message says where it is wrong.
+    """
     try:
         record = msgspec.json.decode(data, type=TableRecord)
         return _parts(record)
     except _UNREADABLE as error:
         place, fault = place_and_fault(error)
         raise TaggerError(
-            f"{path}: {place or 'the file'}: {fault}; give a table that was saved with ModuleTable.save or --json"
+            f"{where}: {place or 'the file'}: {fault}; give a table that was saved with ModuleTable.save or --json"
         ) from None
     except DamagedError as error:
-        raise TaggerError(f"{path}: {error}; the table is damaged, make it again") from None
+        raise TaggerError(f"{where}: {error}; the table is damaged, make it again") from None
 
 
 class DamagedError(Exception):

@@ -10,6 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from onnx_tagger.measures.comparison import Comparison
     from onnx_tagger.measures.table import ModuleTable
     from onnx_tagger.model.gated import Gated
     from onnx_tagger.model.verdict import Verdict
@@ -55,3 +56,18 @@ def render_view(view: View, form: str) -> str:
     out = StringIO()
     module.render_view(view, out)
     return out.getvalue()
+
+
+# What `compare --format` takes, with the file here that writes it.
+COMPARISON_FORMS = {
+    "text": "comparison",
+    "json": "jsonform",
+    "junit": "comparison_junit",
+    "github": "comparison_github",
+    "markdown": "comparison_markdown",
+}
+
+
+def render_comparison(comparison: Comparison, form: str, out: TextIO) -> None:
+    """Write a comparison in one of the `COMPARISON_FORMS`."""
+    import_module(f"{__name__}.{COMPARISON_FORMS[form]}").render(comparison, out)

@@ -1,0 +1,240 @@
+"""Running a file with inner tensors exposed, and with some of them replaced by values that are given.
+
+Weights are in memory once, however often a file is loaded with other tensors exposed. Which tensors are looked at, and
+what they are compared with, is for workflows.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onnx_tagger.errors import first_sentence, require
+from onnx_tagger.files.whole import read_whole
+from onnx_tagger.runtime.feeds import Array
+from onnx_tagger.runtime.sessions import NotRunError
+
+# Smaller weights stay in the graph, where onnxruntime looks for shapes and axes.
+_SMALL = 1024
+
+# Suffixes of the tensors that a probe adds.
+_GIVEN, _PLAIN = "__given", "__plain"
+
+_BLOCKED = "com.microsoft.nchwc"
+
+
+class Probe:
+    """A file, to be run with whatever of its tensors is asked for.
+
+    Parameters
+    ----------
+    path : path
+        An ONNX file; external data is found beside it.
+
+    Attributes
+    ----------
+    model : onnx.ModelProto
+        Without the values of its large weights.
+
+    Raises
+    ------
+    MissingExtraError
+        If onnxruntime is not installed.
+    TaggerError
+        If the file cannot be read with its weights.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        require("onnxruntime", "ort", "comparing")
+        self.path = Path(path)
+        self.model = read_whole(self.path)
+        self._drop_unread()
+        self.weights: dict[str, Array] = dict(self._taken())
+        self.channels: dict[str, int] = {}
+
+    def _drop_unread(self) -> None:
+        """Leave out what is stored and nobody reads: onnxruntime does, and misses it then."""
+        graph = self.model.graph
+        read = {value.name for value in graph.output} | {name for each in _graphs(graph) for name in _read_in(each)}
+        for place in reversed(range(len(graph.initializer))):
+            if graph.initializer[place].name not in read:
+                del graph.initializer[place]
+
+    def _taken(self) -> Iterator[tuple[str, Array]]:
+        """Take the large weights out of the graph."""
+        for tensor in self.model.graph.initializer:
+            kind = tensor.data_type
+            # Asking for the bytes copies them.
+            data = tensor.raw_data if kind in _PLAIN_KINDS and tensor.HasField("raw_data") else b""
+            if len(data) >= _SMALL:
+                array = np.frombuffer(data, dtype=helper.tensor_dtype_to_np_dtype(kind))
+                yield tensor.name, array.reshape(tuple(tensor.dims))
+                size = len(data)
+                tensor.ClearField("raw_data")
+                tensor.data_location = onnx.TensorProto.EXTERNAL
+                for key, value in (("location", "weights"), ("offset", "0"), ("length", str(size))):
+                    tensor.external_data.add(key=key, value=value)
+
+    def weight(self, name: str) -> Array | None:
+        """The values of a stored tensor; None if there is none of that name."""
+        if name in self.weights:
+            return self.weights[name]
+        found = next((tensor for tensor in self.model.graph.initializer if tensor.name == name), None)
+        return None if found is None else np.asarray(numpy_helper.to_array(found))
+
+    def inputs(self) -> dict[str, onnx.ValueInfoProto]:
+        """The inputs that have to be fed."""
+        stored = {tensor.name for tensor in self.model.graph.initializer}
+        return {value.name: value for value in self.model.graph.input if value.name not in stored}
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        names: Sequence[str],
+        look: Callable[[str, Array], None],
+        *,
+        given: Mapping[str, Array] | None = None,
+        batches: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        """Run the file and show some of its tensors, one after another.
+
+        Parameters
+        ----------
+        feeds : mapping
+            Input name to values.
+        names : sequence of str
+            Tensors of the main graph.
+        look : callable
+            Shown name and value of each tensor; what it does not keep is gone.
+        given : mapping, optional
+            Tensor to the value that is taken in its place by whatever reads it; the tensor itself is computed still.
+        batches : sequence of sequence of str, optional
+            The names in parts, which are held in memory one at a time; together if left out.
+
+        Raises
+        ------
+        NotRunError
+            If onnxruntime does not load the file, or not run it on these inputs.
+        """
+        import onnxruntime as ort
+
+        replaced = dict(given or {})
+        session = self._session(names, replaced)
+        options = ort.RunOptions()
+        options.only_execute_path_to_fetches = True
+        known = {value.name for value in session.get_inputs()}
+        values = {name: value for name, value in feeds.items() if name in known}
+        values |= {self._fed(name): value for name, value in replaced.items() if self._fed(name) in known}
+        for batch in batches if batches is not None else [names]:
+            fetched = [name + _PLAIN if name in self.channels else name for name in batch]
+            try:
+                found = session.run(fetched, values, options)
+            except Exception as error:
+                raise NotRunError(
+                    f"{self.path}: does not run on these inputs: {first_sentence(error)}; give others with --inputs"
+                ) from error
+            for place, name in enumerate(batch):
+                value, found[place] = found[place], None
+                if isinstance(value, np.ndarray):
+                    look(name, value)
+
+    def _fed(self, name: str) -> str:
+        """The graph input by which a replaced tensor is given."""
+        return name + _PLAIN + _GIVEN if name in self.channels else name + _GIVEN
+
+    def _session(self, names: Sequence[str], given: Mapping[str, Array]) -> Any:
+        import onnxruntime as ort
+
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        graph = model.graph
+        if given:
+            _rewired(graph, frozenset(given))
+        for name, value in given.items():
+            kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+            graph.input.append(helper.make_tensor_value_info(self._fed(name), kind, value.shape))
+            if name in self.channels:
+                reorder = helper.make_node(
+                    "ReorderInput", [self._fed(name)], [name + _GIVEN], name + _GIVEN, domain=_BLOCKED
+                )
+                graph.node.insert(0, reorder)
+        stated = {value.name for value in graph.output}
+        for name in dict.fromkeys(names):
+            if name in self.channels:
+                graph.node.append(
+                    helper.make_node(
+                        "ReorderOutput",
+                        [name],
+                        [name + _PLAIN],
+                        name + _PLAIN,
+                        domain=_BLOCKED,
+                        channels=self.channels[name],
+                    )
+                )
+                graph.output.append(onnx.ValueInfoProto(name=name + _PLAIN))
+            elif name not in stated:
+                graph.output.append(onnx.ValueInfoProto(name=name))
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 4
+        shared = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in self.weights.values()]
+        if shared:
+            options.add_external_initializers(list(self.weights), shared)
+        try:
+            return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise NotRunError(
+                f"{self.path}: onnxruntime does not load it: {first_sentence(error)}; comparing needs it to run"
+            ) from error
+
+
+_PLAIN_KINDS = frozenset(
+    {
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.DOUBLE,
+        onnx.TensorProto.FLOAT16,
+        onnx.TensorProto.INT8,
+        onnx.TensorProto.UINT8,
+        onnx.TensorProto.INT32,
+        onnx.TensorProto.INT64,
+    }
+)
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """A graph and the bodies in it."""
+    stack = [graph]
+    while stack:
+        each = stack.pop()
+        yield each
+        for node in each.node:
+            for attribute in node.attribute:
+                if attribute.type == onnx.AttributeProto.GRAPH:
+                    stack.append(attribute.g)
+                stack.extend(attribute.graphs)
+
+
+def _read_in(graph: onnx.GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+    yield from (value.name for value in graph.output)
+
+
+def _rewired(graph: onnx.GraphProto, given: frozenset[str]) -> None:
+    """Have every node, in bodies too, read the given tensor in place of the one that is computed."""
+    for each in _graphs(graph):
+        # What a body returns of the graph around it is read by the body, too; the main graph's outputs stay.
+        for value in each.output if each is not graph else ():
+            if value.name in given:
+                each.node.append(helper.make_node("Identity", [value.name], [f"{value.name}__returned"]))
+                value.name = f"{value.name}__returned"
+        for node in each.node:
+            for place, name in enumerate(node.input):
+                if name in given:
+                    node.input[place] = name + _GIVEN

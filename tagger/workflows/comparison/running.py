@@ -1,0 +1,282 @@
+"""One comparison of a file with a recording: the run as it is, and the run with the reference's values in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from onnx_tagger.measures.distances import Metric, Values
+from onnx_tagger.measures.recorded import Recording
+from onnx_tagger.passes.base import Context
+from onnx_tagger.runtime.probing import Probe
+from onnx_tagger.workflows.comparison.borders import Borders
+from onnx_tagger.workflows.comparison.pairing import Pairing
+from onnx_tagger.workflows.comparison.tolerances import Tolerances, scale_names, scales_of
+
+# So many bytes of tensors are fetched in one run.
+_BATCH = 1 << 28
+
+# Where the first module that differs is all that is asked for, so many tensors are looked at in one run.
+_STEP = 24
+
+# How often tensors are paired again, how many that are off are asked what they are computed of, and of how many each.
+_ROUNDS, _ASKED, _TRIED = 5, 24, 8
+
+# The noise that is added to values to see how much of it arrives, as a share of their size.
+_NOISE = 0.02
+
+# An error that is so many times larger with some values than without them comes from them.
+_MUCH = 5.0
+
+_BLOCKED = "com.microsoft.nchwc"
+
+
+@dataclass
+class Trial:
+    """A file beside a recording.
+
+    Parameters
+    ----------
+    probe : Probe
+    ctx : Context
+        Of the same file, with its tags.
+    recording : Recording
+    feeds : mapping
+        Input name to values.
+    metric : Metric
+    tolerance : float
+        In float32.
+
+    Attributes
+    ----------
+    accumulated, local : dict
+        Tensor to its error in the run as it is, and with the reference's values in whatever it is computed of.
+    wild : set of str
+        Tensors that are not finite where the reference is, though what they are computed of is the reference's.
+    """
+
+    probe: Probe
+    ctx: Context
+    recording: Recording
+    feeds: Mapping[str, Values]
+    metric: Metric
+    tolerance: float
+    accumulated: dict[str, float] = field(default_factory=dict)
+    local: dict[str, float] = field(default_factory=dict)
+    wild: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.borders = Borders.of(self.ctx, self.recording.spans)
+        stored = {name: self.probe.weight(name) for name in scale_names(self.borders.nodes)}
+        known = {name: value for name, value in stored.items() if value is not None}
+        self.pairing = Pairing(self.recording, self.borders, self.metric, scales_of(self.borders.nodes, known))
+        types = {tensor.name: tensor.data_type for tensor in self.probe.model.graph.initializer}
+        axes = {tensor.name: len(tensor.dims) for tensor in self.probe.model.graph.initializer}
+        self.tolerances = Tolerances(self.metric, self.tolerance, self.borders, types, axes)
+        self._rounded: frozenset[str] = frozenset()
+        self._cut_off: dict[str, float] = {}
+        self._zeros = {
+            node.output[0]: self._zero(node.input) for node in self.borders.nodes if _quantises(node.op_type)
+        }
+
+    def _zero(self, inputs: Sequence[str]) -> Values | None:
+        return self.probe.weight(inputs[2]) if len(inputs) > 2 else None
+
+    def run_as_it_is(self) -> None:
+        """Compare all tensors at borders in the run as it is, and pair them with the reference's values."""
+        pairing = self.pairing
+        blocked = _blocked(self.borders)
+        self.probe.channels = {}
+        if blocked:
+            shapes: dict[str, tuple[int, ...]] = {}
+            in_blocks = [name for name in pairing.matches if name in blocked]
+
+            def look(name: str, found: Values) -> None:
+                shapes[name] = found.shape
+
+            self.probe.run(self.feeds, in_blocks, look, batches=list(self._batches(in_blocks)))
+            self.probe.channels = pairing.channels(shapes)
+        names = [name for name in pairing.matches if name not in blocked or name in self.probe.channels]
+        for name in set(pairing.matches) - set(names):
+            del pairing.matches[name]
+        self.probe.run(self.feeds, names, pairing.look, batches=list(self._batches(names)))
+        self._choose()
+
+    def _choose(self, barred: Collection[tuple[str, int]] = ()) -> None:
+        dtypes = {name: seen.dtype for name, seen in self.pairing.seen.items()}
+        self.tolerances.settle(self.pairing.matches, dtypes)
+        self._look_at_weights()
+        self.pairing.choose(self.tolerances.allowed, barred)
+        self.tolerances.settle(self.pairing.chosen, dtypes)
+        self._look_at_weights()
+        self.accumulated = {name: match.seen_error for name, match in self.pairing.chosen.items()}
+
+    def _look_at_weights(self) -> None:
+        """Compute the noise of the weights that are stored as integers."""
+        for name in self.tolerances.stored():
+            if name not in self.tolerances.noise:
+                value = self.probe.weight(name)
+                if value is not None:
+                    scale = self.pairing.scales.get(name)
+                    zero = scale.zero if scale is not None else None
+                    self.tolerances.look(name, value, zero, self.tolerances.bits(name))
+
+    def _batches(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """The names in parts that memory holds."""
+        batch: list[str] = []
+        size = 0
+        for name in names:
+            several = self.pairing.matches.get(name, ())
+            size += max((self.recording.values[match.value].nbytes for match in several), default=0)
+            batch.append(name)
+            if size > _BATCH:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def run_with_reference(self, *, stop_at_first: bool = False) -> None:
+        """Compare all tensors once more, with the reference's values in whatever they are computed of."""
+        barred: set[tuple[str, int]] = set()
+        for _ in range(_ROUNDS):
+            self._measure(stop_at_first)
+            before = {(name, match.value) for name, match in self.pairing.chosen.items()}
+            barred |= self._mistaken()
+            self._choose(barred)
+            if {(name, match.value) for name, match in self.pairing.chosen.items()} == before:
+                break
+        else:
+            self._measure(stop_at_first)
+
+    def _measure(self, stop_at_first: bool) -> None:
+        self.local, self.wild, self._cut_off = {}, set(), {}
+        points = list(self.pairing.chosen)
+        self._rounded = frozenset(self.tolerances.rounded())
+        rounded = [name for name in self._rounded if name not in self.pairing.chosen]
+        given = self.pairing.given(points)
+        if not stop_at_first:
+            names = sorted({*points, *rounded}, key=self.borders.ranks.__getitem__)
+            self.probe.run(self.feeds, names, self._look, given=given, batches=list(self._batches(names)))
+            if rounded:
+                self._measure_noise(points)
+            self._forgive()
+            return
+        late = [place for place, name in enumerate(points) if self.accumulated[name] > self.tolerances.allowed(name)]
+        for start in range(late[0] if late else len(points), len(points), _STEP):
+            names = points[start : start + _STEP]
+            self.probe.run(self.feeds, [*names, *rounded], self._look, given=given)
+            if any(self.differs(name) for name in names):
+                return
+
+    def _measure_noise(self, points: Sequence[str]) -> None:
+        """Find out how much larger noise is where it arrives than where it came in, at points behind rounding.
+
+        Noise does not cancel where the numbers themselves do.
+        """
+        behind = [name for name in points if self.tolerances.kind(name) == "quantised"]
+        given = self.pairing.given(points, noise=_NOISE)
+
+        def look(name: str, found: Values) -> None:
+            error, _ = self.pairing.local(name, found)
+            arrived = max(error * error - self.local[name] ** 2, 0.0) ** 0.5
+            self.tolerances.gain[name] = arrived / _NOISE if arrived < 1 else 1.0
+
+        if self.metric == "sqnr":
+            self.probe.run(self.feeds, behind, look, given=given, batches=list(self._batches(behind)))
+
+    def _forgive(self) -> None:
+        """Let integer tensors pass that are off by their range alone, if whatever is computed of them is right.
+
+        The range of integers does the work of a Relu behind it.
+        """
+        if not self._cut_off:
+            return
+        feeding = self._feeding()
+        needed = {one for name, several in feeding.items() if self.differs(name) for one in several}
+        self.local |= {name: error for name, error in self._cut_off.items() if name not in needed}
+
+    def _look(self, name: str, found: Values) -> None:
+        if name in self._rounded:
+            scale = self.pairing.scales.get(name)
+            self.tolerances.look(name, found, scale.zero if scale is not None else self._zeros.get(name))
+        if name in self.pairing.chosen:
+            self.local[name], wild = self.pairing.local(name, found)
+            if wild:
+                self.wild.add(name)
+            if self.differs(name):
+                self.pairing.look_again(name, found)
+                within = self.pairing.within_range(name, found)
+                if within <= self.tolerances.allowed(name):
+                    self._cut_off[name] = within
+
+    def differs(self, name: str) -> bool:
+        """Whether a tensor's own error is larger than it may be."""
+        return name in self.wild or self.local.get(name, 0.0) > self.tolerances.allowed(name)
+
+    # --- pairs in doubt ---
+
+    def _feeding(self) -> dict[str, set[str]]:
+        """Each point to the points that it is computed of directly."""
+        chosen = self.pairing.chosen
+        found: dict[str, set[str]] = defaultdict(set)
+        for place, points in self.borders.served(list(chosen)).items():
+            read = {name for name in self.borders.reading.get(place, ()) if name in chosen}
+            for point in points if read else ():
+                found[point] |= read
+        return found
+
+    def _mistaken(self) -> set[tuple[str, int]]:
+        """Pairs that are wrong: with their values, what is computed of the tensors is off, and without them it is not.
+
+        A tensor that is wrong by itself stays so whatever it is computed of. One that is right where the tensors in
+        front of it have the file's own values, or nearly so, and off where they have the reference's, was given the
+        wrong ones.
+        """
+        bad = [name for name in self.local if self.differs(name)]
+        found: set[str] = set()
+        feeding = self._feeding() if bad else {}
+        asked = [(name, doubted) for name in bad if (doubted := self._doubted(name, feeding))]
+        for name, doubted in asked[:_ASKED]:
+            wider = doubted.union(*(self._doubted(other, feeding) for other in doubted))
+            for several in (doubted, wider) if wider > doubted else (doubted,):
+                if not several or several <= found:
+                    continue
+                least = max(self.tolerances.allowed(name), _MUCH * self._error(name, several))
+                if self.local[name] > least:
+                    found |= {one for one in several if self._error(name, several - {one}) > least}
+                    break
+        return {(name, self.pairing.chosen[name].value) for name in found}
+
+    def _doubted(self, name: str, feeding: Mapping[str, set[str]]) -> set[str]:
+        """The points in front of another one that do not agree in the run as it is, to the last digits."""
+        found = [other for other in feeding.get(name, ()) if self.accumulated[other] > self.tolerance and other != name]
+        return set(sorted(found, key=self.borders.ranks.__getitem__)[-_TRIED:])
+
+    def _error(self, name: str, free: Collection[str]) -> float:
+        """How far a tensor is off where some of those in front of it have the file's own values."""
+        given = self.pairing.given([other for other in self.pairing.chosen if other not in free])
+        errors: list[float] = []
+
+        def look(_: str, found: Values) -> None:
+            error, wild = self.pairing.local(name, found)
+            errors.append(float("inf") if wild else error)
+
+        self.probe.run(self.feeds, [name], look, given=given)
+        return max(errors, default=float("inf"))
+
+
+def _quantises(op_type: str) -> bool:
+    return op_type in ("QuantizeLinear", "DynamicQuantizeLinear")
+
+
+def _blocked(borders: Borders) -> set[str]:
+    """Tensors whose channels lie in blocks, as onnxruntime keeps them for the CPU: through Add and Relu, too."""
+    found: set[str] = set()
+    for place in borders.order:
+        node = borders.nodes[place]
+        if node.op_type == "ReorderOutput":
+            continue
+        if node.domain == _BLOCKED or any(name in found for name in borders.reading.get(place, ())):
+            found.update(name for name in node.output if name)
+    return found
