@@ -1,4 +1,4 @@
-"""Running ONNX files: sessions, the values that they are fed, and comparing two files by execution.
+"""Running ONNX files: sessions and their settings, the values that they are fed, profiles, and comparing two files.
 
 It is the only place that imports onnxruntime; what is concluded from a run is decided by its callers.
 """
