@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+# What stands for an error without a number where JSON asks for one.
+_BEYOND = 1e6
+
 
 def record(
     model: nn.Module, args: Sequence[object] | Tensor = (), *, kwargs: Mapping[str, object] | None = None
@@ -95,9 +98,9 @@ def errors_of_nodes(found: Comparison, path: Target) -> tuple[Measure, list[str]
     Returns
     -------
     tuple of (Measure, list of str)
-        A number, or none, for each node that makes a tensor, and the tensor's name.
+        A number, or none, for each node that makes a tensor, and the tensor's name. One beyond measure is a million.
     """
-    errors = {error.tensor: error.local if error.local is not None else float("inf") for error in found.tensors}
+    errors = {error.tensor: error.local if error.local is not None else _BEYOND for error in found.tensors}
     names = [next(iter(op.node.output), "") for op in walk(read_skeleton(path).model).scopes[0].ops]
     return Measure(Column(LOCAL, rule="max", worse="higher"), [errors.get(name) for name in names]), names
 

@@ -306,7 +306,8 @@ class Pairing:
 def _size(value: Values) -> Values:
     """The root mean square of a tensor, masks apart, in its own type."""
     plain = np.clip(np.nan_to_num(value), -LARGEST, LARGEST)
-    return np.sqrt(np.mean(plain * plain, dtype=np.float64)).astype(value.dtype)
+    found: Values = np.sqrt(np.mean(plain * plain, dtype=np.float64)).astype(value.dtype)
+    return found
 
 
 def _off_alike(one: Match, other: Match) -> bool:

@@ -26,7 +26,8 @@ DEFAULTS: dict[Metric, float] = {"sqnr": 1e-5, "max": 1e-4, "cosine": 1e-8, "ulp
 
 # How many times as far as in float32 the coarser types may be off.
 _COARSER = {"float64": 1.0, "float32": 1.0, "float16": 500.0, "bfloat16": 4000.0}
-_COARSER_ULP = {"float64": 1.0, "float32": 1.0, "float16": 1.0, "bfloat16": 1.0}
+# Steps are counted in those of the reference, which are float32's where a file was made coarser.
+_COARSER_ULP = {"float64": 1.0, "float32": 1.0, "float16": 2.0**13, "bfloat16": 2.0**16}
 
 # How many times the noise of rounding a tensor behind it may be off, and how far at least.
 _TIMES, _LEAST = 4.0, 2e-2
@@ -134,7 +135,10 @@ class Tolerances:
     def allowed(self, point: str) -> float:
         """How far a point may be off."""
         factors = _COARSER_ULP if self.metric == "ulp" else _COARSER
-        floor = self.base * factors[self._kinds.get(point, "float32")]
+        factor = factors[self._kinds.get(point, "float32")]
+        floor = self.base * factor
+        if self.metric == "cosine" and factor > 1:
+            floor = max(self.base, (DEFAULTS["sqnr"] * factor) ** 2)
         rounded = self._rounded.get(point)
         if not rounded:
             return floor
