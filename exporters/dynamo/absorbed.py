@@ -53,6 +53,7 @@ class Absorbed:
         lifted = signature.inputs_to_lifted_tensor_constants
         # Each operation to the first one that is equal to it; filled by `twins`.
         self.first: dict[torch.fx.Node, torch.fx.Node] = {}
+        self.constants = _constants(program.graph.nodes)
         self.parameters: set[torch.fx.Node] = set()
         self.data: set[torch.fx.Node] = set()
         for node in program.graph.nodes:
@@ -163,7 +164,21 @@ class Absorbed:
 
     def _same(self, mine: torch.fx.Node, others: torch.fx.Node) -> bool:
         value, same = self.values.get(mine.name), self.values.get(others.name)
-        return mine is others or (value is not None and same is not None and torch.equal(value, same))
+        if value is not None and same is not None:
+            return torch.equal(value, same)
+        return self.constants.get(mine, mine) is self.constants.get(others, others)
+
+
+def _constants(nodes: Iterable[torch.fx.Node]) -> dict[torch.fx.Node, torch.fx.Node]:
+    """Operations on nothing (the zeros that a recurrent layer starts from), each to the first that makes the same."""
+    found: dict[torch.fx.Node, torch.fx.Node] = {}
+    alike: dict[object, torch.fx.Node] = {}
+    for node in nodes:
+        tags = getattr(node.target, "tags", ())
+        if node.op == "call_function" and not node.all_input_nodes and torch.Tag.nondeterministic_seeded not in tags:
+            form = node.target, repr(node.args), repr(sorted(node.kwargs.items()))
+            found[node] = alike.setdefault(form, node)
+    return found
 
 
 def _reshapes(operation: torch.fx.Node) -> bool:
