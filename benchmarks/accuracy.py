@@ -160,8 +160,10 @@ def measure(name: str, strategy: str, perturb: bool, dynamic: bool) -> Row:
                 row.sources.update(report.by_source)
                 feeds = feeds_of(path, model, args, kwargs)
                 row.judgement.add(judge(path, hierarchy, observations, feeds))
-        except ot.TaggerError as error:
-            row.failed.append(f"{name} {strategy} {'dynamic' if dynamic else 'static'}: {error}")
+        except Exception as error:  # noqa: BLE001 - onnxruntime's errors, where torch made a file that does not run, have no class
+            row.failed.append(
+                f"{name} {strategy} {'dynamic' if dynamic else 'static'}: {' '.join(str(error).split())[:200]}"
+            )
     row.seconds = time.perf_counter() - start
     return row
 

@@ -1,8 +1,8 @@
 """FX operations that an ONNX node does besides its own: those that the exporter's rewriter folded into it.
 
 The rewriter keeps one of several stacks. An operation was folded into a reader if no ONNX node stands for it, data
-flows through it, and it reads parameters of its own (a convolution before a normalisation) or makes a tensor of another
-shape that is no view (padding); else it may as well have been a no-op that was dropped (dropout, a cast to the same
+flows through it, and it reads parameters of its own (a convolution before a normalisation), makes a tensor of another
+shape that is no view (padding), or cuts values off before another that does; else it may as well have been a no-op that was dropped (dropout, a cast to the same
 type), and then it is nobody's work. Of equal operations the exporter keeps one: its node does the work of all.
 """
 
@@ -25,6 +25,9 @@ from onnx_tagger.model.metadata import TORCH_SCOPES, props_of
 
 # The folder replaces a sequence of chunks by one Split and numbers its outputs so.
 _PART = re.compile(r"_split_\d+$")
+
+_ATEN = torch.ops.aten
+_SATURATING = {_ATEN.relu, _ATEN.relu6, _ATEN.clamp, _ATEN.clamp_min, _ATEN.clamp_max, _ATEN.hardtanh}
 
 
 class Absorbed:
@@ -109,7 +112,7 @@ class Absorbed:
                     continue
                 seen.add(source)
                 stack.append(source)
-                if self._weighted(source) or (self._weighted(own) and _reshapes(source)):
+                if self._weighted(source) or (self._weighted(own) and _reshapes(source)) or _saturates(source, own):
                     yield source
 
     def _weighted(self, operation: torch.fx.Node) -> bool:
@@ -179,6 +182,11 @@ def _constants(nodes: Iterable[torch.fx.Node]) -> dict[torch.fx.Node, torch.fx.N
             form = node.target, repr(node.args), repr(sorted(node.kwargs.items()))
             found[node] = alike.setdefault(form, node)
     return found
+
+
+def _saturates(*operations: torch.fx.Node) -> bool:
+    """Whether all of them cut values off, which the exporter makes one node of if they follow each other."""
+    return all(getattr(operation.target, "overloadpacket", None) in _SATURATING for operation in operations)
 
 
 def _reshapes(operation: torch.fx.Node) -> bool:

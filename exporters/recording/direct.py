@@ -42,7 +42,7 @@ def _routed(function: Callable[..., Any], homes: Mapping[int, str], announced: s
         if has_hooks(self):
             # A direct call does not run them: the part of a call that does what it must is private.
             announced.add(number)
-            return self._slow_forward(*args, **kwargs)  # type: ignore[operator]
+            return self._slow_forward(*args, **kwargs)  # type: ignore[no-untyped-call]
         return self(*args, **kwargs)
 
     return routed

@@ -198,7 +198,9 @@ class Traced:
         kept = {mark for mark in repeats if mark in left and mark not in new}
         if kept:
             repeats, new = self._repeats(kept)
-        return {mark: first for mark, first in repeats.items() if mark is not None and mark not in left and mark not in new}
+        return {
+            mark: first for mark, first in repeats.items() if mark is not None and mark not in left and mark not in new
+        }
 
     def _repeats(self, kept: Container[Mark | None]) -> tuple[dict[Mark | None, Mark | None], set[Mark | None]]:
         """Calls with an operation that was done before, each to the call that did it, and those with one that was not.

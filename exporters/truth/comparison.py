@@ -33,6 +33,13 @@ _NOBODY = "no ATen operation makes this value"
 # Of a node of several outputs that several operations may have made each, no more combinations are looked at.
 _MOST_ANSWERS = 64
 
+# Operators that hand on a part of what they read.
+_TAKING = frozenset(("Split", "Slice", "Gather", "GatherElements", "GatherND"))
+
+# Operators that multiply matrices, and operations of single numbers, which do no such thing.
+_PRODUCTS = frozenset(("MatMul", "Gemm", "Conv", "ConvTranspose"))
+_ARITHMETIC = frozenset(("add", "sub", "mul", "div"))
+
 # Onnxruntime's operators on tensors whose channels lie in blocks, and the largest block.
 _BLOCKED = "com.microsoft.nchwc"
 _BLOCK = 16
@@ -180,7 +187,12 @@ class Comparison:
         places = [place for place in places if _is_float(self.observations[place].values)]
         working = [place for place in places if not self.moving[place]]
         # Of values that are rearranged (rolled, flipped), each order has a maker of its own.
-        ordered = [place for place in working if _apart(self.values[name], self.observations[place].values) < _NEVER]
+        standing = [place for place in places if _apart(self.values[name], self.observations[place].values) < _NEVER]
+        ordered = [place for place in standing if place in working]
+        if op.node.op_type in _TAKING and working:
+            # What was put together before is taken apart again, or what is handed on is put in another order later.
+            if all(self._exists(place, op) for place in working) or (standing and not ordered):
+                return Truth(VIEW)
         # If none works, it may be a part of what an operation made and what as a whole exists nowhere in the file.
         candidates = self._candidates(op, ordered or working or places)
         return Truth("" if candidates else VIEW if places else _NOBODY, candidates)
@@ -203,8 +215,14 @@ class Comparison:
         return Truth("" if candidates else _WEAK, candidates)
 
     def _candidates(self, op: Op, places: Sequence[int]) -> tuple[Candidate, ...]:
-        found = (self._work(op, place) for place in places)
+        fitting = (place for place in places if op.node.op_type not in _PRODUCTS or self._multiplies(op, place))
+        found = (self._work(op, place) for place in fitting)
         return tuple(dict.fromkeys(candidate for candidate in found if candidate.modules))
+
+    def _multiplies(self, op: Op, start: int) -> bool:
+        """Whether an operation is more than arithmetic on what exists: no product of matrices is a sum taken back."""
+        seen = self.observations[start]
+        return seen.operator not in _ARITHMETIC or not all(self._exists(other, op) for other in seen.inputs)
 
     def _work(self, op: Op, start: int) -> Candidate:
         """Walk back from an operation to values that exist in the file, made by another node than this one.

@@ -19,7 +19,12 @@ _OPENING = {
     "many": "x, y, z = *values, named['last']",
 }
 _FIRST = {"one": ("x",), "pair": ("x", "y"), "nested": ("x", "y", "z"), "many": ("x", "y", "z")}
-_GIVEN = {"one": "{0}", "pair": "{0}, {1}", "nested": "{{'x': {0}, 'rest': [{1}, ({2},)]}}", "many": "{0}, {1}, last={2}"}
+_GIVEN = {
+    "one": "{0}",
+    "pair": "{0}, {1}",
+    "nested": "{{'x': {0}, 'rest': [{1}, ({2},)]}}",
+    "many": "{0}, {1}, last={2}",
+}
 _RETURNED = {"one": "{0}", "pair": "{0}, {1}", "nested": "{{'x': {0}, 'rest': [{1}, ({2},)]}}", "many": "[{0}, {1}]"}
 _TAKEN = {
     "one": ("{0}",),
