@@ -1,9 +1,10 @@
 """How many tags are right, judged by execution over the zoo: one table a strategy, and every node that is not right.
 
-Run it as ``python benchmarks/accuracy.py [--only NAME ...] [--part all] [--strategies fx htp usage] [--quick]``. A model runs with
-static and dynamic shapes, with equal parameters (zeros, ones) and with perturbed ones; ``--quick`` takes static shapes
-and perturbed weights alone. The zoo has two parts: the models that the project was built with, and others of kinds that
-these lack, which it was not (``--part held-out``). `usage` is a captured map and a file that another exporter made, its metadata stripped.
+Run it as ``python benchmarks/accuracy.py [--only NAME ...] [--part PART] [--strategies fx htp usage wiped] [--quick]``.
+A model runs with static and dynamic shapes, with equal parameters (zeros, ones) and with perturbed ones; ``--quick``
+takes static shapes and perturbed weights alone. The zoo has two parts: the models that the project was built with, and
+others of kinds that these lack (``--part held-out``). `usage` is a captured map and a file that another exporter made,
+its metadata stripped; `wiped` is the same with all names of nodes, weights and inner tensors replaced.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ from onnx_tagger.model.graph import walk
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "fixtures" / "zoo"))
 
-from index import ZOO, build  # noqa: E402 - the zoo is a folder, no package
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
-STRATEGIES = ("fx", "htp", "usage")
+from index import ZOO, build  # noqa: E402 - the zoo is a folder, no package
+from toolbox import wipe_names  # noqa: E402
+
+STRATEGIES = ("fx", "htp", "usage", "wiped")
 PARTS = {"all": (False, True), "first": (False,), "held-out": (True,)}
 _FITS = ("consistent", "partial", "inconsistent")
 _CALLS = ("right", "wrong", "missing")
@@ -124,7 +128,7 @@ def made(
     """The tagged files of one model by one strategy."""
     model, args, kwargs = build(name, perturb=perturb)
     path = folder / "model.onnx"
-    if strategy != "usage":
+    if strategy in ("fx", "htp"):
         exported = ot.export(model, args, path, kwargs=kwargs, strategy=strategy, dynamic=dynamic)
         yield path, exported.hierarchy
         return
@@ -137,6 +141,8 @@ def made(
             failures.append(error)
             continue
         strip_all(path, folder / "stripped.onnx")
+        if strategy == "wiped":
+            wipe_names(folder / "stripped.onnx", folder / "stripped.onnx", {})
         ot.retag(folder / "stripped.onnx", hierarchy, path)
         yield path, hierarchy
     if len(failures) == 2:

@@ -31,9 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 from by_names import judge_by_names  # noqa: E402 - folders, no packages
-from examples.random_nets import made, source_of  # noqa: E402
 from survival import quiet  # noqa: E402
-from toolbox import TOOLS, Feeds, Tool, without_metadata, wipe_names  # noqa: E402
+from toolbox import TOOLS, Feeds, Tool, wipe_names, without_metadata  # noqa: E402
+
+from examples.random_nets import made, source_of  # noqa: E402
 
 STRATEGIES = ("fx", "htp")
 BY_NAME: dict[str, Tool] = {tool.name: tool for tool in TOOLS if not tool.only}

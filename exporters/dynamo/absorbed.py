@@ -2,8 +2,9 @@
 
 The rewriter keeps one of several stacks. An operation was folded into a reader if no ONNX node stands for it, data
 flows through it, and it reads parameters of its own (a convolution before a normalisation), makes a tensor of another
-shape that is no view (padding), or cuts values off before another that does; else it may as well have been a no-op that was dropped (dropout, a cast to the same
-type), and then it is nobody's work. Of equal operations the exporter keeps one: its node does the work of all.
+shape that is no view (padding), or cuts values off before another one that does; else it may as well have been a no-op
+that was dropped (dropout, a cast to the same type), and then it is nobody's work. Of equal operations the exporter
+keeps one: its node does the work of all.
 """
 
 from __future__ import annotations

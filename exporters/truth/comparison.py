@@ -17,7 +17,7 @@ import onnx
 
 from onnx_tagger.exporters.truth.alike import Alike, Numbers, distance, in_order, in_order_of_size, unpadded
 from onnx_tagger.exporters.truth.observed import Observation, Values
-from onnx_tagger.exporters.truth.stands_for import same_operator
+from onnx_tagger.exporters.truth.stands_for import ARITHMETIC, PRODUCTS, TAKING, same_operator
 from onnx_tagger.exporters.truth.verdicts import CONSTANT, PASSES, SHAPE, VIEW, Candidate
 from onnx_tagger.model.graph import MAIN, Op, bodies, walk
 
@@ -32,13 +32,6 @@ _NOBODY = "no ATen operation makes this value"
 
 # Of a node of several outputs that several operations may have made each, no more combinations are looked at.
 _MOST_ANSWERS = 64
-
-# Operators that hand on a part of what they read.
-_TAKING = frozenset(("Split", "Slice", "Gather", "GatherElements", "GatherND"))
-
-# Operators that multiply matrices, and operations of single numbers, which do no such thing.
-_PRODUCTS = frozenset(("MatMul", "Gemm", "Conv", "ConvTranspose"))
-_ARITHMETIC = frozenset(("add", "sub", "mul", "div"))
 
 # Onnxruntime's operators on tensors whose channels lie in blocks, and the largest block.
 _BLOCKED = "com.microsoft.nchwc"
@@ -189,10 +182,10 @@ class Comparison:
         # Of values that are rearranged (rolled, flipped), each order has a maker of its own.
         standing = [place for place in places if _apart(self.values[name], self.observations[place].values) < _NEVER]
         ordered = [place for place in standing if place in working]
-        if op.node.op_type in _TAKING and working:
-            # What was put together before is taken apart again, or what is handed on is put in another order later.
-            if all(self._exists(place, op) for place in working) or (standing and not ordered):
-                return Truth(VIEW)
+        # What was put together before is taken apart again, or what is handed on is put in another order later.
+        handed = all(self._exists(place, op) for place in working) or (standing and not ordered)
+        if op.node.op_type in TAKING and working and handed:
+            return Truth(VIEW)
         # If none works, it may be a part of what an operation made and what as a whole exists nowhere in the file.
         candidates = self._candidates(op, ordered or working or places)
         return Truth("" if candidates else VIEW if places else _NOBODY, candidates)
@@ -215,14 +208,14 @@ class Comparison:
         return Truth("" if candidates else _WEAK, candidates)
 
     def _candidates(self, op: Op, places: Sequence[int]) -> tuple[Candidate, ...]:
-        fitting = (place for place in places if op.node.op_type not in _PRODUCTS or self._multiplies(op, place))
+        fitting = (place for place in places if op.node.op_type not in PRODUCTS or self._multiplies(op, place))
         found = (self._work(op, place) for place in fitting)
         return tuple(dict.fromkeys(candidate for candidate in found if candidate.modules))
 
     def _multiplies(self, op: Op, start: int) -> bool:
         """Whether an operation is more than arithmetic on what exists: no product of matrices is a sum taken back."""
         seen = self.observations[start]
-        return seen.operator not in _ARITHMETIC or not all(self._exists(other, op) for other in seen.inputs)
+        return seen.operator not in ARITHMETIC or not all(self._exists(other, op) for other in seen.inputs)
 
     def _work(self, op: Op, start: int) -> Candidate:
         """Walk back from an operation to values that exist in the file, made by another node than this one.

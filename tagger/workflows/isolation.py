@@ -1,4 +1,4 @@
-"""Work on a model in a process of its own, so that a model that kills its process leaves a sentence and not a dead tool.
+"""Work on a model in a process of its own, so that a model that kills its process leaves a sentence, no dead tool.
 
 The process is forked before torch is loaded, which costs milliseconds: there are no threads of torch's yet that a fork
 would leave behind half alive, and the parent never loads torch at all. Where torch is loaded already, or forking is not
@@ -145,7 +145,7 @@ class Isolated(Generic[_Made]):
         how = _end_of(self.process.exitcode)
         if attempt is None or attempt in self.deadly:
             raise ExportError(
-                f"{self.source}: its process {how} in the phase {phase!r}: --debug shows where, and plain torch may say why"
+                f"{self.source}: its process {how} in the phase {phase!r}: run it with --debug, which shows where"
             )
         self.deadly[attempt] = f"its process {how}"
 
@@ -176,7 +176,7 @@ class _FromProcess(Exception):  # noqa: N818 - no error of its own: the other pr
 
 
 def _context() -> BaseContext:
-    """Forked from here where that is safe: torch's threads would not be in the child, the locks that they hold would."""
+    """Forked from here where that is safe: a child has none of torch's threads, but the locks that they hold."""
     safe = hasattr(os, "fork") and sys.platform != "darwin" and "torch" not in sys.modules
     return get_context("fork" if safe else "spawn")
 

@@ -1,8 +1,8 @@
 """Random module trees with random forwards, as Python source: the same text for the same seed.
 
-A net is a handful of classes. A class has children (leaves of torch and other drawn classes, alone or in containers, some
-under two names, with one weight or under hooks) and a forward, which `random_forwards` draws. What a net is judged by is
-in `benchmarks/random_nets.py`.
+A net is a handful of classes. A class has children (leaves of torch and other drawn classes, alone or in containers,
+some under two names, with one weight or under hooks) and a forward, which `random_forwards` draws. What a net is judged
+by is in `benchmarks/random_nets.py`.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def made(seed: int) -> Made:
     # torch looks up the lines that it traces
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     module = types.ModuleType(name)
-    exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 - the text is drawn above
+    exec(compile(text, file, "exec"), module.__dict__)
     factory: Callable[[], Made] = module.__dict__["made"]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(seed)

@@ -73,9 +73,11 @@ def test_the_phases_and_the_result_come_back_and_limits_hold() -> None:
 
 
 def test_an_error_is_raised_again_with_the_other_traceback_as_its_cause() -> None:
-    with isolated(functools.partial(_raises, SourceError("no such source")), "s") as running:
-        with pytest.raises(SourceError, match="no such source") as caught:
-            running.result(lambda _: None)
+    with (
+        isolated(functools.partial(_raises, SourceError("no such source")), "s") as running,
+        pytest.raises(SourceError, match="no such source") as caught,
+    ):
+        running.result(lambda _: None)
     assert "in _raises" in str(caught.value.__cause__)
 
 
@@ -83,9 +85,11 @@ def test_an_error_that_cannot_be_sent_becomes_one_that_says_the_same() -> None:
     class Local(Exception):  # noqa: N818
         pass
 
-    with isolated(functools.partial(_raises, Local("odd")), "s") as running:
-        with pytest.raises(RuntimeError, match="Local: odd"):
-            running.result(lambda _: None)
+    with (
+        isolated(functools.partial(_raises, Local("odd")), "s") as running,
+        pytest.raises(RuntimeError, match="Local: odd"),
+    ):
+        running.result(lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -97,15 +101,19 @@ def test_an_error_that_cannot_be_sent_becomes_one_that_says_the_same() -> None:
     ids=["segv", "kill"],
 )
 def test_a_killed_process_is_a_sentence(number: int, how: str) -> None:
-    with isolated(functools.partial(_dies, number), "net.py:made") as running:
-        with pytest.raises(ExportError, match=f"^net.py:made: its process {how} 'the run': "):
-            running.result(lambda _: None)
+    with (
+        isolated(functools.partial(_dies, number), "net.py:made") as running,
+        pytest.raises(ExportError, match=f"^net.py:made: its process {how} 'the run': "),
+    ):
+        running.result(lambda _: None)
 
 
 def test_a_process_that_leaves_by_itself_is_a_sentence() -> None:
-    with isolated(_leaves, "s") as running:
-        with pytest.raises(ExportError, match="ended by itself, with exit code 3 in the phase 'start'"):
-            running.result(lambda _: None)
+    with (
+        isolated(_leaves, "s") as running,
+        pytest.raises(ExportError, match="ended by itself, with exit code 3 in the phase 'start'"),
+    ):
+        running.result(lambda _: None)
 
 
 def _leaves(_: Progress) -> None:
@@ -119,9 +127,11 @@ def test_an_attempt_that_kills_is_done_without() -> None:
 
 
 def test_when_every_attempt_kills_the_error_names_each() -> None:
-    with isolated(functools.partial(_tries, ("a", "b", "c")), "s") as running:
-        with pytest.raises(ExportError, match="^a: its process .*; b: its .*; c: its process was killed by SIGSEGV$"):
-            running.result(lambda _: None)
+    with (
+        isolated(functools.partial(_tries, ("a", "b", "c")), "s") as running,
+        pytest.raises(ExportError, match=r"^a: its process .*; b: its .*; c: its process was killed by SIGSEGV$"),
+    ):
+        running.result(lambda _: None)
 
 
 def _leaves_a_mess(target: Path, _: Progress) -> None:
@@ -133,9 +143,11 @@ def _leaves_a_mess(target: Path, _: Progress) -> None:
 def test_nothing_that_a_killed_process_began_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     target = tmp_path / "m.onnx"
-    with isolated(functools.partial(_leaves_a_mess, target), "s", written=[target]) as running:
-        with pytest.raises(ExportError):
-            running.result(lambda _: None)
+    with (
+        isolated(functools.partial(_leaves_a_mess, target), "s", written=[target]) as running,
+        pytest.raises(ExportError),
+    ):
+        running.result(lambda _: None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -151,9 +163,8 @@ def test_a_process_that_nobody_waits_for_is_ended() -> None:
 
 
 def test_an_interrupted_process_says_what_has_become_of_its_work() -> None:
-    with isolated(_interrupted, "s") as running:
-        with pytest.raises(KeyboardInterrupt, match="half done"):
-            running.result(lambda _: None)
+    with isolated(_interrupted, "s") as running, pytest.raises(KeyboardInterrupt, match="half done"):
+        running.result(lambda _: None)
 
 
 def _interrupted(_: Progress) -> None:

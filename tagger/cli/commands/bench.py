@@ -37,8 +37,8 @@ def command(
     import json
 
     from onnx_tagger.reporters.strategies import show_timings
-    from onnx_tagger.workflows.from_source import Given, measure_source
     from onnx_tagger.workflows.benchmarking import bench
+    from onnx_tagger.workflows.from_source import Given, measure_source
 
     screen = screen_of_run()
     measure = functools.partial(bench, opset=opset, dynamic=dynamic, rounds=rounds)
