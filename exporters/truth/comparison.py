@@ -182,8 +182,8 @@ class Comparison:
         # Of values that are rearranged (rolled, flipped), each order has a maker of its own.
         standing = [place for place in places if _apart(self.values[name], self.observations[place].values) < _NEVER]
         ordered = [place for place in standing if place in working]
-        # What was put together before is taken apart again, or what is handed on is put in another order later.
-        handed = all(self._exists(place, op) for place in working) or (standing and not ordered)
+        # What was put together before is taken apart again, or a part is handed on that another operation makes, too.
+        handed = all(self._exists(place, op) for place in working) or len(ordered) < len(standing)
         if op.node.op_type in TAKING and working and handed:
             return Truth(VIEW)
         # If none works, it may be a part of what an operation made and what as a whole exists nowhere in the file.
@@ -251,7 +251,7 @@ class Comparison:
         served: dict[int, frozenset[Candidate] | None] = {}
         leaving = {value.name for value in self.model.graph.output}
         for op in reversed(self.main):
-            truth = self.truths[op.id]
+            truth = self.truths[op.id] = self._with_sums(op, self.truths[op.id])
             if truth.candidates:
                 served[op.id] = frozenset(truth.candidates)
                 continue
@@ -262,6 +262,19 @@ class Comparison:
             if ends and len(modules) == 1 and self._is_step(op, modules):
                 calls = frozenset[str]().union(*(end.calls for end in ends))
                 self.truths[op.id] = Truth("", (Candidate(modules, modules, calls),), inner=True)
+
+    def _with_sums(self, op: Op, truth: Truth) -> Truth:
+        """A product that one operation makes may be a step of another one, too, which adds a stored bias to it."""
+        if not truth.candidates or op.node.op_type not in PRODUCTS:
+            return truth
+        sums = (reader for reader in self._reading(op) if reader.node.op_type == "Add")
+        biased = [add for add in sums if any(n not in self.producers and n not in self.feeds for n in add.node.input)]
+        others = [one for add in biased for one in self.truths[add.id].candidates]
+        found = tuple(
+            Candidate(one.ran | other.ran, one.modules | other.modules, one.calls | other.calls)
+            for one, other in itertools.islice(itertools.product(truth.candidates, others), _MOST_ANSWERS)
+        )
+        return Truth("", found) if found else truth
 
     def _is_step(self, op: Op, modules: frozenset[str]) -> bool:
         """Whether a node that serves one module alone is a step of its operation, and not of another before it.

@@ -339,7 +339,7 @@ def test_values_that_exist_twice_are_not_the_second_makers(
 ) -> None:
     torch.manual_seed(0)
     model, args = kind().eval(), (torch.randn(2, 3, 6),)
-    observations = observe(model, args)
+    observations = observe(model, args, {})
     exported = ot.export(model, args, tmp_path / "m.onnx", strategy=strategy)
-    found = judge(exported.path, exported.hierarchy, observations, feeds_of(exported.path, model, args))
+    found = judge(exported.path, exported.hierarchy, observations, feeds_of(exported.path, model, args, {}))
     assert found.verdicts["right"] == found.testable > 3, found.details

@@ -1,4 +1,4 @@
-"""Random trees of modules with random forwards: exporters, truth and tools held against each other. No node is wrong."""
+"""Random trees of modules with random forwards: exporters, truth and tools against each other, and no wrong node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from examples.random_nets import source_of
 
 FEW = {"fx": range(6), "htp": range(24)}
 MANY = range(100, 200)
-# What leaves each node as it is. What other tools do to random nets is in docs/accuracy.md: not yet without a wrong node.
+# They leave nodes as they are. What others do to random nets is in docs/accuracy.md: not yet without a wrong node.
 TOOLS = ("onnx-ir", "graphsurgeon", "C++ converter to 22")
 
 
