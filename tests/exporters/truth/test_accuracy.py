@@ -33,8 +33,7 @@ PART_HELD_OUT = ("checkpointed", "graph_attention", "squeeze_excite", "lora_conv
 
 # What torch itself cannot export, or exports as a file that onnxruntime does not take, see fixtures/zoo/README.md.
 UNABLE = {
-    "fx": {"llava", "scripted_module"}
-    | {"encodec", "autoformer", "vmapped", "custom_operator", "packed_sequence"},
+    "fx": {"llava", "scripted_module"} | {"encodec", "autoformer", "vmapped", "custom_operator", "packed_sequence"},
     "htp": {"mixtral", "olmoe", "qwen2_moe", "rms_norm", "scripted_module"}
     | {"cond_branches", "nested_cond", "while_loop_body", "scan_body"}
     | {"deepseek_v3", "glm4_moe", "gpt_oss", "jamba", "fnet", "autoformer", "functional_call", "custom_operator"}
