@@ -87,7 +87,7 @@ class Subject:
         self.name, self.dynamic = name, dynamic
         self.folder = folder / f"{name}-{'dynamic' if dynamic else 'static'}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _quiet():
+        with quiet():
             self.model, self.args, self.kwargs = build(name, perturb=True)
         self.exported = {strategy: self.folder / strategy / "model.onnx" for strategy in STRATEGIES}
 
@@ -154,7 +154,7 @@ def _once(path: Path, run: Callable[[Path], object], trouble: str = "") -> None:
         return _insist(path)
     path.parent.mkdir(exist_ok=True)
     try:
-        with _quiet():
+        with quiet():
             run(path)
     except Exception as error:  # noqa: BLE001 - other people's tools raise whatever they like; the reason is listed
         path.unlink(missing_ok=True)
@@ -177,7 +177,7 @@ def _insist(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep what tools print and warn of out of the table."""
     logging.disable(logging.CRITICAL)
     try:

@@ -150,12 +150,14 @@ def insist_on_names(given: Sequence[str], found: Sequence[str], what: str) -> No
 
 
 def pass_through(walk: Walk, said: list[Tag | None], tree: HierarchyMap) -> None:
-    """Nodes that only hand an input of the file to an output are the root's: it returned what it was given."""
+    """Nodes that only hand an input of the file, or a value that it returns already, to an output are the root's."""
     main = walk.scopes[0]
     given = {*main.input_names, *main.initializer_names}
     returned = set(main.output_names)
     for op in main.ops:
-        ends = given.issuperset(op.node.input) and returned.issuperset(op.node.output)
+        # An exporter makes a value that is returned twice into two outputs.
+        ready = given | returned if op.node.op_type == "Identity" else given
+        ends = ready.issuperset(op.node.input) and returned.issuperset(op.node.output)
         if said[op.id] is None and ends and op.node.input:
             said[op.id] = tree.tag("", Source.EXPORTED)
 

@@ -44,8 +44,19 @@ def exporter(name: str) -> Exporter:
     return found
 
 
-def export_with(strategy: str, request: Request, captured: Captured) -> tuple[str, Exported]:
+def export_with(
+    strategy: str, request: Request, captured: Captured, before: Callable[[str], None]
+) -> tuple[str, Exported]:
     """Export with a strategy; `auto` takes the first that works and notes why the others did not.
+
+    Parameters
+    ----------
+    strategy : str
+        A strategy, or auto.
+    request : Request
+    captured : Captured
+    before : callable
+        Called with a strategy's name before it is tried; may raise `ExportError`, which is then why it does not work.
 
     Returns
     -------
@@ -57,7 +68,12 @@ def export_with(strategy: str, request: Request, captured: Captured) -> tuple[st
     ExportError
         If none works; the message gives each one's reason.
     """
-    name, exported, reasons = first_that_works(strategy, lambda name: exporter(name).export(request, captured))
+
+    def attempt(name: str) -> Exported:
+        before(name)
+        return exporter(name).export(request, captured)
+
+    name, exported, reasons = first_that_works(strategy, attempt)
     if reasons:
         notes = [*(f"auto took {name}, since {other}: {why}" for other, why in reasons.items()), *exported.notes]
         exported = replace(exported, notes=notes)

@@ -1,9 +1,10 @@
 """FX operations that an ONNX node does besides its own: those that the exporter's rewriter folded into it.
 
 The rewriter keeps one of several stacks. An operation was folded into a reader if no ONNX node stands for it, data
-flows through it, and it reads parameters of its own (a convolution before a normalisation) or makes a tensor of another
-shape that is no view (padding); else it may as well have been a no-op that was dropped (dropout, a cast to the same
-type), and then it is nobody's work. Of equal operations the exporter keeps one: its node does the work of all.
+flows through it, and it reads parameters of its own (a convolution before a normalisation), makes a tensor of another
+shape that is no view (padding), or cuts values off before another one that does; else it may as well have been a no-op
+that was dropped (dropout, a cast to the same type), and then it is nobody's work. Of equal operations the exporter
+keeps one: its node does the work of all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from onnx_tagger.model.metadata import TORCH_SCOPES, props_of
 
 # The folder replaces a sequence of chunks by one Split and numbers its outputs so.
 _PART = re.compile(r"_split_\d+$")
+
+_ATEN = torch.ops.aten
+_SATURATING = {_ATEN.relu, _ATEN.relu6, _ATEN.clamp, _ATEN.clamp_min, _ATEN.clamp_max, _ATEN.hardtanh}
 
 
 class Absorbed:
@@ -53,6 +57,7 @@ class Absorbed:
         lifted = signature.inputs_to_lifted_tensor_constants
         # Each operation to the first one that is equal to it; filled by `twins`.
         self.first: dict[torch.fx.Node, torch.fx.Node] = {}
+        self.constants = _constants(program.graph.nodes)
         self.parameters: set[torch.fx.Node] = set()
         self.data: set[torch.fx.Node] = set()
         for node in program.graph.nodes:
@@ -108,7 +113,7 @@ class Absorbed:
                     continue
                 seen.add(source)
                 stack.append(source)
-                if self._weighted(source) or (self._weighted(own) and _reshapes(source)):
+                if self._weighted(source) or (self._weighted(own) and _reshapes(source)) or _saturates(source, own):
                     yield source
 
     def _weighted(self, operation: torch.fx.Node) -> bool:
@@ -163,7 +168,26 @@ class Absorbed:
 
     def _same(self, mine: torch.fx.Node, others: torch.fx.Node) -> bool:
         value, same = self.values.get(mine.name), self.values.get(others.name)
-        return mine is others or (value is not None and same is not None and torch.equal(value, same))
+        if value is not None and same is not None:
+            return torch.equal(value, same)
+        return self.constants.get(mine, mine) is self.constants.get(others, others)
+
+
+def _constants(nodes: Iterable[torch.fx.Node]) -> dict[torch.fx.Node, torch.fx.Node]:
+    """Operations on nothing (the zeros that a recurrent layer starts from), each to the first that makes the same."""
+    found: dict[torch.fx.Node, torch.fx.Node] = {}
+    alike: dict[object, torch.fx.Node] = {}
+    for node in nodes:
+        tags = getattr(node.target, "tags", ())
+        if node.op == "call_function" and not node.all_input_nodes and torch.Tag.nondeterministic_seeded not in tags:
+            form = node.target, repr(node.args), repr(sorted(node.kwargs.items()))
+            found[node] = alike.setdefault(form, node)
+    return found
+
+
+def _saturates(*operations: torch.fx.Node) -> bool:
+    """Whether all of them cut values off, which the exporter makes one node of if they follow each other."""
+    return all(getattr(operation.target, "overloadpacket", None) in _SATURATING for operation in operations)
 
 
 def _reshapes(operation: torch.fx.Node) -> bool:

@@ -19,17 +19,15 @@ from onnx_tagger.exporters.recording.recording import announced_calls
 
 @contextmanager
 def calls_seen(modules: Mapping[str, nn.Module]) -> Iterator[None]:
-    """While the block runs, a direct `forward` of these modules is a call of the module.
-
-    A module with forward hooks of its own is left alone: a direct call does not run them, a call would.
+    """While the block runs, a direct `forward` of these modules is a call of the module, though without its hooks.
 
     Parameters
     ----------
     modules : mapping
         Module path to module.
     """
-    plain = {module: path for path, module in modules.items() if not has_hooks(module)}
-    with announced_calls() as announced, forwards_wrapped(plain, partial(_routed, announced=announced)):
+    paths = {module: path for path, module in modules.items()}
+    with announced_calls() as announced, forwards_wrapped(paths, partial(_routed, announced=announced)):
         yield
 
 
@@ -41,6 +39,10 @@ def _routed(function: Callable[..., Any], homes: Mapping[int, str], announced: s
         if number in announced or number not in homes:
             announced.discard(number)
             return function(self, *args, **kwargs)
+        if has_hooks(self):
+            # A direct call does not run them: the part of a call that does what it must is private.
+            announced.add(number)
+            return self._slow_forward(*args, **kwargs)  # type: ignore[no-untyped-call]
         return self(*args, **kwargs)
 
     return routed

@@ -193,14 +193,29 @@ class Traced:
 
     def _repeated(self, left: Container[Mark | None]) -> dict[Mark, Mark | None]:
         """Calls of which no node is left since each operation of theirs was done before: to the call that did it."""
+        repeats, new = self._repeats(())
+        # A call that repeats another one in full and has nodes all the same was not merged, nor was what follows it.
+        kept = {mark for mark in repeats if mark in left and mark not in new}
+        if kept:
+            repeats, new = self._repeats(kept)
+        return {
+            mark: first for mark, first in repeats.items() if mark is not None and mark not in left and mark not in new
+        }
+
+    def _repeats(self, kept: Container[Mark | None]) -> tuple[dict[Mark | None, Mark | None], set[Mark | None]]:
+        """Calls with an operation that was done before, each to the call that did it, and those with one that was not.
+
+        What the calls that were `kept` do is done anew.
+        """
         same: dict[str, str] = {}
         made: dict[Hashable, TracedOperation] = {}
-        found: dict[Mark, Mark | None] = {}
+        found: dict[Mark | None, Mark | None] = {}
         new: set[Mark | None] = set()
         data = set(self.data)
         for operation in self.operations:
             reads = tuple(same.get(name, name) for name in operation.inputs)
-            first = made.setdefault((operation.does, reads, len(operation.outputs)), operation)
+            form = operation.does, reads, len(operation.outputs)
+            first = operation if operation.mark in kept else made.setdefault(form, operation)
             if first is not operation:
                 same.update(zip(operation.outputs, first.outputs, strict=True))
             if data.isdisjoint(operation.inputs):
@@ -208,9 +223,9 @@ class Traced:
             data.update(operation.outputs)
             if first is operation:
                 new.add(operation.mark)
-            elif operation.mark is not None and operation.mark not in left and first.mark != operation.mark:
+            elif first.mark != operation.mark:
                 found[operation.mark] = first.mark
-        return {mark: first for mark, first in found.items() if mark not in new}
+        return found, new
 
     def _folded(self, left: Container[Mark | None], repeated: Container[Mark | None]) -> dict[Mark | None, list[Mark]]:
         """Calls of which no node is left, by the call whose result they read."""

@@ -17,7 +17,7 @@ import onnx
 
 from onnx_tagger.exporters.truth.alike import Alike, Numbers, distance, in_order, in_order_of_size, unpadded
 from onnx_tagger.exporters.truth.observed import Observation, Values
-from onnx_tagger.exporters.truth.stands_for import same_operator
+from onnx_tagger.exporters.truth.stands_for import ARITHMETIC, PRODUCTS, TAKING, same_operator
 from onnx_tagger.exporters.truth.verdicts import CONSTANT, PASSES, SHAPE, VIEW, Candidate
 from onnx_tagger.model.graph import MAIN, Op, bodies, walk
 
@@ -180,7 +180,12 @@ class Comparison:
         places = [place for place in places if _is_float(self.observations[place].values)]
         working = [place for place in places if not self.moving[place]]
         # Of values that are rearranged (rolled, flipped), each order has a maker of its own.
-        ordered = [place for place in working if _apart(self.values[name], self.observations[place].values) < _NEVER]
+        standing = [place for place in places if _apart(self.values[name], self.observations[place].values) < _NEVER]
+        ordered = [place for place in standing if place in working]
+        # What was put together before is taken apart again, or a part is handed on that another operation makes, too.
+        handed = all(self._exists(place, op) for place in working) or len(ordered) < len(standing)
+        if op.node.op_type in TAKING and working and handed:
+            return Truth(VIEW)
         # If none works, it may be a part of what an operation made and what as a whole exists nowhere in the file.
         candidates = self._candidates(op, ordered or working or places)
         return Truth("" if candidates else VIEW if places else _NOBODY, candidates)
@@ -203,8 +208,14 @@ class Comparison:
         return Truth("" if candidates else _WEAK, candidates)
 
     def _candidates(self, op: Op, places: Sequence[int]) -> tuple[Candidate, ...]:
-        found = (self._work(op, place) for place in places)
+        fitting = (place for place in places if op.node.op_type not in PRODUCTS or self._multiplies(op, place))
+        found = (self._work(op, place) for place in fitting)
         return tuple(dict.fromkeys(candidate for candidate in found if candidate.modules))
+
+    def _multiplies(self, op: Op, start: int) -> bool:
+        """Whether an operation is more than arithmetic on what exists: no product of matrices is a sum taken back."""
+        seen = self.observations[start]
+        return seen.operator not in ARITHMETIC or not all(self._exists(other, op) for other in seen.inputs)
 
     def _work(self, op: Op, start: int) -> Candidate:
         """Walk back from an operation to values that exist in the file, made by another node than this one.
@@ -240,7 +251,7 @@ class Comparison:
         served: dict[int, frozenset[Candidate] | None] = {}
         leaving = {value.name for value in self.model.graph.output}
         for op in reversed(self.main):
-            truth = self.truths[op.id]
+            truth = self.truths[op.id] = self._with_sums(op, self.truths[op.id])
             if truth.candidates:
                 served[op.id] = frozenset(truth.candidates)
                 continue
@@ -251,6 +262,19 @@ class Comparison:
             if ends and len(modules) == 1 and self._is_step(op, modules):
                 calls = frozenset[str]().union(*(end.calls for end in ends))
                 self.truths[op.id] = Truth("", (Candidate(modules, modules, calls),), inner=True)
+
+    def _with_sums(self, op: Op, truth: Truth) -> Truth:
+        """A product that one operation makes may be a step of another one, too, which adds a stored bias to it."""
+        if not truth.candidates or op.node.op_type not in PRODUCTS:
+            return truth
+        sums = (reader for reader in self._reading(op) if reader.node.op_type == "Add")
+        biased = [add for add in sums if any(n not in self.producers and n not in self.feeds for n in add.node.input)]
+        others = [one for add in biased for one in self.truths[add.id].candidates]
+        found = tuple(
+            Candidate(one.ran | other.ran, one.modules | other.modules, one.calls | other.calls)
+            for one, other in itertools.islice(itertools.product(truth.candidates, others), _MOST_ANSWERS)
+        )
+        return Truth("", found) if found else truth
 
     def _is_step(self, op: Op, modules: frozenset[str]) -> bool:
         """Whether a node that serves one module alone is a step of its operation, and not of another before it.

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+# Operators that hand on a part of what they read.
+TAKING = frozenset(("Split", "Slice", "Gather", "GatherElements", "GatherND"))
+
+# Operators that multiply matrices, and operations on single numbers, which do no such thing.
+PRODUCTS = frozenset(("MatMul", "Gemm", "Conv", "ConvTranspose"))
+ARITHMETIC = frozenset(("add", "sub", "mul", "div"))
+
 _ATEN: dict[str, str] = {
     "Abs": "abs",
     "Add": "add",

@@ -240,11 +240,20 @@ def save_tables(
         replace_file(target, text.getvalue().encode(errors="surrogatepass"))
 
 
-def on_model(measure: Callable[..., _T], screen: Screen, name: str, source: str, inputs: Path | None, seed: int) -> _T:
-    """Load a model and pass it, with its inputs, to what measures it."""
-    from onnx_tagger.exporters.sources.loading import load_source
+def on_source(
+    work: Callable[[Callable[[str], None]], _T],
+    screen: Screen,
+    name: str,
+    isolate: bool | None,
+    source: str,
+    written: Sequence[Path] = (),
+) -> _T:
+    """Do work on a model's source, in a process of its own or here, and show how far it is."""
+    from onnx_tagger.workflows.isolation import isolated, wanted
 
-    with screen.progress(name) as progress:
-        progress("load the model")
-        loaded = load_source(source, inputs=inputs, seed=seed)
-        return measure(loaded.model, loaded.args, kwargs=loaded.kwargs, progress=progress)
+    if not wanted(isolate):
+        with screen.progress(name) as progress:
+            return work(progress)
+    # Forked before the progress has a thread.
+    with isolated(work, source, written=written, debug=settings.debug) as running, screen.progress(name) as progress:
+        return running.result(progress)

@@ -135,6 +135,14 @@ Measures = Annotated[
     typer.Option("--measure", metavar="NAME", help="Add this measure: weights, sources ...; repeatable."),
 ]
 TableForm = Annotated[TableFormName, typer.Option("--format", help="How the table is printed.")]
+Isolate = Annotated[
+    bool | None,
+    typer.Option(
+        "--isolate/--no-isolate",
+        help="Run the model in a process of its own, so that one that crashes takes nothing with it.",
+        show_default="isolate",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsTsv = Annotated[bool, typer.Option("--tsv", help="Print tab-separated values, with a header.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]

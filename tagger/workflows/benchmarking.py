@@ -131,7 +131,7 @@ def bench(
     require("torch", "torch", "measuring exports")
     from onnx_tagger.exporters.select import ORDER
 
-    tell = progress or (lambda _: None)
+    tell = progress or exporting.nothing_to_tell
     tell("load the exporters")
     load_exporters()
     found = []
@@ -163,6 +163,8 @@ def _timing(
         for tag in (True, False) if turn % 2 else (False, True):
             start = time.perf_counter()
             try:
+                if isinstance(tell, exporting.Attempts):
+                    tell.attempting(strategy)
                 made = exporting.export(model, args, path, strategy=strategy, tag=tag, **options)  # type: ignore[arg-type]
             except ExportError as error:
                 timing.reason = str(error.__cause__ if isinstance(error.__cause__, ExportError) else error)

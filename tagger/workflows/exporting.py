@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import onnx
 
@@ -37,6 +37,19 @@ if TYPE_CHECKING:
     from onnx_tagger.exporters.base import Request
 
 Progress = Callable[[str], None]
+
+
+@runtime_checkable
+class Attempts(Protocol):
+    """A progress that is told of each strategy before it is tried, too."""
+
+    def attempting(self, strategy: str) -> None:
+        """Take note of it; raises `ExportError` if it is not to be tried."""
+
+
+def nothing_to_tell(_: str) -> None:
+    """The progress of who wants none."""
+
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
@@ -187,7 +200,7 @@ def export(
         permissions_of(written)
     inputs = _positional(args)
     report = Report()
-    tell = progress or (lambda _: None)
+    tell = progress or nothing_to_tell
     tell("capture")
     with report.phase("capture"):
         captured = captured_of(model, inputs, given, digests=False)
@@ -208,7 +221,8 @@ def export(
         debug=debug,
     )
     tell("export")
-    chosen, exported = export_with(strategy, request, captured)
+    before = tell.attempting if isinstance(tell, Attempts) else nothing_to_tell
+    chosen, exported = export_with(strategy, request, captured, before)
     report.phases.extend(exported.timings)
     report.strategy = chosen
     report.weights = exported.weights.as_dict() if exported.weights is not None else None

@@ -145,7 +145,7 @@ def compare(
         require("onnxruntime", "ort", "truth by execution")
     from onnx_tagger.exporters.select import ORDER
 
-    tell = progress or (lambda _: None)
+    tell = progress or exporting.nothing_to_tell
     inputs = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     tell("load the exporters")
     load_exporters()
@@ -241,7 +241,7 @@ class _Trial:
                     opset=self.opset,
                     dynamic=self.dynamic,
                     compare=False,
-                    progress=lambda phase: self.tell(f"{strategy}: {phase}"),
+                    progress=_Prefixed(strategy, self.tell),
                 )
             except ExportError as error:
                 outcome.reason = _own_reason(error)
@@ -282,6 +282,21 @@ class _Trial:
             outcome.judgement = judge(path, hierarchy, self.observations, feeds)
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no class of their own
             outcome.unjudged = f"its file cannot be run: {one_line(error)}"
+
+
+class _Prefixed:
+    """The progress of one strategy, told with its name in front."""
+
+    def __init__(self, strategy: str, tell: exporting.Progress) -> None:
+        self.strategy, self.tell = strategy, tell
+
+    def __call__(self, phase: str) -> None:
+        self.tell(f"{self.strategy}: {phase}")
+
+    def attempting(self, strategy: str) -> None:
+        """Hand on what strategy is tried, to who wants to know."""
+        if isinstance(self.tell, exporting.Attempts):
+            self.tell.attempting(strategy)
 
 
 def _own_reason(error: ExportError) -> str:

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import (
-    on_model,
+    on_source,
     screen_of_run,
 )
 from onnx_tagger.cli.options import (
     Dynamic,
     Inputs,
+    Isolate,
     Opset,
     Seed,
     SourceText,
@@ -28,6 +29,7 @@ def command(
     dynamic: Dynamic = False,
     seed: Seed = 0,
     opset: Opset = None,
+    isolate: Isolate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
 ) -> None:
     """Measure what tagging adds to an export of a model: seconds by phase, and the ratio to the bare export."""
@@ -36,10 +38,12 @@ def command(
 
     from onnx_tagger.reporters.strategies import show_timings
     from onnx_tagger.workflows.benchmarking import bench
+    from onnx_tagger.workflows.from_source import Given, measure_source
 
     screen = screen_of_run()
     measure = functools.partial(bench, opset=opset, dynamic=dynamic, rounds=rounds)
-    found = on_model(measure, screen, "bench", source, inputs, seed)
+    work = functools.partial(measure_source, measure, Given(source, inputs, seed))
+    found = on_source(work, screen, "bench", isolate, source)
     if as_json:
         screen.raw(json.dumps([timing.as_dict() for timing in found], indent=1))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,12 @@ from onnx_tagger.cli.app import (
     check_targets,
     files_of,
     finish,
+    on_source,
     screen_of_run,
 )
 from onnx_tagger.cli.options import (
     Inputs,
+    Isolate,
     ReportFile,
     Seed,
     SourceText,
@@ -32,28 +35,20 @@ def command(
     ],
     inputs: Inputs = None,
     seed: Seed = 0,
+    isolate: Isolate = None,
     report: ReportFile = None,
 ) -> None:
     """Run a model once and save its map, for an ONNX file that others exported."""
     require("torch", "torch", "capture")
-    from onnx_tagger.workflows import exporting
-
     if output.suffix == ".onnx":
         raise TaggerError(f"{output}: a map is no ONNX file; name it {output.with_suffix('.hierarchy.json').name}")
     check_targets([output, report], [*files_of(source), inputs])
-    from onnx_tagger.exporters.sources.loading import load_source
-    from onnx_tagger.model.report import Report
     from onnx_tagger.reporters.terminal import counted
+    from onnx_tagger.workflows.from_source import Given, capture_source
 
     screen = screen_of_run()
-    with screen.progress("capture") as progress:
-        progress("load the model")
-        loaded = load_source(source, inputs=inputs, seed=seed)
-        progress("run it")
-        found = Report()
-        hierarchy = exporting.capture(loaded.model, loaded.args, kwargs=loaded.kwargs, report=found)
-        with found.phase("save map"):
-            hierarchy.save(output)
+    work = functools.partial(capture_source, Given(source, inputs, seed), output)
+    found, modules, parameters = on_source(work, screen, "capture", isolate, source, [output])
     finish(screen, found, report)
-    parts = f"{counted(len(hierarchy.modules), 'module')}, {counted(len(hierarchy.parameters), 'parameter')}"
+    parts = f"{counted(modules, 'module')}, {counted(parameters, 'parameter')}"
     screen.summary(f"{output}: {parts}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from onnx_tagger.cli.app import (
     files_of,
     finish,
     names_of,
+    on_source,
     screen_of_run,
     settings,
     tell_weights,
@@ -21,6 +23,7 @@ from onnx_tagger.cli.options import (
     Also,
     Dynamic,
     Inputs,
+    Isolate,
     Merge,
     MergeName,
     Opset,
@@ -64,6 +67,7 @@ def command(
         bool, typer.Option("--no-compare", help="Do not run model and file to compare their outputs.")
     ] = False,
     verify_bytes: VerifyBytes = False,
+    isolate: Isolate = None,
     report: ReportFile = None,
 ) -> None:
     """Export a PyTorch model as a tagged ONNX file, with its map beside it.
@@ -72,44 +76,34 @@ def command(
     """
     require("torch", "torch", "export")
     from onnx_tagger.model import metadata
-    from onnx_tagger.workflows import checking, exporting
+    from onnx_tagger.workflows import checking
+    from onnx_tagger.workflows.from_source import Given, export_source
 
-    written = [output, *([] if no_tag else [checking.map_path(output)])]
+    map_path = checking.map_path(output)
+    written = [output, *([] if no_tag else [map_path])]
     check_targets([*written, report], [*files_of(source), inputs, dynamic_shapes])
-    dialects = metadata.check_dialects(names_of(also) or ())
-    from onnx_tagger.exporters.sources.loading import load_source
-    from onnx_tagger.exporters.sources.shapespec import read_shapes
-
+    options = {
+        "strategy": strategy,
+        "tag": not no_tag,
+        "also": metadata.check_dialects(names_of(also) or ()),
+        "opset": opset,
+        "dynamic": dynamic,
+        "merge": merge.value,
+        "verify_bytes": verify_bytes,
+        "input_names": names_of([input_names or ""]) or (),
+        "output_names": names_of([output_names or ""]) or (),
+        "compare": not no_compare,
+        "debug": settings.debug,
+    }
     screen = screen_of_run()
-    with screen.progress("export") as progress:
-        progress("load the model")
-        loaded = load_source(source, inputs=inputs, seed=seed)
-        shapes = read_shapes(dynamic_shapes, loaded.model, loaded.args, loaded.kwargs) if dynamic_shapes else None
-        made = exporting.export(
-            loaded.model,
-            loaded.args,
-            output,
-            kwargs=loaded.kwargs,
-            strategy=strategy,
-            tag=not no_tag,
-            also=dialects,
-            opset=opset,
-            dynamic=dynamic,
-            merge=merge.value,
-            verify_bytes=verify_bytes,
-            input_names=names_of([input_names or ""]) or (),
-            output_names=names_of([output_names or ""]) or (),
-            dynamic_shapes=shapes,
-            compare=not no_compare,
-            debug=settings.debug,
-            progress=progress,
-        )
-    finish(screen, made.report, report)
-    tell_weights(screen, made.report)
-    result = "no tags written" if no_tag else made.report.split()
-    screen.summary(f"{output}: {result}, strategy {made.report.strategy}")
+    work = functools.partial(export_source, Given(source, inputs, seed), output, dynamic_shapes, options)
+    made = on_source(work, screen, "export", isolate, source, written)
+    finish(screen, made, report)
+    tell_weights(screen, made)
+    result = "no tags written" if no_tag else made.split()
+    screen.summary(f"{output}: {result}, strategy {made.strategy}")
     if not no_tag:
-        screen.summary(f"{made.map_path}: the map, for retag and check")
-    if made.report.compared is not None and not made.report.compared["agrees"]:
-        complain(made.report.failures[-1])
+        screen.summary(f"{map_path}: the map, for retag and check")
+    if made.compared is not None and not made.compared["agrees"]:
+        complain(made.failures[-1])
         raise typer.Exit(1)

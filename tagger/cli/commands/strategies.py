@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import (
-    on_model,
+    on_source,
     screen_of_run,
 )
 from onnx_tagger.cli.options import (
     Dynamic,
     Inputs,
+    Isolate,
     Opset,
     Seed,
     SourceText,
@@ -30,6 +31,7 @@ def command(
     dynamic: Dynamic = False,
     seed: Seed = 0,
     opset: Opset = None,
+    isolate: Isolate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything that is known as JSON.")] = False,
 ) -> None:
     """Compare the strategies on a model: seconds, coverage, and what auto takes."""
@@ -39,11 +41,13 @@ def command(
     import json
 
     from onnx_tagger.reporters.strategies import show_comparison
+    from onnx_tagger.workflows.from_source import Given, measure_source
     from onnx_tagger.workflows.strategies import compare
 
     screen = screen_of_run()
     measure = functools.partial(compare, opset=opset, dynamic=dynamic, truth=truth)
-    found = on_model(measure, screen, "strategies", source, inputs, seed)
+    work = functools.partial(measure_source, measure, Given(source, inputs, seed))
+    found = on_source(work, screen, "strategies", isolate, source)
     if as_json:
         # Plain ASCII: nothing in it steers a terminal.
         screen.raw(json.dumps(found.as_dict(), indent=1))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import types
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+import onnx_tagger as ot
+from examples.blocks import tags_of
 from examples.reused import Block, Reused, X
 from onnx_tagger.exporters.capture import capture
 
@@ -67,3 +70,33 @@ def test_direct_calls_are_known_where_others_have_wrapped_the_call(
             assert not any("forward" in module.__dict__ for module in model.modules())
         assert dict(nn.modules.module._global_forward_pre_hooks) == hooks
         monkeypatch.setattr(nn.Module, name, WRAPPED[wrap](getattr(nn.Module, name)))
+
+
+class HookedDirect(nn.Module):
+    """Calls a hooked child past its hooks, and by itself; the child calls itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.child = Recursive()
+        self.child.register_forward_hook(lambda _, args, out: out * 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.child(self.child.forward(x, 0))
+
+
+class Recursive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, times: int = 1) -> torch.Tensor:
+        x = torch.tanh(self.linear(x))
+        return self(x, times - 1) if times else x
+
+
+@pytest.mark.parametrize("strategy", ["fx", "htp"])
+def test_a_direct_forward_of_a_hooked_module_is_tagged_and_its_hooks_do_not_run(strategy: str, tmp_path: Path) -> None:
+    exported = ot.export(HookedDirect(), (X,), tmp_path / "m.onnx", strategy=strategy)
+    assert exported.report.ok, exported.report.failures
+    tanh = [tag.call for kind, tag in tags_of(exported.path) if kind == "Tanh"]
+    assert tanh == [("child@0",), ("child@1",), ("child@2",)]

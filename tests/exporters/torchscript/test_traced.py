@@ -80,3 +80,38 @@ def test_marks_on_scripted_code_leave_no_trace_in_the_file(tmp_path: Path) -> No
     tagged = ot.export(model, (x,), tmp_path / "m.onnx", strategy="htp")
     ot.strip(tagged.path, tmp_path / "stripped.onnx")
     assert (tmp_path / "stripped.onnx").read_bytes() == plain.getvalue()
+
+
+class Line(nn.Module):
+    """A convolution into which the exporter folds its norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv1d(4, 4, 1), nn.BatchNorm1d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.conv(x))
+
+
+class RunTwice(nn.Module):
+    """Calls a recurrent layer, which the exporter never merges, twice on one input, and what follows it, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.line = nn.GRU(4, 4, batch_first=True), Line()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one, other = (self.line(self.cell(x)[0].transpose(1, 2)) for _ in range(2))
+        return one * torch.sigmoid(other)
+
+
+def test_what_follows_a_repeated_call_that_was_kept_was_kept_too(tmp_path: Path) -> None:
+    exported = ot.export(RunTwice(), (torch.randn(2, 3, 4),), tmp_path / "m.onnx", strategy="htp")
+    found = []
+    for op in walk(onnx.load(exported.path)).ops:
+        tag = own_tag(props_of(op.node))
+        assert tag is not None
+        if op.node.op_type == "Conv":
+            found.append((tag.origins, tag.call))
+    origins = ("line.conv", "line.norm")
+    assert found == [(origins, (f"line@{call}.conv", f"line@{call}.norm")) for call in (0, 1)]

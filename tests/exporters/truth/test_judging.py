@@ -306,3 +306,40 @@ def test_masks_are_judged_only_where_one_module_makes_them(tmp_path: Path) -> No
         found = judged(model, x, path, tree)
         assert found.verdicts == {"right": 3 - twice}, found
         assert any(reason.startswith("few distinct values") for reason in found.untestable) == twice
+
+
+class TakesBack(nn.Module):
+    """Subtracts a child's bias from what the child made: the child's product of matrices exists again, by this one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.child, self.scale = nn.Linear(6, 5), nn.Parameter(torch.rand(5) + 0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.child(x)
+        return (y - self.child.bias) * self.scale + y
+
+
+class Rejoins(nn.Module):
+    """Puts two children's work together, and takes it apart again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(6, 5), nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = torch.cat([torch.tanh(self.one(x)), self.other(x)], dim=-1).chunk(2, dim=-1)
+        return torch.sin(first) * torch.cos(second)
+
+
+@pytest.mark.parametrize("strategy", ["fx", "htp"])
+@pytest.mark.parametrize("kind", [TakesBack, Rejoins])
+def test_values_that_exist_twice_are_not_the_second_makers(
+    kind: type[nn.Module], strategy: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model, args = kind().eval(), (torch.randn(2, 3, 6),)
+    observations = observe(model, args, {})
+    exported = ot.export(model, args, tmp_path / "m.onnx", strategy=strategy)
+    found = judge(exported.path, exported.hierarchy, observations, feeds_of(exported.path, model, args, {}))
+    assert found.verdicts["right"] == found.testable > 3, found.details
