@@ -18,9 +18,7 @@ def test_it_runs_and_shows_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    assert all(not cell.get("outputs") for cell in notebook.cells), (
-        "what a notebook shows is not kept in the repository"
-    )
+    assert all(not cell.get("outputs") for cell in notebook.cells), "outputs are not kept in the repository"
     client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     pages = {

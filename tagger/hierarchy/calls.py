@@ -50,7 +50,8 @@ def modules_of_calls(model: onnx.ModelProto) -> Iterator[tuple[str, str]]:
 
 def _classes_of(function: onnx.FunctionProto) -> Mapping[str, str]:
     text = next((text_of(entry.value) for entry in function.metadata_props if entry.key == CLASSES), "")
-    return (string_object(text) or {}) if text else {}
+    found = (string_object(text) or {}) if text else {}
+    return {path: cls for path, cls in found.items() if path and cls.startswith("/")}
 
 
 def _add_caller(node: onnx.NodeProto, callers: Mapping[str, dict[_Caller, None]]) -> None:
