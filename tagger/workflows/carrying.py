@@ -147,6 +147,8 @@ def carry(
                 raise TaggerError(f"{place}: tagging failed ({type(error).__name__}: {what}){note}") from error
             raise
     report.phases.insert(0, Phase("tool", seconds))
+    if force:
+        report.notes.append("force makes no difference: carry refuses no map")
     return report
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,13 +115,13 @@ def kinship_of(model: Target, hierarchy: MapSource, *, values: bool = True) -> K
     return judge_of(Context(skeleton.model, source.tree, values=read), source).verdict()
 
 
-def judge_of(ctx: Context, source: LoadedMap) -> Judge:
+def judge_of(ctx: Context, source: LoadedMap, verified: Mapping[str, object] | None = None) -> Judge:
     """Who decides whether a map is of a file's model; the weights of a tagged file are read when they are needed."""
     from onnx_tagger.workflows.kinship.judging import Judge
 
     if source.skeleton is None:
-        return Judge(ctx, source.tree)
-    return Judge(ctx, source.tree, source.parameters, source.listed)
+        return Judge(ctx, source.tree, verified=verified)
+    return Judge(ctx, source.tree, source.parameters, source.listed, verified)
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:

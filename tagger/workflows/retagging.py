@@ -178,7 +178,7 @@ def retag(
         proto = whole if whole is not None else skeleton.model
         ctx = Context(proto, tree, report=report, values=reader_of_values(skeleton, report) if values else None)
         forced = found.forced if found is not None else metadata.model_value(skeleton.model, metadata.FORCED)
-        judge = judge_of(ctx, found) if found is not None and not parent else None
+        judge = judge_of(ctx, found, report.verified) if found is not None and not parent else None
         if found is not None:
             kinship = judge.verdict() if judge is not None else BY_LINEAGE
             forced = _insist_on_kin(kinship, str(model), report, force=force) or forced

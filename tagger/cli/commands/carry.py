@@ -16,7 +16,6 @@ from onnx_tagger.cli.app import (
 )
 from onnx_tagger.cli.options import (
     Also,
-    Force,
     Merge,
     MergeName,
     NoValues,
@@ -50,7 +49,10 @@ def command(
     also: Also = None,
     verify: Verify = False,
     values: Values = None,
-    force: Force = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Makes no difference, since carry refuses no map; a note says so."),
+    ] = False,
     no_values: NoValues = False,
     report: ReportFile = None,
 ) -> None:

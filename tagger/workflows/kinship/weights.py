@@ -35,7 +35,7 @@ Array = npt.NDArray[Any]
 _BLOCKS = (8, 16)
 
 # How many weights tools store as one (query, key and value), or one as several.
-_JOINED = (2, 3)
+JOINED = (2, 3)
 
 # A weight whose agreement chance explains less often than once in 2**12 is taken for a copy.
 _LEAST_BITS = 12.0
@@ -110,7 +110,7 @@ class KnownWeights:
             around, last = each.owner.rpartition(".")[0], each.name.rpartition(".")[2]
             rows[around, last, each.shape[1:]].append((each.name, sums))
         for row in rows.values():
-            for count in _JOINED:
+            for count in JOINED:
                 for start in range(len(row) - count + 1):
                     part = row[start : start + count]
                     for kind in (0, 1):
@@ -148,7 +148,7 @@ class KnownWeights:
         """Of unknown weights in order of use those that together are one of the map's, which a tool has split."""
         found: list[Found] = []
         sums = [without_zeros(stored_digest(values), values.size) for _, values in unknown]
-        for count in _JOINED:
+        for count in JOINED:
             for start in range(len(unknown) - count + 1):
                 names = self._sums[0].get(sum(sums[start : start + count]) % 2**64)
                 if names is not None:
@@ -197,7 +197,7 @@ class KnownWeights:
         for known, entry in self._sketches.items():
             padded = known < channels == -(-known // _BLOCKS[0]) * _BLOCKS[0]
             padded = padded or known < channels == -(-known // _BLOCKS[1]) * _BLOCKS[1]
-            if known == channels or padded or channels in [known * count for count in _JOINED]:
+            if known == channels or padded or channels in [known * count for count in JOINED]:
                 yield entry
 
 
