@@ -191,7 +191,7 @@ class Tally:
     seconds: float = 0.0
 
     def samples(self) -> bool:
-        """Whether all kinds of evidence are asked for: it takes longer than the verdict does, so of one pair in four."""
+        """Whether all kinds of evidence are asked for: of one pair in four, since it takes longer than a verdict."""
         self.asked += 1
         return self.asked % 4 == 1
 

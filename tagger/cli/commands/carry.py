@@ -22,6 +22,7 @@ from onnx_tagger.cli.options import (
     ReportFile,
     Values,
     Verify,
+    WriteEvidence,
 )
 
 EPILOG = "For example: onnx-tagger carry bert.onnx -o slim.onnx -- onnxslim {in} {out}"
@@ -47,6 +48,7 @@ def command(
     ] = None,
     merge: Merge = MergeName.ENCLOSING,
     also: Also = None,
+    evidence: WriteEvidence = False,
     verify: Verify = False,
     values: Values = None,
     force: Annotated[
@@ -69,6 +71,7 @@ def command(
         hierarchy=map_file,
         merge=merge.value,
         also=names_of(also),
+        evidence=evidence,
         force=force,
         values=not no_values,
         verify=verify,

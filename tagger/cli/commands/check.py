@@ -27,12 +27,21 @@ def command(
     allow_forced: Annotated[
         bool, typer.Option("--allow-forced", help="Accept tags from a map that was taken with --force.")
     ] = False,
+    min_evidence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="What each tag must rest on at least, by pkg.onnx_tagger.evidence: exporter, stated, node, name, "
+            "weight, structure, run, neighbours or undecided.",
+        ),
+    ] = None,
     form: Annotated[
         str, typer.Option("--format", help="How the verdict is printed.", **one_of(VERDICT_FORMS))
     ] = "text",
     report_file: ReportFile = None,
 ) -> None:
     """Check that every node has a tag that holds; exit with 1 if not."""
+    from onnx_tagger.model.evidence import evidence_class
     from onnx_tagger.model.report import Limits
     from onnx_tagger.model.verdict import Verdict
     from onnx_tagger.reporters.summary import show_notes
@@ -49,9 +58,11 @@ def command(
             max_root=max_root,
             max_inherited=max_inherited,
             allow_forced=allow_forced,
+            min_evidence=min_evidence,
         )
     write_report(report, report_file)
-    limits = Limits(min_coverage, max_root, max_inherited)
+    least = evidence_class(min_evidence) if min_evidence is not None else None
+    limits = Limits(min_coverage, max_root, max_inherited, least)
     text = StringIO()
     render_verdict(Verdict.of(str(model), report, limits), form, text)
     if form == "text":

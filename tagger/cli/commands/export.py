@@ -28,6 +28,7 @@ from onnx_tagger.cli.options import (
     Seed,
     SourceText,
     VerifyBytes,
+    WriteEvidence,
     one_of,
 )
 from onnx_tagger.errors import require
@@ -50,6 +51,7 @@ def command(
     opset: Opset = None,
     no_tag: Annotated[bool, typer.Option("--no-tag", help="The bare export, without tags and map.")] = False,
     also: Also = None,
+    evidence: WriteEvidence = False,
     merge: Merge = MergeName.ENCLOSING,
     input_names: Annotated[
         str | None, typer.Option(metavar="A,B", help="Names for the first inputs of the file, parted by commas.")
@@ -93,6 +95,7 @@ def command(
             strategy=strategy,
             tag=not no_tag,
             also=dialects,
+            evidence=evidence,
             opset=opset,
             dynamic=dynamic,
             merge=merge.value,

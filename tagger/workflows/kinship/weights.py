@@ -168,8 +168,9 @@ class KnownWeights:
     def _by_sketch(self, weight: StoredWeight, numbers: Array) -> Found:
         """The parameter whose channels agree best, if chance does not explain it."""
         best, name, compared, telling = 0.0, "", 0, False
+        least = _TELLING / _filled(weight, numbers)
         for channels, found in _views(numbers):
-            telling = telling or (ranks_of(found) is not None and found.size >= _TELLING)
+            telling = telling or (ranks_of(found) is not None and found.size >= least)
             for names, ranks in self._candidates(channels):
                 bits = agreements(ranks, found)
                 compared += len(names)
@@ -234,6 +235,13 @@ def parameters_of(
             shape = (channels, weight.size // channels) if len(weight.shape) > 1 else weight.shape
             found.append(Parameter(weight.name, owner, shape, values.dtype.name, digests, sketch))
     return found
+
+
+def _filled(weight: StoredWeight, numbers: Array) -> float:
+    """The share of a convolution's values that are no padding: blocks of 16 channels may hold 4."""
+    if weight.rounded or len(weight.shape) != 4:
+        return 1.0
+    return max(1, int(np.count_nonzero(numbers))) / numbers.size
 
 
 def _as_numbers(values: Array) -> Array:
