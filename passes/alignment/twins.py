@@ -95,7 +95,7 @@ class _Signatures:
         return (operator(op.node), *read)
 
     def _readers(self, among: Sequence[int]) -> dict[str, list[tuple[int, int, int]]]:
-        """Tensor to its readers: input position (0 where order says nothing), id, and, if a name tells it, that again."""
+        """Tensor to its readers: input position (0 where order is nothing), id, and, if a name tells it, that again."""
         found: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for index, op in enumerate(self.same.ops):
             commutes = op.node.op_type in COMMUTATIVE
