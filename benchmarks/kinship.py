@@ -29,11 +29,13 @@ from torch import nn
 
 import onnx_tagger as ot
 from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.hierarchy.map import Parameter
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.checking import LoadedMap, MapSource, judge_of, open_map
 from onnx_tagger.workflows.kinship import architecture
 from onnx_tagger.workflows.kinship.judging import Judge
 from onnx_tagger.workflows.kinship.verdict import ENOUGH, Evidence, Kinship
+from onnx_tagger.workflows.kinship.weights import KnownWeights
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "fixtures" / "zoo"), str(ROOT / "benchmarks")]
@@ -158,9 +160,8 @@ def pairs(
     """What is judged: the kind of pair, the file, the map and its form."""
     chance = random.Random(0)
     originals = [case for case in maps if case.version == "original"]
-    for file in files:
-        if chance.random() >= share:
-            continue
+    # In any order, so that a run that is broken off has seen all models.
+    for file in chance.sample(files, round(share * len(files))):
         own = [case for case in maps if case.model == file.model]
         for case in own:
             if file.version == case.version == "original":
@@ -191,9 +192,9 @@ class Tally:
     seconds: float = 0.0
 
     def samples(self) -> bool:
-        """Whether all kinds of evidence are asked for: of one pair in four, since it takes longer than a verdict."""
+        """Whether all kinds of evidence are asked for: of one pair in eight, since it takes longer than a verdict."""
         self.asked += 1
-        return self.asked % 4 == 1
+        return self.asked % 8 == 1
 
     def add(self, kind: str, file: Case, case: Case, form: str, found: Kinship, judge: Judge) -> None:
         for row in ("all", file.tool, f"as .{form}"):
@@ -253,7 +254,30 @@ def judged(file: Case, source: MapSource) -> tuple[Kinship, Judge]:
     found = opened(source, skeleton.model)
     ctx = Context(skeleton.model, found.tree, values=lambda name: read_initializer(skeleton, name))
     judge = judge_of(ctx, found)
+    if isinstance(source, Path):
+        judge = Judge(ctx, found.tree, lambda names: parameters_of(source, names), lambda: listed_of(source))
+    else:
+        judge.known = KNOWN.setdefault(id(source), judge.known)
     return judge.verdict(), judge
+
+
+# What is looked up in a map is put together when it is first asked for, and then kept: maps are, too.
+KNOWN: dict[int, KnownWeights] = {}
+
+
+@lru_cache(512)
+def all_parameters(path: Path) -> list[Parameter]:
+    return tagged(path, False).parameters()
+
+
+def parameters_of(path: Path, names: Collection[str] | None) -> list[Parameter]:
+    """The same as `LoadedMap.parameters`, which reads those of some names alone, without reading them again."""
+    return [each for each in all_parameters(path) if names is None or each.name in names]
+
+
+@lru_cache(512)
+def listed_of(path: Path) -> list[Parameter]:
+    return tagged(path, False).listed()
 
 
 def show(tally: Tally, files: Sequence[Case], maps: Sequence[Case]) -> None:
@@ -345,11 +369,14 @@ def main() -> None:
             build_all(options.only, options.siblings, keep)
         files, maps = made(keep)
         tally = Tally()
-        for kind, file, case, form in pairs(files, maps, None if options.all else options.strangers, options.share):
-            begin = time.process_time()
-            found = judged(file, form_of(case, form, Path(folder)))
-            tally.seconds += time.process_time() - begin
-            tally.add(kind, file, case, form, *found)
+        try:
+            for kind, file, case, form in pairs(files, maps, None if options.all else options.strangers, options.share):
+                begin = time.process_time()
+                found = judged(file, form_of(case, form, Path(folder)))
+                tally.seconds += time.process_time() - begin
+                tally.add(kind, file, case, form, *found)
+        except KeyboardInterrupt:
+            print("broken off: the tables are of the pairs that were judged", file=sys.stderr)
     show(tally, files, maps)
 
 

@@ -56,8 +56,8 @@ class _Signatures:
     def _number(self, key: Hashable) -> int:
         return self.numbers.setdefault(key, len(self.numbers))
 
-    def _outputs(self, index: int) -> Sequence[str]:
-        return self.same.ops[index].node.output
+    def _outputs(self, index: int) -> list[str]:
+        return [*self.same.ops[index].node.output]
 
     def _named(self, index: int) -> Iterator[tuple[int, str]]:
         """The outputs of an op that names tell, by their places, and the op itself if its name does."""
@@ -87,7 +87,7 @@ class _Signatures:
             elif name in self.shapes:
                 read.append(("stored", self.shapes[name]))
             elif maker in self.ahead and maker is not None:
-                read.append((self.ahead[maker], list(self._outputs(maker)).index(name)))
+                read.append((self.ahead[maker], self._outputs(maker).index(name)))
             else:
                 read.append(name)
         if op.node.op_type in COMMUTATIVE:
