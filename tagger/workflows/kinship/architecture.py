@@ -261,6 +261,9 @@ def layers(
     in_map = sizes_of(distinct)
     apart = sizes_in(stored, in_map)
     apart.subtract(in_map)
+    if not any(apart[size] for size in in_map):
+        # As many of each size: the modules need not be looked at, which takes longer than all before.
+        return {}
     # What only one layer of a stack has, as T5's table of positions, is no part of the others.
     common = {path: (len(blocks), _in_all(blocks)) for path, blocks in _stacks(tree, distinct).items()}
     found: dict[str, tuple[int, int]] = {}
