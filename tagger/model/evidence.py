@@ -98,7 +98,7 @@ def evidence_class(name: str) -> Evidence:
     >>> evidence_class("weight")
     <Evidence.WEIGHT: 4>
     """
-    if name not in EVIDENCES:
+    if not isinstance(name, str) or name not in EVIDENCES:
         raise TaggerError(f"unknown class of evidence {name!r}: choose from {', '.join(EVIDENCES)}")
     return EVIDENCES[name]
 
