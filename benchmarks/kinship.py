@@ -10,27 +10,32 @@ one layer less. Models that a tool cannot take are left out. Every wrong verdict
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import sys
 import tempfile
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 
 import onnx_tagger as ot
-from onnx_tagger.files.onnxfile import read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.hierarchy.map import Parameter
 from onnx_tagger.passes.base import Context
-from onnx_tagger.workflows.checking import MapSource, judge_of, open_map
+from onnx_tagger.workflows.checking import LoadedMap, MapSource, judge_of, open_map
 from onnx_tagger.workflows.kinship import architecture
 from onnx_tagger.workflows.kinship.judging import Judge
 from onnx_tagger.workflows.kinship.verdict import ENOUGH, Evidence, Kinship
+from onnx_tagger.workflows.kinship.weights import KnownWeights
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "fixtures" / "zoo"), str(ROOT / "benchmarks")]
@@ -155,9 +160,8 @@ def pairs(
     """What is judged: the kind of pair, the file, the map and its form."""
     chance = random.Random(0)
     originals = [case for case in maps if case.version == "original"]
-    for file in files:
-        if chance.random() >= share:
-            continue
+    # In any order, so that a run that is broken off has seen all models.
+    for file in chance.sample(files, round(share * len(files))):
         own = [case for case in maps if case.model == file.model]
         for case in own:
             if file.version == case.version == "original":
@@ -184,6 +188,13 @@ class Tally:
     verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     relations: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     evidence: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    asked: int = 0
+    seconds: float = 0.0
+
+    def samples(self) -> bool:
+        """Whether all kinds of evidence are asked for: of one pair in eight, since it takes longer than a verdict."""
+        self.asked += 1
+        return self.asked % 8 == 1
 
     def add(self, kind: str, file: Case, case: Case, form: str, found: Kinship, judge: Judge) -> None:
         for row in ("all", file.tool, f"as .{form}"):
@@ -191,7 +202,7 @@ class Tally:
         if kind not in ("own", "stranger"):
             relation = found.relation.partition(":")[0]
             self.relations[kind, found.verdict, relation] += 1
-        elif form == "json":
+        elif form == "json" and self.samples():
             for evidence in all_evidence(judge):
                 outcome = "for" if evidence.bits >= ENOUGH else "against" if evidence.bits < 0 else "says little"
                 self.evidence[kind, evidence.kind, outcome] += 1
@@ -213,23 +224,77 @@ def all_evidence(judge: Judge) -> Iterator[Evidence]:
     yield like.evidence
 
 
+@lru_cache(2)
+def skeleton_of(path: Path) -> Skeleton:
+    """A file without its weights; the pairs of one file follow each other."""
+    return read_skeleton(path)
+
+
+@lru_cache(256)
+def tagged(path: Path, renamed: bool) -> LoadedMap:
+    """A tagged file as a map, with its weights if the other file has some of other names, as `retag` reads it."""
+    known = tagged(path, False).tree.graph if renamed else None
+    beside = onnx.ModelProto() if renamed else None
+    if beside is not None and known is not None:
+        beside.graph.initializer.add(name="/".join(("", *known.initializers)))
+    return open_map(path, beside=beside)
+
+
+def opened(source: MapSource, model: onnx.ModelProto) -> LoadedMap:
+    """The same as `open_map`, of a tagged file that was asked for before without reading it again."""
+    if not isinstance(source, Path):
+        return open_map(source, beside=model)
+    graph = tagged(source, False).tree.graph
+    stored = graph.initializers if graph is not None else {}
+    return tagged(source, any(tensor.name not in stored for tensor in model.graph.initializer))
+
+
 def judged(file: Case, source: MapSource) -> tuple[Kinship, Judge]:
-    skeleton = read_skeleton(file.path)
-    opened = open_map(source, beside=skeleton.model)
-    ctx = Context(skeleton.model, opened.tree, values=lambda name: read_initializer(skeleton, name))
-    judge = judge_of(ctx, opened)
+    skeleton = skeleton_of(file.path)
+    found = opened(source, skeleton.model)
+    ctx = Context(skeleton.model, found.tree, values=lambda name: read_initializer(skeleton, name))
+    judge = judge_of(ctx, found)
+    if isinstance(source, Path):
+        judge = Judge(ctx, found.tree, lambda names: parameters_of(source, names), lambda: listed_of(source))
+    else:
+        judge.known = KNOWN.setdefault(id(source), judge.known)
     return judge.verdict(), judge
+
+
+# What is looked up in a map is put together when it is first asked for, and then kept: maps are, too.
+KNOWN: dict[int, KnownWeights] = {}
+
+
+@lru_cache(512)
+def all_parameters(path: Path) -> list[Parameter]:
+    return tagged(path, False).parameters()
+
+
+def parameters_of(path: Path, names: Collection[str] | None) -> list[Parameter]:
+    """The same as `LoadedMap.parameters`, which reads those of some names alone, without reading them again."""
+    return [each for each in all_parameters(path) if names is None or each.name in names]
+
+
+@lru_cache(512)
+def listed_of(path: Path) -> list[Parameter]:
+    return tagged(path, False).listed()
 
 
 def show(tally: Tally, files: Sequence[Case], maps: Sequence[Case]) -> None:
     """Print the tables of docs/kinship.md."""
     models = {case.model for case in maps if case.version == "original"}
-    print(f"{len(models)} models, {len(files)} files, {len(maps)} maps\n")
+    judgements = sum(count for (_, row, _), count in tally.verdicts.items() if row == "all")
+    each = 1e3 * tally.seconds / max(1, judgements)
+    print(f"{len(models)} models, {len(files)} files, {len(maps)} maps, {judgements} pairs, {each:.0f} ms CPU each\n")
     print("| pairs of | own maps | refused | in doubt | others' maps | taken | in doubt |\n|-|-|-|-|-|-|-|")
     for row in dict.fromkeys(row for _, row, _ in tally.verdicts):
         own, other = ({verdict: tally.verdicts[kind, row, verdict] for verdict in VERDICTS} for kind in KINDS)
         cells = [sum(own.values()), own["stranger"], own["doubt"], sum(other.values()), other["kin"], other["doubt"]]
         print(f"| {row} | {' | '.join(map(str, cells))} |")
+    for kind, wrong in (("own", ("doubt", "stranger")), ("stranger", ("kin",))):
+        count = sum(tally.verdicts[kind, "all", verdict] for verdict in VERDICTS)
+        errors = sum(tally.verdicts[kind, "all", verdict] for verdict in wrong)
+        print(f"\n{kind}: {errors} of {count} wrong, at most {bound(errors, count):.2f} % with a confidence of 95 %")
     print("\n| sibling | verdict | said of it | pairs |\n|-|-|-|-|")
     for (kind, verdict, relation), count in sorted(tally.relations.items()):
         print(f"| {kind} | {verdict} | {relation} | {count} |")
@@ -240,6 +305,18 @@ def show(tally: Tally, files: Sequence[Case], maps: Sequence[Case]) -> None:
     for name in dict.fromkeys(name for _, name, _ in tally.evidence):
         cells = [_share(tally.evidence[kind, name, outcome], whole[kind]) for kind in KINDS for outcome in OUTCOMES[:2]]
         print(f"| {name} | {' | '.join(cells)} |")
+
+
+def bound(errors: int, count: int) -> float:
+    """Upper end of the share of errors in percent: Clopper and Pearson, Biometrika 26, 1934, one-sided, 95 %."""
+    if errors >= count:
+        return 100.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        share = (low + high) / 2
+        fewer = sum(math.comb(count, k) * share**k * (1 - share) ** (count - k) for k in range(errors + 1))
+        low, high = (share, high) if fewer > 0.05 else (low, share)
+    return 100 * high
 
 
 def _share(part: int, whole: int) -> str:
@@ -292,8 +369,14 @@ def main() -> None:
             build_all(options.only, options.siblings, keep)
         files, maps = made(keep)
         tally = Tally()
-        for kind, file, case, form in pairs(files, maps, None if options.all else options.strangers, options.share):
-            tally.add(kind, file, case, form, *judged(file, form_of(case, form, Path(folder))))
+        try:
+            for kind, file, case, form in pairs(files, maps, None if options.all else options.strangers, options.share):
+                begin = time.process_time()
+                found = judged(file, form_of(case, form, Path(folder)))
+                tally.seconds += time.process_time() - begin
+                tally.add(kind, file, case, form, *found)
+        except KeyboardInterrupt:
+            print("broken off: the tables are of the pairs that were judged", file=sys.stderr)
     show(tally, files, maps)
 
 

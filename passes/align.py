@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from onnx_tagger.errors import PassError
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
+from onnx_tagger.model.evidence import Evidence
 from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.passes.alignment.renames import NODES, TENSORS, called_after
@@ -90,8 +91,9 @@ def _convert(ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         key = flow.inputs[op.id][0] if flow.inputs[op.id] else None
         maker = flow.producer.get(key) if key is not None else None
         tag = ctx.tags.get(ctx.ops[maker]) if maker is not None else None
-        if tag is not None:
+        if tag is not None and maker is not None:
             ctx.tags[op] = tag.worse(Source.ALIGNED)
+            ctx.evidence[op] = max(Evidence.STRUCTURE, ctx.rests_on(ctx.ops[maker]))
         elif key is not None and (maker is None or ctx.ops[maker] in given):
             given[op] = None
     for op in reversed(given):

@@ -20,6 +20,7 @@ from onnx_tagger.errors import PassError
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import graph
 from onnx_tagger.model.arguments import described, insist_on
+from onnx_tagger.model.evidence import BY_SOURCE, Evidence
 from onnx_tagger.model.graph import Op, Scope, Walk
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.report import Report
@@ -120,6 +121,8 @@ class Context:
         Op to Tag, the table that passes fill.
     report : Report
         What is told at the end.
+    evidence : dict
+        Op to what its tag rests on, where the tag's source does not say it; see `rests_on`.
     values : callable or None
         Reads the values of a stored tensor of the main graph by name, where the model does not hold them; None if
         they must not be read.
@@ -130,6 +133,7 @@ class Context:
     tags: dict[Op, Tag] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
     values: Callable[[str], Values | None] | None = None
+    evidence: dict[Op, Evidence] = field(default_factory=dict)
     _walk: Walk | None = None
     _analyses: dict[type[Analysis[object]], object] = field(default_factory=dict)
     _declared: list[tuple[str, Sequence[type[Analysis[object]]]]] = field(default_factory=list)
@@ -209,6 +213,14 @@ class Context:
                 self._declared.pop()
         return cast(T, self._analyses[key])
 
+    def rests_on(self, op: Op) -> Evidence:
+        """What the tag of an op rests on: what a pass has noted, or what its source says; nothing without a tag."""
+        found = self.evidence.get(op)
+        if found is None:
+            tag = self.tags.get(op)
+            found = BY_SOURCE[tag.source] if tag is not None else Evidence.NONE
+        return found
+
     def read_values(self, tensor: onnx.TensorProto) -> Values | None:
         """The values of a stored tensor of the main graph, or None if they are not at hand."""
         held = _held_values(tensor)
@@ -239,12 +251,17 @@ class Context:
             key = _signature(op)
             alike[key] = None if key in alike else op
         tags: dict[Op, Tag] = {}
+        evidence: dict[Op, Evidence] = {}
         for op in self._walk.ops:
             before = same.get(id(op.node)) or alike.get(_signature(op))
             if before is not None and before in self.tags:
                 tags[op] = self.tags[before]
+            if before is not None and before in self.evidence:
+                evidence[op] = self.evidence[before]
         self.tags.clear()
         self.tags.update(tags)
+        self.evidence.clear()
+        self.evidence.update(evidence)
 
 
 def _is_listed(scope: Scope) -> bool:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from onnx_tagger.errors import CoverageError
+from onnx_tagger.model.evidence import BY_SOURCE, Evidence
 from onnx_tagger.model.graph import Scope
 from onnx_tagger.model.metadata import Source
-from onnx_tagger.model.report import Limits, count_tags
+from onnx_tagger.model.report import WEAK_EVIDENCE, Limits, count_tags
 from onnx_tagger.passes.base import Context, Pass, Touches
 
 
@@ -27,6 +28,10 @@ class Coverage(Pass):
         Largest number of nodes whose tag is a fallback to the root.
     max_inherited : int or None
         Largest number of nodes with an inherited tag.
+    min_evidence : Evidence or None
+        What each tag must rest on at least.
+    assume : bool
+        Take what a tag's source says for evidence where nothing else is known; else only what is noted counts.
 
     Raises
     ------
@@ -41,6 +46,8 @@ class Coverage(Pass):
     min_coverage: float = 100.0
     max_root: int = 0
     max_inherited: int | None = None
+    min_evidence: Evidence | None = None
+    assume: bool = True
 
     def run(self, ctx: Context) -> int:
         """Fill the report; return 0, since nothing is changed."""
@@ -66,12 +73,13 @@ class Coverage(Pass):
             else []
             for source in (Source.INHERITED, Source.ROOT)
         }
+        report.weak[WEAK_EVIDENCE] = self._count_evidence(ctx)
         report.names = {
             op.label: op.node.name
             for op in counted
             if op.node.name and (op not in tags or tags[op].source in (Source.INHERITED, Source.ROOT))
         }
-        report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited))
+        report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited, self.min_evidence))
         for scope in ctx.walk.scopes:
             if not scope.called and scope.owner is None:
                 note = f"{scope.name} is never called: its {len(scope.ops)} nodes are not counted"
@@ -80,6 +88,28 @@ class Coverage(Pass):
         if self.enforce and not report.ok:
             raise CoverageError("; ".join(report.failures))
         return 0
+
+    def _count_evidence(self, ctx: Context) -> list[str]:
+        """Count what tags rest on into the report, and return the ids of nodes for which that is too little."""
+        report, tags, known = ctx.report, ctx.tags, ctx.evidence
+        assumed = BY_SOURCE if self.assume else {}
+        pairs = [
+            (tags[op].source, known.get(op, assumed.get(tags[op].source))) if op in tags else (None, None)
+            for op in ctx.walk.counted
+        ]
+        counts = Counter(pairs)
+        by_source: dict[str, dict[str, int]] = {}
+        report.by_evidence = {each.label: 0 for each in Evidence}
+        for (source, evidence), count in sorted(counts.items(), key=str):
+            if source is not None and evidence is not None:
+                report.by_evidence[evidence.label] += count
+                by_source.setdefault(source.label, {})[evidence.label] = count
+        report.evidence_by_source = by_source
+        least = self.min_evidence
+        if least is None:
+            return []
+        labels = zip(ctx.walk.counted, pairs, strict=True)
+        return [op.label for op, (_, evidence) in labels if evidence is None or evidence > least]
 
 
 def _first(scope: Scope) -> int:

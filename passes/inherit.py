@@ -5,11 +5,12 @@ Never a sibling's tag: an ancestor is less precise, a sibling is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
+from onnx_tagger.model.evidence import Evidence
 from onnx_tagger.model.graph import MAIN, Op, functions_in_call_order
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.passes.analyses.dataflow import DataFlow, Flow
@@ -92,6 +93,7 @@ class _Sweep:
 
     def __init__(self, ctx: Context, tree: HierarchyMap, flow: Flow) -> None:
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
+        self.ctx, self.evidence = ctx, ctx.evidence
         self.sizes = ctx.get(OnlySizes)
         # What encloses a node for sure, of which it is not known yet where it is.
         self.bounds: dict[Op, str] = {}
@@ -100,9 +102,12 @@ class _Sweep:
 
     def replay(self, ctx: Context, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:
         """Tag the nodes of which the captured run says whose operation they do part of."""
-        said = Replay(ctx, weights).tags(self.tree, Source.INHERITED, merge)
+        replay = Replay(ctx, weights)
+        said = replay.tags(self.tree, Source.INHERITED, merge)
         self.bounds, self.strays = said.bounds, said.strays
-        self.tags.update({op: tag for op, tag in said.tags.items() if op not in self.tags})
+        found = {op: tag for op, tag in said.tags.items() if op not in self.tags}
+        self.evidence.update({op: replay.rests_on(op) for op in found})
+        self.tags.update(found)
 
     def repeat(self) -> None:
         """Tag the nodes that are known elsewhere in the model, within the module that the rule gives them."""
@@ -199,8 +204,11 @@ class _Sweep:
             if not self.tree.encloses(within, module):
                 module, origins = within, ()
         self.tags[op] = self.tree.tag(module, Source.INHERITED, origins)
+        if op in self.bounds and self.tree.encloses(module, bound):
+            # The neighbours do not say which of several operations it does.
+            self.evidence[op] = Evidence.UNDECIDED
 
-    def function(self, ops: Iterable[Op], sites: Iterable[Op]) -> None:
+    def function(self, ops: Iterable[Op], sites: Collection[Op]) -> None:
         """Tag the untagged nodes of a function with the union of its call sites, if all of them are known."""
         tags = [self.tags.get(site) for site in sites if site.scope.called]
         known = [tag for tag in tags if tag is not None]
@@ -209,9 +217,10 @@ class _Sweep:
         origins = {path for tag in known for path in tag.modules}
         source = max(tag.source for tag in known)
         tag = self.tree.tag(self.tree.enclosing(origins), source, origins)
+        evidence = max(self.ctx.rests_on(site) for site in sites if site.scope.called)
         for op in ops:
             if op not in self.tags:
-                self.tags[op] = tag
+                self.tags[op], self.evidence[op] = tag, evidence
 
     def rest(self) -> None:
         """Give what is left in the main graph and its bodies the root."""

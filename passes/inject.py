@@ -22,6 +22,8 @@ class Inject(Pass):
         Dialects to write besides our own keys; None keeps those that the model says it carries.
     map_digest : str or None
         Written on the model as ``pkg.onnx_tagger.map``; None takes the map's, or what the model already says.
+    evidence : bool
+        Also write what each tag rests on.
     """
 
     name = "inject"
@@ -31,6 +33,7 @@ class Inject(Pass):
 
     also: tuple[str, ...] | None = None
     map_digest: str | None = None
+    evidence: bool = False
 
     def run(self, ctx: Context) -> int:
         """Return the number of nodes whose metadata changed."""
@@ -57,6 +60,8 @@ class Inject(Pass):
                 if entries is None:
                     entries = encoded[id(tag)] = metadata.encoded_entries(tag)
                 node.MergeFromString(entries)
+            if tag is not None and self.evidence:
+                metadata.add_entries(node, [(metadata.EVIDENCE, ctx.rests_on(op).label)])
             changed += old != node.SerializeToString() if ours else tag is not None
         _note(ctx.report.fallbacks, lost)
         metadata.clear_model(model)

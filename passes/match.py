@@ -12,8 +12,9 @@ from onnx_tagger.errors import MapError
 from onnx_tagger.hierarchy.carriers import known_tag, tag_of_claim, tag_of_scope_name
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.dialects import READABLE, Claim, claim_of_modules, claims
+from onnx_tagger.model.evidence import Evidence, written_evidence
 from onnx_tagger.model.graph import MAIN, Op, operator
-from onnx_tagger.model.metadata import Source, Tag, own_tag, props_of
+from onnx_tagger.model.metadata import TAG, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.analyses.notes import OWN, SILENT, NodeNotes, Notes
 from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex, SavedIndex
 from onnx_tagger.passes.base import Context, Pass, Touches
@@ -79,6 +80,8 @@ class Match(Pass):
             if tag is None:
                 continue
             tags[op] = tag
+            if saved is None and (rests := _stated(op, tag)) is not None:
+                ctx.evidence[op] = rests
             if saved is not None and said is not None and not set(saved.modules) & set(said.modules):
                 conflicts.append(f"{op.label}: the map says {saved.module!r}, the node {said.module!r}")
         _note(ctx, conflicts)
@@ -142,6 +145,13 @@ class _Matched:
         if found is None:
             found = self.known[id(tag)] = tag.worse(Source.MATCHED)
         return found
+
+
+def _stated(op: Op, tag: Tag) -> Evidence | None:
+    """What a tag rests on that the node itself tells; None where its source says it."""
+    if any(entry.key == TAG for entry in op.node.metadata_props):
+        return written_evidence(op.node)
+    return Evidence.STATED if tag.source is Source.MATCHED else None
 
 
 def _is_named(op: Op, index: SavedIndex | None) -> bool:

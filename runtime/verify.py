@@ -45,6 +45,9 @@ _LARGEST = 1e4
 # What a person reads of a list; the report holds all.
 _SHOWN = 3
 
+# An output of fewer different numbers may agree by accident.
+_DIFFERENT = 4
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -68,6 +71,9 @@ class Verification:
     inputs : str
         What both were run on: the file of arrays, or ``random``.
     seconds : float
+    outputs_agree : bool or None
+        Whether all outputs that both files have agree, also about their means, and at least one of them is no mask or
+        constant; None if there is no such output.
     """
 
     original: Path
@@ -78,6 +84,7 @@ class Verification:
     kind: str
     inputs: str
     seconds: float
+    outputs_agree: bool | None = None
 
     __repr__ = brief_fields
 
@@ -93,6 +100,7 @@ class Verification:
             "uncompared": list(self.uncompared),
             "kind": self.kind,
             "tolerance": TOLERANCES[self.kind],
+            "outputs_agree": self.outputs_agree,
             "seconds": round(self.seconds, 3),
         }
 
@@ -178,7 +186,30 @@ def verify(original: Path, changed: Path, *, inputs: Path | None = None) -> Veri
         kind,
         str(inputs) if inputs is not None else "random",
         time.perf_counter() - start,
+        _outputs_agree(right.model.graph, one, other, TOLERANCES[kind]),
     )
+
+
+def _outputs_agree(
+    graph: onnx.GraphProto, one: Mapping[str, object], other: Mapping[str, object], tolerance: float
+) -> bool | None:
+    """Whether the outputs agree that say something; see `Verification`."""
+    found = [_agrees(one[value.name], other[value.name], tolerance) for value in graph.output if value.name in one]
+    told = [agrees for agrees in found if agrees is not None]
+    return all(told) if told else None
+
+
+def _agrees(one: object, other: object, tolerance: float) -> bool | None:
+    """Whether two outputs agree about the mean of the first one; None if they say nothing.
+
+    Probabilities of a small net are all nearly equal, and so are near to those of any other net of its size.
+    """
+    if not isinstance(one, np.ndarray) or one.dtype.kind != "f" or not np.isfinite(one).all():
+        return None
+    if np.unique(one).size < _DIFFERENT or not isinstance(other, np.ndarray):
+        return None
+    error = error_of(one - one.mean(), other - one.mean()) if one.shape == other.shape else None
+    return error is not None and error <= tolerance
 
 
 def _distrusted(graph: onnx.GraphProto, differing: Sequence[str], errors: Mapping[str, float | None]) -> Sequence[str]:

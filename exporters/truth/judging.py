@@ -8,8 +8,9 @@ onnxruntime with its tensors exposed and optimisation off. `comparison` ties the
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import onnx
 
@@ -22,7 +23,20 @@ from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Tag, own_tag, props_of
 from onnx_tagger.runtime.sessions import tensors_of
 
-__all__ = ["Findings", "Judgement", "Observation", "compare", "feeds_of", "judge", "judged", "observe", "tensors_of"]
+Group = TypeVar("Group")
+
+__all__ = [
+    "Findings",
+    "Judgement",
+    "Observation",
+    "compare",
+    "feeds_of",
+    "judge",
+    "judged",
+    "judged_by",
+    "observe",
+    "tensors_of",
+]
 
 
 @dataclass(frozen=True)
@@ -75,8 +89,24 @@ def compare(path: str | os.PathLike[str], observations: Sequence[Observation], f
 
 def judged(model: onnx.ModelProto, findings: Findings, hierarchy: HierarchyMap) -> Judgement:
     """Judge the tags of a model by what was found of its nodes."""
-    result = Judgement()
+    return judged_by(model, findings, hierarchy, lambda node: None).get(None, Judgement())
+
+
+def judged_by(
+    model: onnx.ModelProto, findings: Findings, hierarchy: HierarchyMap, group: Callable[[onnx.NodeProto], Group]
+) -> dict[Group, Judgement]:
+    """Judge the tags of a model by what was found of its nodes, those of each group of nodes by themselves.
+
+    Parameters
+    ----------
+    model, findings, hierarchy
+        As in `judged`.
+    group : callable
+        Gives what a node is grouped by.
+    """
+    groups: dict[Group, Judgement] = {}
     for op in walk(model).ops:
+        result = groups.setdefault(group(op.node), Judgement())
         result.nodes += 1
         tag, found = own_tag(props_of(op.node)), findings.truths[op.id]
         if found.candidates and not (op.id in findings.auxiliary and _shared(tag)):
@@ -87,7 +117,7 @@ def judged(model: onnx.ModelProto, findings: Findings, hierarchy: HierarchyMap) 
         if op.id in findings.auxiliary:
             made, readers = findings.made_in[op.id], findings.read_by[op.id]
             result.beside(op, tag, made, readers, hierarchy)
-    return result
+    return groups
 
 
 def _shared(tag: Tag | None) -> bool:

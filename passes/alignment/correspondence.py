@@ -44,6 +44,8 @@ class Correspondence:
         Op ids in topological order.
     alive : set of FamilyName
         The saved tensors that the file has.
+    by_structure : set of FamilyName
+        Those of them that no name tells.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Correspondence:
         names = set(_names(ctx, flow))
         self.alive = names - self._renamed.keys()
         self.alive.update(known for name, known in self._renamed.items() if name in names)
+        self.by_structure: set[FamilyName] = set()
 
     def compare(self, ops: Collection[Op]) -> None:
         """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
@@ -75,6 +78,7 @@ class Correspondence:
         self.alive.difference_update(self.key(*key) for key in found)
         self._renamed |= found
         self.alive.update(found.values())
+        self.by_structure.update(found.values())
 
     def key(self, family: str, name: str) -> FamilyName:
         """The saved tensor that a tensor is, or what it would be called there."""

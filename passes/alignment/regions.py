@@ -12,11 +12,13 @@ from functools import cached_property
 import onnx
 
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
+from onnx_tagger.model.evidence import Evidence, taken_over
 from onnx_tagger.model.graph import Op, operator
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.alignment.assignment import MOST_NODES, Kind, NewNode, OldNode, assign
 from onnx_tagger.passes.alignment.cones import Cones
 from onnx_tagger.passes.alignment.correspondence import Correspondence
+from onnx_tagger.passes.alignment.twins import twins_among
 from onnx_tagger.passes.analyses.saved import FamilyName, family_of
 from onnx_tagger.passes.analyses.sizes import Idle, saved_idle
 from onnx_tagger.passes.base import Context
@@ -70,7 +72,18 @@ class Regions:
             for region in self.regions([i for i in self.same.order if i in among and i not in converters]):
                 if len(region) > 1 or not self.place_alone(region[0]):
                     self.place(region)
+            self.leave_open(left)
         self.convert(converters)
+
+    def leave_open(self, left: Sequence[int]) -> None:
+        """Give ops that nothing tells apart, though the saved ones are several modules', what encloses all of these."""
+        for twins in twins_among(self.same, left):
+            tags = [tag for index in twins if (tag := self.tags.get(self.ops[index])) is not None]
+            if len({tag.modules for tag in tags}) > 1:
+                around = self.tree.enclosing(path for tag in tags for path in tag.modules)
+                tag = self.tree.tag(around, max(tag.source for tag in tags))
+                for index in twins:
+                    self.tags[self.ops[index]], self.ctx.evidence[self.ops[index]] = tag, Evidence.UNDECIDED
 
     def convert(self, converters: Mapping[int, Tag]) -> None:
         """Tag converters, which come in topological order."""
@@ -84,6 +97,8 @@ class Regions:
             elif made is not None and (maker in converters or self.same.key(*named) != named):
                 tag = made
             self.tags[self.ops[index]] = tag.worse(Source.ALIGNED)
+            rests = self.ctx.rests_on(self.ops[maker]) if maker is not None and made is not None else Evidence.NAME
+            self.ctx.evidence[self.ops[index]] = taken_over(max(rests, Evidence.NAME), tag.source)
 
     def converters(self) -> dict[int, Tag]:
         """The inserted converters of which it is known what they convert, with the tag of what makes that."""
@@ -288,6 +303,17 @@ class Regions:
             source = min(tag.source, Source.INHERITED) if last.module else tag.source
             tag = self.tree.tag(last.module, max(source, last.source), tag.modules, tag.call)
         self.tags[op] = tag
+        self.ctx.evidence[op] = taken_over(self._rests_on(op, tag), tag.source)
+
+    def _rests_on(self, op: Op, tag: Tag) -> Evidence:
+        """What tells whose work an op does: names, a weight that it reads, or what lies around it."""
+        known, named = self.same.known(op), self._named(op)
+        if known and self.same.by_structure.isdisjoint(known):
+            return Evidence.NAME
+        said = self.nodes[named].tag if named is not None else None
+        if said is not None and set(said.modules) <= set(tag.modules):
+            return Evidence.NAME
+        return Evidence.WEIGHT if self.same.weights(op) else Evidence.STRUCTURE
 
     def _output_tag(self, op: Op) -> Tag | None:
         """The tag of the saved node whose output this op makes."""

@@ -9,6 +9,7 @@ from math import prod
 
 from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
 from onnx_tagger.hierarchy.map import HierarchyMap
+from onnx_tagger.model.evidence import Evidence
 from onnx_tagger.model.graph import MAIN
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.analyses.dataflow import Flow, TensorKey
@@ -201,7 +202,7 @@ class Anchors:
         owners: Mapping[str, frozenset[str]],
         source: Source = Source.ALIGNED,
     ) -> None:
-        self.source = source
+        self.source, self.evidence = source, ctx.evidence
         self.ops, self.tags, self.tree, self.flow = ctx.ops, ctx.tags, tree, flow
         # Stored tensors of the main graph are in scope 0; what is made of them alone is theirs, too.
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): paths for name, paths in owners.items()}
@@ -220,3 +221,4 @@ class Anchors:
                 self.whose.update({(place, name): common for name in op.node.output if name and common})
             elif len(common) == 1 and (op.scope.name != MAIN or not self.tree.trace):
                 self.tags[op] = self.tree.tag(next(iter(common)), self.source)
+                self.evidence[op] = Evidence.WEIGHT

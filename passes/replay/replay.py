@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge, Operation
+from onnx_tagger.model.evidence import Evidence
 from onnx_tagger.model.graph import MAIN, Op
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
@@ -196,6 +197,10 @@ class Replay:
         known = {op: found for op, found in self.possible.items() if found is not None}
         return known | {op: (place,) for op, place in self.pins.items()} | self.assigned()
 
+    def rests_on(self, op: Op) -> Evidence:
+        """What the place of a node in the run rests on: a weight that it reads, or those around it."""
+        return Evidence.WEIGHT if op in self.pins and self._read(op) else Evidence.RUN
+
     def tags(self, tree: HierarchyMap, source: Source, merge: Merge) -> Said:
         """What the run says of the nodes."""
         places = self.places()
@@ -352,11 +357,12 @@ def place_by_run(ctx: Context, tree: HierarchyMap, weights: Mapping[str, frozens
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of two operations.
     """
-    said = Replay(ctx, weights).tags(tree, Source.ALIGNED, merge)
+    replay = Replay(ctx, weights)
+    said = replay.tags(tree, Source.ALIGNED, merge)
     for op, tag in said.tags.items():
         known = ctx.tags.get(op)
         if known is None:
-            ctx.tags[op] = tag
+            ctx.tags[op], ctx.evidence[op] = tag, replay.rests_on(op)
         elif known.module in tag.modules and not known.origins:
             merged = tree.tag(tag.module, max(known.source, tag.source), tag.origins, tag.call)
             ctx.tags[op] = merged if tag.origins else replace(known, call=tag.call)

@@ -95,6 +95,9 @@ Merge = Annotated[
         help="The tag of a node that does the work of several modules: of the module around them, or of the output."
     ),
 ]
+WriteEvidence = Annotated[
+    bool, typer.Option("--evidence", help="Also write on each node what its tag rests on, as pkg.onnx_tagger.evidence.")
+]
 ReportFile = Annotated[
     Path | None, typer.Option("--report", metavar="R.json", help="Write counts, sources and timings to this file.")
 ]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.model.report import WEAK_EVIDENCE
 from onnx_tagger.model.suggestions import advice_on
 from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.model.verdict import Verdict, id_of
@@ -72,16 +73,22 @@ UNREADABLE = Rule(
     "The file cannot be read as an ONNX model.",
     "Write the file again, or leave it out.",
 )
-LIMIT = Rule(
+EVIDENCE = Rule(
     "OT007",
+    "weak-evidence",
+    "A tag rests on less than is asked for, or does not say on what.",
+    "Re-tag from the map of the export with --evidence, or ask for less with --min-evidence.",
+)
+LIMIT = Rule(
+    "OT008",
     "limit",
     "A limit that was set does not hold.",
     "Re-tag from the map of the export, or change the limit.",
 )
 
-RULES = (UNTAGGED, ROOT, INHERITED, INCONSISTENT, FORCED, UNREADABLE, LIMIT)
+RULES = (UNTAGGED, ROOT, INHERITED, INCONSISTENT, FORCED, UNREADABLE, EVIDENCE, LIMIT)
 
-_BY_WORD = {"min-coverage": UNTAGGED, "max-root": ROOT, "max-inherited": INHERITED}
+_BY_WORD = {"min-coverage": UNTAGGED, "max-root": ROOT, "max-inherited": INHERITED, "min-evidence": EVIDENCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +203,8 @@ def _blamed(rule: Rule, verdict: Verdict) -> tuple[Sequence[str], str]:
         return weak.get("root", ()), "got only the root as fallback"
     if rule is INHERITED:
         return weak.get("inherited", ()), "inherited its tag"
+    if rule is EVIDENCE:
+        return weak.get(WEAK_EVIDENCE, ()), "has a tag that rests on too little"
     return (), ""
 
 

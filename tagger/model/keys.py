@@ -9,6 +9,8 @@ PREFIX = "pkg.onnx_tagger."
 TAG = PREFIX + "tag"
 MODULE = PREFIX + "module"
 SOURCE = PREFIX + "source"
+# What the tag rests on, where it was asked for.
+EVIDENCE = PREFIX + "evidence"
 ORIGINS = PREFIX + "origins"
 CALL = PREFIX + "call"
 # Keys of dialects that were on a node before us and say what we would say: they are not ours to remove.

@@ -21,6 +21,7 @@ from onnx_tagger.model.keys import (
     ALSO as ALSO,
     CALL as CALL,
     DOC_LINE as DOC_LINE,
+    EVIDENCE as EVIDENCE,
     FORCED as FORCED,
     FOREIGN as FOREIGN,
     LAYER_ANN as LAYER_ANN,

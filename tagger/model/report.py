@@ -10,8 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onnx_tagger.model.evidence import Evidence
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.model.texts import brief, brief_fields, counted, html_list, html_table
+
+# Where `Report.weak` holds the nodes whose evidence is too weak.
+WEAK_EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,14 @@ class Limits:
         Largest number of nodes with the source `root`.
     max_inherited : int or None
         Largest number of nodes with the source `inherited`; None for no limit.
+    min_evidence : Evidence or None
+        What each tag must rest on at least, by what the node says; None for no limit.
     """
 
     min_coverage: float = 100.0
     max_root: int = 0
     max_inherited: int | None = None
+    min_evidence: Evidence | None = None
 
     __repr__ = brief_fields
 
@@ -74,6 +81,11 @@ class Report:
         Counted nodes (main graph, bodies, functions that are called), and those with a tag.
     by_source, by_graph : dict
         Tagged nodes by source; all counted nodes by graph, body and function.
+    by_evidence : dict
+        Tagged nodes by what their tags rest on, the strongest class first; of a file that was only read, those that
+        say so.
+    evidence_by_source : dict
+        The same for each source that occurs.
     untagged : list of str
         Ids of nodes without a tag, such as ``main/If_3.then_branch#4 Add``.
     weak : dict
@@ -111,6 +123,8 @@ class Report:
     tagged: int = 0
     by_source: dict[str, int] = field(default_factory=lambda: {source.label: 0 for source in Source})
     by_graph: dict[str, int] = field(default_factory=dict)
+    by_evidence: dict[str, int] = field(default_factory=lambda: {each.label: 0 for each in Evidence})
+    evidence_by_source: dict[str, dict[str, int]] = field(default_factory=dict)
     untagged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     weak: dict[str, list[str]] = field(default_factory=dict, repr=False)
@@ -160,6 +174,11 @@ class Report:
         if limits.max_inherited is not None and inherited > limits.max_inherited:
             first = _first(self.weak.get(Source.INHERITED.label, ()))
             self.failures.append(f"{inherited} nodes inherited their tag, at most {limits.max_inherited} may: {first}")
+        if limits.min_evidence is not None and (weak := self.weak.get(WEAK_EVIDENCE)):
+            self.failures.append(
+                f"{len(weak)} nodes have tags that rest on less than {limits.min_evidence.label!r}, or do not say on "
+                f"what (retag --evidence writes it): {_first(weak)}"
+            )
         self.ok = not self.failures
 
     @contextmanager
@@ -181,6 +200,8 @@ class Report:
             "coverage": self.coverage,
             "by_source": self.by_source,
             "by_graph": self.by_graph,
+            "by_evidence": self.by_evidence,
+            "evidence_by_source": self.evidence_by_source,
             "untagged": self.untagged,
             "failures": self.failures,
             "tags": self.tags,

@@ -33,6 +33,8 @@ def _fields(details: Details) -> Iterator[tuple[str, str]]:
     if details.tag is not None and details.source is not None:
         yield "tag", details.tag
         yield "source", details.source
+    if details.evidence is not None:
+        yield "rests on", details.evidence
     yield from (("origin", path or "(root)") for path in details.origins)
     yield from (("call", path) for path in details.call)
     yield from (("note", text) for text in details.notes)

@@ -55,4 +55,5 @@ def _how(row: Node) -> str:
     if row.source is None:
         return ""
     origins = f", origins {', '.join(path or '(root)' for path in row.origins)}" if row.origins else ""
-    return f" ({row.source}{origins})"
+    rests = f", rests on {row.evidence}" if row.evidence else ""
+    return f" ({row.source}{rests}{origins})"

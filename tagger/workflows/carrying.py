@@ -56,6 +56,7 @@ def carry(
     hierarchy: MapSource | None = None,
     merge: Merge = "enclosing",
     also: Iterable[str] | None = None,
+    evidence: bool = False,
     force: bool = False,
     values: bool = True,
     verify: bool = False,
@@ -76,7 +77,7 @@ def carry(
         one, or None if it changed the model itself.
     hierarchy : HierarchyMap, path or None
         The map that the result is tagged from; None for the tags of `source`.
-    merge, values, inputs, progress
+    merge, evidence, values, inputs, progress
         See `retag`.
     force : bool
         No difference is made: the input is the parent of the result, so that its tags are right, and a map that is
@@ -127,6 +128,7 @@ def carry(
                 place,
                 merge=merge,
                 also=dialects,
+                evidence=evidence,
                 force=True,
                 parent=hierarchy is None,
                 values=values,
@@ -147,6 +149,8 @@ def carry(
                 raise TaggerError(f"{place}: tagging failed ({type(error).__name__}: {what}){note}") from error
             raise
     report.phases.insert(0, Phase("tool", seconds))
+    if force:
+        report.notes.append("force makes no difference: carry refuses no map")
     return report
 
 

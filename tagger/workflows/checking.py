@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from onnx_tagger.model import metadata
 from onnx_tagger.model.arguments import insist_on, path_of
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.dialects import READABLE, claims
+from onnx_tagger.model.evidence import EVIDENCES, evidence_class
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.coverage import Coverage
@@ -115,13 +116,13 @@ def kinship_of(model: Target, hierarchy: MapSource, *, values: bool = True) -> K
     return judge_of(Context(skeleton.model, source.tree, values=read), source).verdict()
 
 
-def judge_of(ctx: Context, source: LoadedMap) -> Judge:
+def judge_of(ctx: Context, source: LoadedMap, verified: Mapping[str, object] | None = None) -> Judge:
     """Who decides whether a map is of a file's model; the weights of a tagged file are read when they are needed."""
     from onnx_tagger.workflows.kinship.judging import Judge
 
     if source.skeleton is None:
-        return Judge(ctx, source.tree)
-    return Judge(ctx, source.tree, source.parameters, source.listed)
+        return Judge(ctx, source.tree, verified=verified)
+    return Judge(ctx, source.tree, source.parameters, source.listed, verified)
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:
@@ -144,7 +145,7 @@ def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> 
 def count(ctx: Context, report: Report | None = None) -> Report:
     """Count the nodes of a model whose tags have been read, into a report or a new one."""
     ctx.report = report or Report()
-    PassManager([Coverage()]).run_in(ctx)
+    PassManager([Coverage(assume=False)]).run_in(ctx)
     return ctx.report
 
 
@@ -171,6 +172,7 @@ def check(
     max_root: int = 0,
     max_inherited: int | None = None,
     allow_forced: bool = False,
+    min_evidence: str | None = None,
 ) -> Report:
     """Check a file's tags: every node has one, they are consistent, and the limits hold.
 
@@ -188,6 +190,8 @@ def check(
         Largest numbers of nodes with these sources.
     allow_forced : bool
         Let tags pass that rest on a map that was taken by force: a note says so then, and a failure otherwise.
+    min_evidence : str, optional
+        What each tag must rest on at least, by what ``pkg.onnx_tagger.evidence`` says on the node; see `Evidence`.
 
     Returns
     -------
@@ -205,7 +209,8 @@ def check(
     if not 0 <= min_coverage <= 100:
         raise TaggerError(f"the smallest coverage is {min_coverage:g}, it must lie between 0 and 100")
     report = Report()
-    limits = Limits(min_coverage, max_root, max_inherited)
+    least = evidence_class(min_evidence) if min_evidence is not None else None
+    limits = Limits(min_coverage, max_root, max_inherited, least)
     with report.phase("read"):
         skeleton = read_skeleton(path_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
@@ -215,7 +220,13 @@ def check(
         else:
             problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
         ctx.report = report
-        step = Coverage(min_coverage=limits.min_coverage, max_root=limits.max_root, max_inherited=limits.max_inherited)
+        step = Coverage(
+            min_coverage=limits.min_coverage,
+            max_root=limits.max_root,
+            max_inherited=limits.max_inherited,
+            min_evidence=limits.min_evidence,
+            assume=False,
+        )
         PassManager([step]).run_in(ctx)
         report.failures.extend(problems)
         if forced := metadata.model_value(skeleton.model, metadata.FORCED):
@@ -242,11 +253,20 @@ def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[li
             if key not in known:
                 known[key] = pairs.problem(*key)
             problem = known[key] or pairs.origins_problem(tag.origins)
+        problem = problem or _evidence_problem(props)
         if tag is not None and not problem:
             ctx.tags[op] = tag
+            if metadata.EVIDENCE in props:
+                ctx.evidence[op] = EVIDENCES[props[metadata.EVIDENCE]]
         else:
             problems.append(f"{op.label} {problem}")
     return problems, ctx
+
+
+def _evidence_problem(props: Mapping[str, str]) -> str:
+    """What is wrong with the evidence that a node names; empty if it names a class that there is, or none."""
+    said = props.get(metadata.EVIDENCE)
+    return "" if said is None or said in EVIDENCES else f"has the unknown {metadata.EVIDENCE} {said!r}"
 
 
 class _Pairs:

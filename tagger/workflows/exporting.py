@@ -118,6 +118,7 @@ def export(
     strategy: str = "auto",
     tag: bool = True,
     also: Iterable[str] = (),
+    evidence: bool = False,
     opset: int | None = None,
     dynamic: bool = False,
     merge: Merge = "enclosing",
@@ -145,6 +146,8 @@ def export(
         ``dynamo`` and ``torchscript`` are accepted for fx and htp.
     tag : bool
         False for the bare export through the same path; no map is written.
+    evidence : bool
+        Also write on each node what its tag rests on.
     also : iterable of str
         Dialects to write besides our own keys.
     opset : int, optional
@@ -208,7 +211,7 @@ def export(
         tell("digests")
         with report.phase("digests"):
             captured = with_parameters(captured, model)
-    annotator = _Annotator(dialects, merge, report)
+    annotator = _Annotator(dialects, merge, report, evidence=evidence)
     # Exporters rename what they have made into place, which would put a link's target out of use.
     place = target.resolve() if target.is_symlink() else target
     request = Request(model, inputs, dict(given or {}), place, annotator if tag else None, opset, dynamic, merge)
@@ -303,8 +306,8 @@ def _compare(request: Request, report: Report) -> None:
 class _Annotator:
     """Tags an exporter's graph before its only save: the `annotate` that exporters are handed."""
 
-    def __init__(self, also: tuple[str, ...], merge: Merge, report: Report) -> None:
-        self.also, self.merge, self.report = also, merge, report
+    def __init__(self, also: tuple[str, ...], merge: Merge, report: Report, *, evidence: bool = False) -> None:
+        self.also, self.merge, self.report, self.evidence = also, merge, report, evidence
 
     def __call__(self, skeleton: onnx.ModelProto, hierarchy: HierarchyMap) -> HierarchyMap:
         from onnx_tagger.hierarchy.file import digest_of, to_json
@@ -317,7 +320,7 @@ class _Annotator:
         nodes = [node._replace(tag=ctx.tags.get(op)) for op, node in zip(ctx.ops, graph.nodes, strict=True)]
         finished = replace(hierarchy, graph=replace(graph, nodes=nodes))
         digest = digest_of(to_json(finished))
-        PassManager([Inject(also=self.also, map_digest=digest), Coverage()]).run_in(ctx)
+        PassManager([Inject(also=self.also, map_digest=digest, evidence=self.evidence), Coverage()]).run_in(ctx)
         return replace(finished, digest=digest)
 
 

@@ -57,6 +57,7 @@ def check_files(
                 max_root=wanted.max_root,
                 max_inherited=wanted.max_inherited,
                 allow_forced=allow_forced,
+                min_evidence=wanted.min_evidence.label if wanted.min_evidence is not None else None,
             )
         except (TaggerError, OSError) as error:
             yield Judged(file, None, (Finding(UNREADABLE, file, str(error)),)).without(left_out)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.hierarchy.tree import shown_path
 from onnx_tagger.model import metadata
+from onnx_tagger.model.evidence import written_evidence
 from onnx_tagger.model.graph import Op, Scope, operator
 from onnx_tagger.model.metadata import Tag, text_of
 from onnx_tagger.model.suggestions import advice_on
@@ -85,6 +86,8 @@ class Details:
         Empty if unknown.
     inputs, outputs : tuple of Neighbour
         What it reads and who reads what it makes.
+    evidence : str or None
+        What the tag rests on, where the node says it.
     """
 
     id: str
@@ -103,6 +106,7 @@ class Details:
     doc: str
     inputs: tuple[Neighbour, ...]
     outputs: tuple[Neighbour, ...]
+    evidence: str | None = None
 
 
 def details_of(ctx: Context, op: Op) -> Details:
@@ -135,7 +139,14 @@ def details_of(ctx: Context, op: Op) -> Details:
         doc_line(op),
         tuple(inputs_of(ctx, op)),
         tuple(outputs_of(ctx, op)),
+        evidence_of(op),
     )
+
+
+def evidence_of(op: Op) -> str | None:
+    """The class of evidence that a node names; None if it names none that there is."""
+    found = written_evidence(op.node)
+    return None if found is None else found.label
 
 
 def find_nodes(ctx: Context, text: str) -> list[Op]:

@@ -31,7 +31,7 @@ from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.analyses.run_order import RunOrder
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.checking import MapSource, load_map, read_tags
-from onnx_tagger.workflows.querying import id_of
+from onnx_tagger.workflows.querying import evidence_of, id_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -62,6 +62,8 @@ class Node:
         Names of the tensors that it reads and makes; ``""`` for an optional one that is left out.
     scope : str
         The graph, body or function that holds it.
+    evidence : str or None
+        What the tag rests on, where the node says it.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     scope: str
+    evidence: str | None = None
 
     @property
     def shown(self) -> str:
@@ -269,6 +272,7 @@ class Tagged:
             tuple(map(text_of, node.input)),
             tuple(map(text_of, node.output)),
             op.scope.name,
+            evidence_of(op),
         )
 
     def table(

@@ -42,6 +42,7 @@ def default_passes(
     also: Iterable[str] | None = None,
     limits: Limits | None = None,
     distrusted: Collection[str] = (),
+    evidence: bool = False,
 ) -> list[Pass]:
     """The chain that re-tags a model: Match, Align, Inherit, Inject, Coverage.
 
@@ -55,6 +56,8 @@ def default_passes(
         What the report judges coverage by.
     distrusted : collection of str
         Tensors that are not what the map's graph calls so; see `Align`.
+    evidence : bool
+        Also write what each tag rests on; see `Evidence`.
 
     Examples
     --------
@@ -68,7 +71,7 @@ def default_passes(
         Match(distrusted=distrusted),
         Align(merge=merge, distrusted=distrusted),
         Inherit(merge=merge),
-        Inject(also=written),
+        Inject(also=written, evidence=evidence),
         Coverage(min_coverage=bounds.min_coverage, max_root=bounds.max_root, max_inherited=bounds.max_inherited),
     ]
 
@@ -81,6 +84,7 @@ def retag(
     *,
     merge: Merge = "enclosing",
     also: Iterable[str] | None = None,
+    evidence: bool = False,
     passes: Sequence[Pass] = (),
     force: bool = False,
     parent: bool = False,
@@ -104,7 +108,7 @@ def retag(
         A map, a ``.hierarchy.json[.gz]`` file or a tagged ``.onnx``; None for the file's own metadata.
     target : path
         The file to write; it may be the input only with `in_place`.
-    merge, also
+    merge, also, evidence
         See `default_passes`.
     passes : sequence of Pass
         Run after the tags are found and before they are written.
@@ -171,14 +175,14 @@ def retag(
             distrusted = _verify(source, hierarchy if verify is True else verify, tree, inputs, report)
     elif inputs is not None:
         raise TaggerError(f"{inputs}: inputs are for verifying; ask for that, too, with --verify")
-    chain = default_passes(merge=merge, also=also, distrusted=distrusted)
+    chain = default_passes(merge=merge, also=also, distrusted=distrusted, evidence=evidence)
     position = next(i for i, step in enumerate(chain) if isinstance(step, Inject))
     tell("tag")
     with report.phase("tag"):
         proto = whole if whole is not None else skeleton.model
         ctx = Context(proto, tree, report=report, values=reader_of_values(skeleton, report) if values else None)
         forced = found.forced if found is not None else metadata.model_value(skeleton.model, metadata.FORCED)
-        judge = judge_of(ctx, found) if found is not None and not parent else None
+        judge = judge_of(ctx, found, report.verified) if found is not None and not parent else None
         if found is not None:
             kinship = judge.verdict() if judge is not None else BY_LINEAGE
             forced = _insist_on_kin(kinship, str(model), report, force=force) or forced

@@ -17,6 +17,8 @@ SHAPE = {
     "coverage",
     "by_source",
     "by_graph",
+    "by_evidence",
+    "evidence_by_source",
     "untagged",
     "failures",
     "tags",

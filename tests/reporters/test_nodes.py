@@ -55,9 +55,10 @@ def test_the_root_has_a_name_for_people(show: Show) -> None:
 def test_json_holds_every_field(show: Show, net: Net) -> None:
     rows = json.loads(show(read(net()).nodes(), "json")[0])
     keys = ["id", "name", "op", "domain", "module", "tag", "call", "source", "origins", "inputs", "outputs", "scope"]
+    keys.append("evidence")
     assert [list(row) for row in rows] == [keys] * 8
     assert rows[-1] == {
-        **dict.fromkeys(("module", "tag", "source")),
+        **dict.fromkeys(("module", "tag", "source", "evidence")),
         "id": "main#5",
         "name": "loose",
         "op": "Cast",

@@ -273,3 +273,48 @@ def test_a_map_without_a_file_cannot_be_verified(files: Path) -> None:
     for source in (None, ot.HierarchyMap.load("net.hierarchy.json")):
         with pytest.raises(ot.TaggerError, match="needs the file that this one was made of"):
             ot.retag("net.onnx", source, "out.onnx", verify=True)
+
+
+# --- kinship ----------------------------------------------------------------------------------------------------------
+
+
+def test_equal_outputs_are_evidence_that_the_map_is_the_files_own(files: Path) -> None:
+    """Nets so small that nothing else tells, and names that moved: without running them, force was needed."""
+    with pytest.raises(ot.TaggerError, match="cannot be told"):
+        ot.retag("renamed.onnx", "net.hierarchy.json", "out.onnx")
+    report = ot.retag("renamed.onnx", "net.hierarchy.json", "out.onnx", verify=True)
+    assert report.verified is not None
+    assert report.verified["outputs_agree"] is True
+    assert report.kinship is not None
+    assert report.kinship["verdict"] == "kin"
+    kinds = [each["kind"] for each in report.kinship["evidence"]]  # type: ignore[attr-defined]
+    assert "verified" in kinds
+    assert ot.check("out.onnx").ok
+
+
+def test_other_outputs_are_no_evidence(files: Path) -> None:
+    made = renaming()
+    made.graph.node[-1].op_type = "Tanh"
+    onnx.save(made, "other.onnx")
+    with pytest.raises(ot.TaggerError, match="another model than the map"):
+        ot.retag("other.onnx", "net.hierarchy.json", "out.onnx", verify=True)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agrees"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4], True),
+        ([0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1], False),
+        ([0.5001, 0.5002, 0.4999, 0.4998], [0.5, 0.5, 0.5, 0.5], False),
+        ([1.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0], None),
+    ],
+    ids=["equal", "other order", "near to another constant", "a mask"],
+)
+def test_outputs_agree_about_their_mean(files: Path, one: list[float], other: list[float], agrees: bool | None) -> None:
+    """Probabilities that are all nearly equal are near to those of any other net."""
+    for name, values in (("one.onnx", one), ("other.onnx", other)):
+        constant = numpy_helper.from_array(np.array(values, np.float32))
+        node = helper.make_node("Constant", [], ["out"], "made", value=constant)
+        graph = helper.make_graph([node], "net", [], [helper.make_tensor_value_info("out", TensorProto.FLOAT, [4])])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), name)
+    assert verify(Path("one.onnx"), Path("other.onnx")).outputs_agree is agrees

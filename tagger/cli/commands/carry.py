@@ -16,13 +16,13 @@ from onnx_tagger.cli.app import (
 )
 from onnx_tagger.cli.options import (
     Also,
-    Force,
     Merge,
     MergeName,
     NoValues,
     ReportFile,
     Values,
     Verify,
+    WriteEvidence,
 )
 
 EPILOG = "For example: onnx-tagger carry bert.onnx -o slim.onnx -- onnxslim {in} {out}"
@@ -48,9 +48,13 @@ def command(
     ] = None,
     merge: Merge = MergeName.ENCLOSING,
     also: Also = None,
+    evidence: WriteEvidence = False,
     verify: Verify = False,
     values: Values = None,
-    force: Force = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Makes no difference, since carry refuses no map; a note says so."),
+    ] = False,
     no_values: NoValues = False,
     report: ReportFile = None,
 ) -> None:
@@ -67,6 +71,7 @@ def command(
         hierarchy=map_file,
         merge=merge.value,
         also=names_of(also),
+        evidence=evidence,
         force=force,
         values=not no_values,
         verify=verify,

@@ -40,6 +40,14 @@ def command(
     allow_forced: Annotated[
         bool, typer.Option("--allow-forced", help="Accept tags from a map that was taken with --force.")
     ] = False,
+    min_evidence: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS",
+            help="What each tag must rest on at least, by pkg.onnx_tagger.evidence: exporter, stated, node, name, "
+            "weight, structure, run, neighbours or undecided.",
+        ),
+    ] = None,
     form: Annotated[
         str, typer.Option("--format", help="How the verdict is printed.", **one_of(VERDICT_FORMS))
     ] = "text",
@@ -49,13 +57,15 @@ def command(
 ) -> None:
     """Check that every node has a tag that holds; exit with 1 if not. Many files are checked in one go."""
     from onnx_tagger.files.gathering import gather, names_many
+    from onnx_tagger.model.evidence import evidence_class
     from onnx_tagger.model.gated import Gated
     from onnx_tagger.model.report import Limits
     from onnx_tagger.workflows import checking, gating
 
     files = gather(models, sys.stdin if "-" in models else ())
     check_targets([report_file], [*map(Path, files), map_file])
-    screen, limits = screen_of_run(), Limits(min_coverage, max_root, max_inherited)
+    least = evidence_class(min_evidence) if min_evidence is not None else None
+    screen, limits = screen_of_run(), Limits(min_coverage, max_root, max_inherited, least)
     left_out = gating.ignored(names_of(select) or (), names_of(ignore) or ())
     if not names_many(models):
         with screen.progress("check"):
@@ -67,6 +77,7 @@ def command(
                 max_root=max_root,
                 max_inherited=max_inherited,
                 allow_forced=allow_forced,
+                min_evidence=min_evidence,
             )
         write_report(report, report_file)
         if not left_out:

@@ -31,6 +31,7 @@ from onnx_tagger.cli.options import (
     Seed,
     SourceText,
     VerifyBytes,
+    WriteEvidence,
     one_of,
 )
 from onnx_tagger.errors import require
@@ -53,6 +54,7 @@ def command(
     opset: Opset = None,
     no_tag: Annotated[bool, typer.Option("--no-tag", help="The bare export, without tags and map.")] = False,
     also: Also = None,
+    evidence: WriteEvidence = False,
     merge: Merge = MergeName.ENCLOSING,
     input_names: Annotated[
         str | None, typer.Option(metavar="A,B", help="Names for the first inputs of the file, parted by commas.")
@@ -86,6 +88,7 @@ def command(
         "strategy": strategy,
         "tag": not no_tag,
         "also": metadata.check_dialects(names_of(also) or ()),
+        "evidence": evidence,
         "opset": opset,
         "dynamic": dynamic,
         "merge": merge.value,

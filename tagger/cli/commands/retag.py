@@ -29,6 +29,7 @@ from onnx_tagger.cli.options import (
     Values,
     Verify,
     VerifyBytes,
+    WriteEvidence,
 )
 
 
@@ -38,6 +39,7 @@ def command(
     output: Output = None,
     merge: Merge = MergeName.ENCLOSING,
     also: Also = None,
+    evidence: WriteEvidence = False,
     passes: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,6 +76,7 @@ def command(
             target,
             merge=merge.value,
             also=names_of(also),
+            evidence=evidence,
             passes=steps,
             force=force,
             values=not no_values,

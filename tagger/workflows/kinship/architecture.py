@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, reduce
 from math import prod
+from operator import and_, itemgetter
 
 import onnx
 
@@ -25,6 +26,7 @@ from onnx_tagger.passes.match import Match
 from onnx_tagger.passes.replay.operators import CONVERTERS, MOVES, OPERATIONS, writes
 from onnx_tagger.workflows.kinship.stored import StoredWeight
 from onnx_tagger.workflows.kinship.verdict import ENOUGH, Evidence
+from onnx_tagger.workflows.kinship.weights import JOINED
 
 # Fewer of something say nothing.
 _FEW = 3
@@ -251,25 +253,75 @@ def layers(
 ) -> dict[str, tuple[int, int]]:
     """Stacks of equal layers of which the file has another number than the map: path to (in the map, in the file).
 
-    A stack counts if of every size of its layers' matrices some are missing, or there once more, and most of them
-    equally often; other weights may be of these sizes, too.
+    A stack counts if of its layers' matrices most are missing, or there once more, equally often by their sizes, and
+    none the other way; other weights may be of these sizes, too. Stacks whose layers have sizes in common, as those of
+    an encoder and a decoder, are taken to have lost or gained as many layers each.
     """
-    in_file = Counter(weight.size for weight in stored if len(weight.shape) > 1)
     distinct = [each for each in _distinct(parameters) if len(each.shape) > 1]
-    in_map = Counter(prod(each.shape) for each in distinct)
+    in_map = sizes_of(distinct)
+    apart = sizes_in(stored, in_map)
+    apart.subtract(in_map)
+    if not any(apart[size] for size in in_map):
+        # As many of each size: the modules need not be looked at, which takes longer than all before.
+        return {}
+    # What only one layer of a stack has, as T5's table of positions, is no part of the others.
+    common = {path: (len(blocks), _in_all(blocks)) for path, blocks in _stacks(tree, distinct).items()}
     found: dict[str, tuple[int, int]] = {}
-    for path, blocks in _stacks(tree, distinct).items():
-        sizes = blocks[0]
-        if any(block != sizes for block in blocks):
-            continue
-        apart = Counter[float]()
-        for size, count in sizes.items():
-            apart[(in_file[size] - in_map[size]) / count] += count
-        number, votes = apart.most_common(1)[0]
-        agree = all(number * other > 0 for other in apart) and 2 * votes > sizes.total() > 1
-        if agree and number.is_integer() and len(blocks) + number > 0:
-            found[path] = (len(blocks), len(blocks) + int(number))
+    for group in _overlapping({path: block for path, (_, block) in common.items()}):
+        sizes = Counter[int]()
+        for path in group:
+            sizes.update(common[path][1])
+        number = _repeated(sizes, apart)
+        if number and all(common[path][0] + number > 0 for path in group):
+            found.update({path: (common[path][0], common[path][0] + number) for path in group})
     return found
+
+
+def sizes_of(parameters: Iterable[Parameter]) -> Counter[int]:
+    """Sizes of a map's matrices and how often each occurs; those of equal values count once."""
+    return Counter(prod(each.shape) for each in _distinct(parameters) if len(each.shape) > 1)
+
+
+def sizes_in(stored: Sequence[StoredWeight], in_map: Collection[int]) -> Counter[int]:
+    """Sizes of a file's matrices and how often each occurs; of two or three in one, those of the parts."""
+    found = Counter[int]()
+    for weight in stored:
+        if len(weight.shape) > 1:
+            parts = (count for count in (1, *JOINED) if weight.size % count == 0 and weight.size // count in in_map)
+            count = next(parts, 1)
+            found[weight.size // count] += count
+    return found
+
+
+def _in_all(blocks: Sequence[Counter[int]]) -> Counter[int]:
+    """What all layers of a stack have."""
+    return reduce(and_, blocks)
+
+
+def _overlapping(blocks: Mapping[str, Counter[int]]) -> list[list[str]]:
+    """Stacks in groups of those that have sizes in common, directly or by others."""
+    groups: list[tuple[list[str], set[int]]] = []
+    for path, block in blocks.items():
+        mine, sizes = [path], set(block)
+        for other in [group for group in groups if not sizes.isdisjoint(group[1])]:
+            groups.remove(other)
+            mine, sizes = other[0] + mine, sizes | other[1]
+        groups.append((mine, sizes))
+    return [paths for paths, _ in groups]
+
+
+def _repeated(sizes: Mapping[int, int], apart: Mapping[int, int]) -> int:
+    """How many times more the sizes of a layer are there, negative for less often, if most of them agree; else 0."""
+    times = Counter[float]()
+    for size, count in sizes.items():
+        times[apart[size] / count] += count
+    if not times:
+        return 0
+    number, votes = max(times.items(), key=itemgetter(1))
+    # Of the only layer of a stack it cannot be seen what others would not have: a few sizes may be as often as before.
+    whole, signs = sum(sizes.values()), [number * other for other in times]
+    agree = whole > 1 and ((min(signs) > 0 and 2 * votes > whole) or (min(signs) >= 0 and 3 * votes > 2 * whole))
+    return int(number) if agree and number.is_integer() else 0
 
 
 def _stacks(tree: HierarchyMap, parameters: Iterable[Parameter]) -> dict[str, list[Counter[int]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter
@@ -40,6 +40,9 @@ _MOST_OF_STRUCTURE = 8.0
 # How much a weight by itself may say where the others cannot be compared.
 _ENOUGH_OF_SOME, _ONE_WEIGHT = 2, 8.0
 
+# Outputs that agree about their means, by the numbers that are compared: the wider the tolerance, the less it says.
+_SAME_OUTPUTS = {"float32": 20.0, "float16": 10.0, "quantised": 4.0}
+
 # Two weights that are none of the map's are no accident.
 _AGAINST = 2
 
@@ -68,6 +71,8 @@ class Judge:
         Gives the weights of the map, if it was made of a tagged file.
     listed : callable, optional
         Gives the same without their values.
+    verified : mapping, optional
+        What running the file and the map's own showed, as the report has it.
     """
 
     def __init__(
@@ -76,7 +81,9 @@ class Judge:
         tree: HierarchyMap,
         parameters: ReadParameters | None = None,
         listed: Callable[[], Sequence[Parameter]] | None = None,
+        verified: Mapping[str, object] | None = None,
     ) -> None:
+        self.verified = verified
         self.ctx, self.tree = ctx, tree
         self.stored = stored_weights(ctx)
         self.found: dict[str, Found] = {}
@@ -88,7 +95,7 @@ class Judge:
         """Read as few weights as will do, and give the verdict."""
         self._read_weights()
         weights = self.weights()
-        evidence = [each for each in (weights, self._lineage()) if each is not None]
+        evidence = [each for each in (weights, self._lineage(), self._run()) if each is not None]
         if sum(each.bits for each in evidence) >= ENOUGH:
             return self._of_kin(evidence)
         known = weights is not None and weights.bits > 0
@@ -206,6 +213,14 @@ class Judge:
         self.notes.append(f"{says} and was tagged from this one, by what both have in common")
         return Evidence("lineage", says, -4.0)
 
+    def _run(self) -> Evidence | None:
+        """What it is worth that the file computes what the map's own file does, if both were run."""
+        if self.verified is None or not self.verified.get("outputs_agree"):
+            return None
+        kind = str(self.verified.get("kind"))
+        says = f"it gives the same outputs as {self.verified.get('original')} within the tolerance of {kind}"
+        return Evidence("verified", says, _SAME_OUTPUTS.get(kind, 0.0))
+
     def _of_kin(self, evidence: list[Evidence]) -> Kinship:
         """The verdict for a file that has the map's weights."""
         # Convolutions and vectors may be close since a normalisation was folded into them; matrices are left alone.
@@ -220,8 +235,9 @@ class Judge:
             stacks = ", ".join(f"{there} layers in {path!r}, not {here}" for path, (here, there) in counts.items())
             relation = f"the file has weights of the map's model and another number of layers: {stacks}"
             self.notes.append(relation)
+        beyond = not counts and self._beyond_map()
         unknown, telling = len(self.unknown_weights), len(self.found) - self._count(Fit.MUTE)
-        part = unknown >= _FEW_UNKNOWN and unknown >= _PART * telling
+        part = beyond or (unknown >= _FEW_UNKNOWN and unknown >= _PART * telling)
         more = any(there > here for here, there in counts.values())
         if part and not counts:
             relation = PART
@@ -244,6 +260,22 @@ class Judge:
             for path, (here, there) in counts.items()
             if (unknown >= _AGAINST if there > here else self._missing(path) >= here - there)
         }
+
+    def _beyond_map(self) -> bool:
+        """Whether the file has more matrices than the map of some sizes, and the map does not know those of them."""
+        listed = self._listed() if self._listed is not None else self.known.parameters
+        in_map = architecture.sizes_of(listed)
+        more = architecture.sizes_in(self.stored, in_map)
+        more.subtract(in_map)
+        sizes = {size for size, count in more.items() if count > 0 and size in in_map}
+        if sum(more[size] for size in sizes) < _AGAINST:
+            return False
+        self._read_all()
+        self._compare(self._runs())
+        # A tool makes a few anew, and convolutions into which a normalisation was folded are often not known again.
+        matrices = (weight for weight in self.stored if len(weight.shape) == 2 and weight.size in sizes)
+        unknown = set(self.unknown_weights)
+        return sum(weight.name in unknown for weight in matrices) >= _FEW_UNKNOWN
 
     def _missing(self, path: str) -> int:
         """How many layers of a stack have no weight among those that were found."""

@@ -21,7 +21,7 @@ class Evidence:
     Attributes
     ----------
     kind : str
-        ``lineage``, ``weights``, ``names``, ``metadata``, ``shapes``, ``structure`` or ``layers``.
+        ``lineage``, ``weights``, ``verified``, ``names``, ``metadata`` or ``structure``.
     says : str
         What was found, as a clause.
     bits : float

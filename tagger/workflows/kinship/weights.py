@@ -35,7 +35,7 @@ Array = npt.NDArray[Any]
 _BLOCKS = (8, 16)
 
 # How many weights tools store as one (query, key and value), or one as several.
-_JOINED = (2, 3)
+JOINED = (2, 3)
 
 # A weight whose agreement chance explains less often than once in 2**12 is taken for a copy.
 _LEAST_BITS = 12.0
@@ -110,7 +110,7 @@ class KnownWeights:
             around, last = each.owner.rpartition(".")[0], each.name.rpartition(".")[2]
             rows[around, last, each.shape[1:]].append((each.name, sums))
         for row in rows.values():
-            for count in _JOINED:
+            for count in JOINED:
                 for start in range(len(row) - count + 1):
                     part = row[start : start + count]
                     for kind in (0, 1):
@@ -148,7 +148,7 @@ class KnownWeights:
         """Of unknown weights in order of use those that together are one of the map's, which a tool has split."""
         found: list[Found] = []
         sums = [without_zeros(stored_digest(values), values.size) for _, values in unknown]
-        for count in _JOINED:
+        for count in JOINED:
             for start in range(len(unknown) - count + 1):
                 names = self._sums[0].get(sum(sums[start : start + count]) % 2**64)
                 if names is not None:
@@ -168,8 +168,9 @@ class KnownWeights:
     def _by_sketch(self, weight: StoredWeight, numbers: Array) -> Found:
         """The parameter whose channels agree best, if chance does not explain it."""
         best, name, compared, telling = 0.0, "", 0, False
+        least = _TELLING / _filled(weight, numbers)
         for channels, found in _views(numbers):
-            telling = telling or (ranks_of(found) is not None and found.size >= _TELLING)
+            telling = telling or (ranks_of(found) is not None and found.size >= least)
             for names, ranks in self._candidates(channels):
                 bits = agreements(ranks, found)
                 compared += len(names)
@@ -197,7 +198,7 @@ class KnownWeights:
         for known, entry in self._sketches.items():
             padded = known < channels == -(-known // _BLOCKS[0]) * _BLOCKS[0]
             padded = padded or known < channels == -(-known // _BLOCKS[1]) * _BLOCKS[1]
-            if known == channels or padded or channels in [known * count for count in _JOINED]:
+            if known == channels or padded or channels in [known * count for count in JOINED]:
                 yield entry
 
 
@@ -234,6 +235,13 @@ def parameters_of(
             shape = (channels, weight.size // channels) if len(weight.shape) > 1 else weight.shape
             found.append(Parameter(weight.name, owner, shape, values.dtype.name, digests, sketch))
     return found
+
+
+def _filled(weight: StoredWeight, numbers: Array) -> float:
+    """The share of a convolution's values that are no padding: blocks of 16 channels may hold 4."""
+    if weight.rounded or len(weight.shape) != 4:
+        return 1.0
+    return max(1, int(np.count_nonzero(numbers))) / numbers.size
 
 
 def _as_numbers(values: Array) -> Array:

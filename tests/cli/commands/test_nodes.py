@@ -69,6 +69,7 @@ def test_json_rows(run: Run) -> None:
             "inputs": ["x", "w", "b"],
             "outputs": ["r"],
             "scope": "main",
+            "evidence": None,
         }
     ]
 
@@ -77,7 +78,7 @@ def test_tsv_has_the_same_columns(run: Run) -> None:
     header, *rows = [line.split("\t") for line in run("nodes", "after.onnx", "--tsv")[1].splitlines()]
     assert header == list(json.loads(run("nodes", "after.onnx", "--json")[1])[0])
     assert len(rows) == 6
-    assert {len(row) for row in rows} == {12}
+    assert {len(row) for row in rows} == {13}
 
 
 def test_an_operator_that_the_file_has_not_is_a_note(run: Run) -> None:

@@ -44,6 +44,7 @@ def test_retag_hands_its_options_on(run: Run, files: Path, monkeypatch: pytest.M
         "passes": [Inherit(fallback=False)],
         "merge": "output",
         "also": ["winml", "namespace", "doc_string"],
+        "evidence": False,
         "force": True,
         "values": False,
         "in_place": False,
