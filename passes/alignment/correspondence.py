@@ -11,14 +11,14 @@ import onnx
 from onnx_tagger.hierarchy.map import HierarchyMap, SavedNode
 from onnx_tagger.model.graph import MAIN, Op, operator
 from onnx_tagger.passes.alignment.parts import Part, PartNode
-from onnx_tagger.passes.alignment.renames import NODES, TENSORS, called_after
+from onnx_tagger.passes.alignment.renames import CONVERTED, NODES, STORED, TENSORS, called_after
 from onnx_tagger.passes.alignment.structure import Structure
-from onnx_tagger.passes.analyses.dataflow import Flow
+from onnx_tagger.passes.analyses.dataflow import Flow, TensorKey
 from onnx_tagger.passes.analyses.saved import FamilyName, SavedIndex, family_of
 from onnx_tagger.passes.analyses.sizes import size_inputs
 from onnx_tagger.passes.analyses.weights import WeightKeys
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.replay.operators import CONVERTERS, LAYOUTS, SAME_VALUE
+from onnx_tagger.passes.replay.operators import CLAMPS, CONVERTERS, LAYOUTS, SAME_VALUE, standard
 
 Keys = Mapping[int, frozenset[Hashable]]
 
@@ -68,6 +68,10 @@ class Correspondence:
         names = set(_names(ctx, flow))
         self.alive = names - self._renamed.keys()
         self.alive.update(known for name, known in self._renamed.items() if name in names)
+        clamped = self._clamped()
+        self.alive -= clamped.keys()
+        self._renamed |= clamped
+        self.alive.update(clamped.values())
 
     def compare(self, ops: Collection[Op]) -> None:
         """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
@@ -97,7 +101,13 @@ class Correspondence:
     def _weights(self, op_type: str, names: tuple[str, ...]) -> Keys:
         if self._roots.keys().isdisjoint(names) and self._keys.known.keys().isdisjoint(names):
             return {}
-        return _slots(op_type, names, lambda name: self._keys.new(self._roots.get(name, name)))
+        return _slots(op_type, names, lambda name: self._weight(self._roots.get(name, name)))
+
+    def _weight(self, name: str) -> frozenset[Hashable]:
+        """What tells a stored tensor, or the one that a tool has rounded to it."""
+        keys = self._keys
+        called = (keys.known[known] for known in called_after(name, STORED) if known in keys.known)
+        return keys.new(name) or next(called, frozenset())
 
     def saved_weights(self, node: SavedNode) -> Keys:
         """Input position to what tells the weight that a saved node reads there."""
@@ -169,6 +179,44 @@ class Correspondence:
             for name in dict.fromkeys(node.inputs):
                 found.setdefault((family_of(node.scope), name), []).append(place)
         return found
+
+    # --- by what quantisers do ----------------------------------------------------------------------------------------
+
+    def _clamped(self) -> dict[FamilyName, FamilyName]:
+        """Tensors in front of and behind quantisers that hold them within bounds in place of a saved node.
+
+        Tools drop a clamp in front of a quantiser that saturates. What comes before it gets the name of its result, or
+        keeps its own name and is read in its place; then the quantiser's name tells.
+        """
+        found: dict[FamilyName, FamilyName] = {}
+        for op in self.ops:
+            if op.node.op_type != "QuantizeLinear" or not op.node.output or not self.flow.inputs[op.id]:
+                continue
+            key = self.flow.inputs[op.id][0]
+            read, made = (self.families[key[0]], key[1]), (op.scope.family, op.node.output[0])
+            clamp = self._clamp(self.key(*read))
+            if clamp is not None and self._passes_on(key, clamp):
+                found[made], found[read] = self.key(*read), (read[0], clamp.inputs[0])
+                continue
+            for name in called_after(made[1], CONVERTED):
+                clamp = self._clamp((made[0], name))
+                if clamp is not None and self.key(*read) == (made[0], clamp.inputs[0]):
+                    found[made] = (made[0], name)
+        return found
+
+    def _clamp(self, key: FamilyName) -> SavedNode | None:
+        """The saved node that makes a tensor, if it only holds another one within bounds."""
+        place = self.index.by_output.get(key)
+        node = self.index.graph.nodes[place] if place is not None else None
+        return node if node is not None and node.op in CLAMPS and node.inputs else None
+
+    def _passes_on(self, key: TensorKey, clamp: SavedNode) -> bool:
+        """Whether what makes a tensor does no clamp's work, and quantisers alone read it."""
+        maker = self.flow.producer.get(key)
+        if maker is None or operator(self.ops[maker].node) == clamp.op or not standard(operator(self.ops[maker].node)):
+            return False
+        readers = (self.ops[reader].node.op_type for reader in self.flow.graph.succ[maker])
+        return all(kind == "QuantizeLinear" for kind in readers)
 
     # --- by structure -------------------------------------------------------------------------------------------------
 

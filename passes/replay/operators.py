@@ -38,6 +38,12 @@ CONVERTERS = frozenset(
     {"Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
 )
 
+# Operators that make small integers and saturate doing so.
+_SATURATING = frozenset({"QGemm", "QuantizeLinear"})
+
+# Operators that hold what they read within bounds: a quantiser that saturates does that by itself.
+CLAMPS = frozenset({"Clip", "Relu"})
+
 # Operators that tools drop without anything taking their place: nobody does their work.
 DROPPABLE = frozenset({"Identity", "Dropout"})
 
@@ -327,6 +333,18 @@ def composite(operator: str) -> bool:
 def _by_name() -> dict[str, str]:
     """Operators of the ONNX standard by their names in small letters."""
     return {schema.name.lower(): schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain}
+
+
+def saturates(operator: str) -> bool:
+    """Whether an operator, with or without its domain, gives back small integers, cut off at their bounds.
+
+    Examples
+    --------
+    >>> saturates("com.microsoft::QLinearAdd"), saturates("QuantizeLinear"), saturates("MatMulInteger")
+    (True, True, False)
+    """
+    op_type = operator.rpartition("::")[2]
+    return op_type in _SATURATING or op_type.startswith("QLinear")
 
 
 def begins_with(operator: str, other: str) -> bool:
