@@ -13,7 +13,7 @@ from enum import IntEnum
 from functools import reduce
 from operator import and_, or_
 
-from onnx_tagger.passes.replay.operators import CLAMPS, LINEAR, begins_with, saturates, standard
+from onnx_tagger.passes.replay.operators import AFFINE, CLAMPS, LINEAR, begins_with, saturates, standard
 
 # Predecessors are kept as integers with a bit for each node: a larger region is not assigned.
 MOST_NODES = 2_000
@@ -64,6 +64,10 @@ class NewNode:
         Whether it only stores in another way what it reads.
     pads : bool
         Whether it pads what it reads, itself or on the way.
+    altered : bool
+        Whether it multiplies by a weight that is not the saved graph's: a tool has worked something into it.
+    plain : bool
+        Whether it computes with no constants but those that the saved graph knows.
     idle : bool
         Whether it only prepares constants or sizes.
     parts : bool
@@ -82,6 +86,8 @@ class NewNode:
     parts: bool = False
     pads: bool = False
     idle: bool = False
+    altered: bool = False
+    plain: bool = False
     does: set[int] = field(default_factory=set)
 
 
@@ -247,6 +253,12 @@ class _Assignment:
         if self.old[place].operator == "Pad":
             # The next operator pads on the way; where nothing was to be added, tools drop it.
             candidates = [one for one in candidates if self.new[one].pads and ahead >> one & 1]
+        if self.old[place].operator in AFFINE:
+            if folding := self._folding(candidates, ahead, back):
+                return folding
+            if all(self.new[one].plain and self._is_one(one) for one in candidates):
+                # A scale by 1 that was dropped: nobody does its work.
+                return []
         if self.old[place].operator in CLAMPS and (clamping := self._clamping(place, room, back)):
             return clamping
         # An operator of the standard does what the standard says; one that a tool brings along may do more, of what
@@ -256,6 +268,12 @@ class _Assignment:
         # What multiplies by a weight takes in what comes behind it; anything else, as a norm, what comes before.
         likely = [one for one in open_ if not self.new[one].does or (back if self._linear(one) else ahead) >> one & 1]
         return likely or open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]
+
+    def _folding(self, candidates: Sequence[int], ahead: int, back: int) -> list[int]:
+        """The new node into whose weights a scale or a shift was worked: what comes before it rather than behind."""
+        altered = [one for one in candidates if self.new[one].altered]
+        before = [one for one in altered if back >> one & 1]
+        return before or [one for one in altered if ahead >> one & 1]
 
     def _clamping(self, place: int, room: int, back: int) -> list[int]:
         """The new nodes that hold a result within bounds by making small integers of it."""

@@ -20,7 +20,7 @@ from onnx_tagger.passes.alignment.correspondence import Correspondence
 from onnx_tagger.passes.analyses.saved import FamilyName, family_of
 from onnx_tagger.passes.analyses.sizes import Idle, saved_idle
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.replay.operators import CONVERTERS, MOVES
+from onnx_tagger.passes.replay.operators import CONVERTERS, MOVES, standard
 
 # A region of more modules is no correspondence: its nodes are left to the passes that say so.
 MOST_ORIGINS = 64
@@ -254,6 +254,8 @@ class Regions:
             len(op.node.output) > 1,
             _pads(op.node),
             self.idle[index],
+            self.same.altered(op),
+            standard(operator(op.node)) and self.same.plain(op),
         )
         named = self._named(op)
         if named is not None and named in local:

@@ -53,6 +53,9 @@ SAME_VALUE = CONVERTERS | DROPPABLE
 # Operators that multiply by a weight: tools work another factor or a summand into it, and what comes behind.
 LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
+# Operators that scale and shift: with constants, tools work them into the weights of what comes before or behind.
+AFFINE = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Sub"})
+
 # Operators that do first what one of another name does.
 _BEGINS_WITH = {"FusedGemm": "MatMul", "Gemm": "MatMul", "QGemm": "MatMul"}
 

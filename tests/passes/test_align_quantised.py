@@ -41,16 +41,16 @@ def test_a_quantiser_called_after_a_clamp_does_it_where_the_tensor_before_has_ot
     assert (found["fc"][0], found["h_Q"][0], found["h_D"][0], found["out"][0]) == ("a.x", "a.y", "a.y", "b.z")
 
 
-@pytest.mark.parametrize(
-    ("changed", "why"),
-    [
-        ("fc: ms/FusedMatMul in w -> r \n q: QuantizeLinear r s z -> q1", "a fused node does the clamp itself"),
-        ("fc: MatMul in w -> r \n q: QuantizeLinear r s z -> q1 \n n: Neg r -> y", "not only a quantiser reads it"),
-    ],
-)
-def test_a_clamp_that_is_done_before_is_no_quantiser_s(changed: str, why: str) -> None:
+def test_a_clamp_that_a_fused_node_does_is_no_quantiser_s() -> None:
+    changed = "fc: ms/FusedMatMul in w -> r \n q: QuantizeLinear r s z -> q1"
     found = align(CLAMPED.format(fc="fc", op="MatMul", clamp="Relu"), changed, stored="w s z")
-    assert set(found["fc"][2]) == {"a.x", "a.y"}, why
+    assert found == {"fc": ("a", "aligned", ("a.x", "a.y")), "q": ("a.y", "aligned", ())}
+
+
+def test_what_others_read_too_is_clamped_before() -> None:
+    changed = "fc: MatMul in other -> r \n q: QuantizeLinear r s z -> q1 \n n: Neg r -> y"
+    found = align(CLAMPED.format(fc="fc", op="MatMul", clamp="Relu"), changed, stored="other s z")
+    assert set(found["fc"][2]) == {"a.x", "a.y"}
     assert found["q"][0] == "a.y"
 
 
