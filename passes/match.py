@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.carriers import known_tag, tag_of_claim, tag_of_scope_name
+from onnx_tagger.hierarchy.carriers import known_tag, tag_of_claim, tag_of_scope_name, with_folded
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.dialects import READABLE, Claim, claim_of_modules, claims
 from onnx_tagger.model.graph import MAIN, Op, operator
@@ -105,10 +105,14 @@ class _Carriers:
             if modules not in self.by_modules:
                 self.by_modules[modules] = self._resolved(claim_of_modules(modules))
             found = self.by_modules[modules]
-            if found is not None or kind == SILENT:
-                return found
-        resolved = map(self._resolved, claims(op.node, self.dialects))
-        return next((tag for tag in resolved if tag is not None), None)
+            if found is not None:
+                return with_folded(op, found, self.tree)
+            if kind == SILENT:
+                return None
+        for claim in claims(op.node, self.dialects):
+            if (tag := self._resolved(claim)) is not None:
+                return with_folded(op, tag, self.tree) if claim.carrier == "torch" else tag
+        return None
 
     def _resolved(self, claim: Claim | None) -> Tag | None:
         return tag_of_claim(claim, self.tree) if claim is not None else None
