@@ -17,6 +17,7 @@ from onnx_tagger.model.metadata import Source, Tag, own_tag, props_of
 from onnx_tagger.passes.analyses.notes import OWN, SILENT, NodeNotes, Notes
 from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex, SavedIndex
 from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.scopes import ScopeNames
 
 _MAX_NOTES = 5
 
@@ -45,7 +46,7 @@ class Match(Pass):
     """
 
     name = "match"
-    requires = (SavedGraphIndex, SameNodes, NodeNotes)
+    requires = (SavedGraphIndex, SameNodes, NodeNotes, ScopeNames)
     touches = Touches.TAGS
 
     fresh: bool = False
@@ -75,7 +76,9 @@ class Match(Pass):
             renamed = distrusted and op.scope.family == MAIN and any(name in distrusted for name in op.node.output)
             saved = matched.tag(op) if matched is not None and not renamed else None
             said = carriers.tag(op) if kinds[op.id] else None
-            tag = saved or said or (tag_of_scope_name(op, tree) if self.saved and not _is_named(op, index) else None)
+            tag = saved or said
+            if tag is None and self.saved:
+                tag = ctx.get(ScopeNames).get(op.id) if index is None else _scope_named(op, tree, index)
             if tag is None:
                 continue
             tags[op] = tag
@@ -148,9 +151,9 @@ class _Matched:
         return found
 
 
-def _is_named(op: Op, index: SavedIndex | None) -> bool:
-    """Whether the saved graph knows a node by name: then it knows more than the name says."""
-    return index is not None and op.node.name in index.named.get(op.scope.family, ())
+def _scope_named(op: Op, tree: HierarchyMap, index: SavedIndex) -> Tag | None:
+    """The tag that a node's name spells, unless the saved graph knows the name: then it knows more than that says."""
+    return tag_of_scope_name(op, tree) if op.node.name not in index.named.get(op.scope.family, ()) else None
 
 
 def _note(ctx: Context, conflicts: list[str]) -> None:

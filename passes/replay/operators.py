@@ -65,6 +65,7 @@ _ATTENTION = (
     "Attention | MultiHeadAttention | GroupQueryAttention | Softmax MatMul / MatMul FusedMatMul*2 Mul*3 Div Sqrt*3 "
     "Add*2 Where*4 IsNaN Transpose*4 Reshape*6 Cast*4 Slice Shape ConstantOfShape Trilu And Equal Sub Gather Concat"
 )
+_FAKE_QUANTIZED = "QuantizeLinear DequantizeLinear / Clip Cast"
 _RESIZE = "Resize / Concat Shape Slice"
 _PAD = "Pad / ConstantOfShape Concat Reshape*2 Slice Transpose Cast"
 _RECURRENT = "/ Squeeze*3 Concat*3 Transpose*2 Slice*6 Unsqueeze*4 Expand*2 Shape"
@@ -104,13 +105,15 @@ _WAYS = {
     "bitwise_not": "Not | BitwiseNot",
     "bitwise_or": "Or | BitwiseOr",
     "bitwise_xor": "Xor | BitwiseXor",
-    "bmm": "FusedMatMul | MatMul",
+    "bmm": "FusedMatMul | MatMul | Einsum",
     "cat": "Concat",
     "ceil": "Ceil",
     "celu": "Celu | Elu",
     "clamp": "Clip | Max | Min | Max Min",
     "clamp_max": "Clip | Min",
     "clamp_min": "Clip | Max",
+    # What a product of complex numbers is called here: torch calls it like any other.
+    "complex_mul": "Mul*4 Sub Add / Concat Slice*2 Gather*4 Split Unsqueeze*4 Squeeze*4 Reshape*4",
     "constant_pad_nd": _PAD,
     "convolution": "FusedConv | Conv / Add | ConvTranspose / Add",
     "_convolution": "Conv / Add | ConvTranspose / Add",
@@ -124,6 +127,13 @@ _WAYS = {
     "erfc": "Erf Sub",
     "expm1": "Exp Sub",
     "eye": "EyeLike / ConstantOfShape",
+    "fake_quantize_per_channel_affine": _FAKE_QUANTIZED,
+    "fake_quantize_per_channel_affine_cachemask": _FAKE_QUANTIZED,
+    "fake_quantize_per_tensor_affine": _FAKE_QUANTIZED,
+    "fake_quantize_per_tensor_affine_cachemask": _FAKE_QUANTIZED,
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams": _FAKE_QUANTIZED,
+    "_fake_quantize_learnable_per_tensor_affine": _FAKE_QUANTIZED,
+    "_fake_quantize_learnable_per_channel_affine": _FAKE_QUANTIZED,
     "fft_rfft": "DFT",
     "_fft_r2c": "DFT / Unsqueeze Slice Mul",
     "_fft_c2r": "DFT / Slice Mul Concat",

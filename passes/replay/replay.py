@@ -18,10 +18,14 @@ from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
 from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.base import Analysis, Context, Touches
+from onnx_tagger.passes.replay.complexes import named_trace
 from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
 from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, assigned
 
 _Places = tuple[int, ...]
+
+# A run that has one of these has been quantised before it was exported.
+_QUANTISED = frozenset({"DequantizeLinear", "QuantizeLinear"})
 
 # Constants, and what quantisers and blocked layouts insert: it is of what it converts.
 _INSERTED = frozenset(
@@ -103,7 +107,8 @@ class CapturedRun(Analysis[Run]):
 
     def compute(self, ctx: Context) -> Run:
         """Index the trace."""
-        return Run(ctx.hierarchy.trace if ctx.hierarchy is not None else ())
+        tree = ctx.hierarchy
+        return Run(named_trace(tree) if tree is not None else ())
 
 
 @dataclass(frozen=True)
@@ -146,11 +151,13 @@ class Replay:
         self.solved: dict[object, tuple[_Places, ...]] = {}
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
         # No operation of the run stands for what prepares weights, makes constants, converts and works out sizes.
-        out, sizes = self._preparing(), ctx.get(OnlySizes)
+        out, sizes, inserted = self._preparing(), ctx.get(OnlySizes), _INSERTED
+        if any(not writes(operator).isdisjoint(_QUANTISED) for operator in {step.operator for step in self.run.trace}):
+            inserted -= _QUANTISED
         self.items = [
             op
             for op in self.ops
-            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in _INSERTED
+            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in inserted
         ]
         self.possible = {op: self.run.possible(op.node.op_type, ctx.tags.get(op), self._read(op)) for op in self.items}
         certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
@@ -243,13 +250,20 @@ class Replay:
 
     def _assign(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
         """Assign the nodes of a window to its operations."""
-        nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last)) for op in window)
-        operations = tuple(self._letter(place) for place in range(first, last + 1))
+        # Whatever only looks at a weight in another way has been done beforehand, or is among what prepares weights.
+        kept = [place for place in range(first, last + 1) if not self._looks_at_weight(place)]
+        number = {place: position for position, place in enumerate(kept)}
+        nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last, number)) for op in window)
+        operations = tuple(self._letter(place) for place in kept)
         # Blocks repeat, and so do their windows.
         if (nodes, operations) not in self.solved:
             self.solved[nodes, operations] = assigned(nodes, operations)
         pairs = zip(window, self.solved[nodes, operations], strict=True)
-        return {op: tuple(first + place for place in places) for op, places in pairs if places}
+        return {op: tuple(kept[position] for position in positions) for op, positions in pairs if positions}
+
+    def _looks_at_weight(self, place: int) -> bool:
+        step = self.run.trace[place]
+        return step.view and bool(step.weights) and not step.reads
 
     def _by_kind(self, window: Sequence[Op], first: int, last: int) -> dict[Op, int]:
         """The first node of an operator does the first operation that is written so, if there are as many of each."""
@@ -332,12 +346,13 @@ class Replay:
         optional = operation.view or MOVES.issuperset(writes(operation.operator) or {""})
         return OperationLetter(operation.operator, optional, self.done.get(place, ()))
 
-    def _within(self, op: Op, first: int, last: int) -> frozenset[int] | None:
+    def _within(self, op: Op, first: int, last: int, number: Mapping[int, int]) -> frozenset[int] | None:
         """The operations of a window that a node may be part of, by their positions there."""
         places = self.possible[op]
         if places is None:
             return None
-        return frozenset(place - first for place in places[bisect_left(places, first) : bisect_right(places, last)])
+        near = places[bisect_left(places, first) : bisect_right(places, last)]
+        return frozenset(number[place] for place in near if place in number)
 
 
 def place_by_run(ctx: Context, tree: HierarchyMap, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:

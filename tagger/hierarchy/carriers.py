@@ -116,6 +116,17 @@ def tag_of_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
     return tree.tag(path, Source.MATCHED) if module.tag is not None else None
 
 
+def scope_in(name: str) -> str:
+    """The scope in a TorchScript node name.
+
+    Examples
+    --------
+    >>> scope_in("/encoder/layer.0/query/MatMul_1")
+    '/encoder/layer.0/query'
+    """
+    return name.rpartition("/")[0]
+
+
 def _step(path: str, part: str, tree: HierarchyMap) -> str | None:
     """The module below `path` that one part of a scope means, which may end with the number of a second call."""
     found = _below(path, part, tree)

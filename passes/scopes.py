@@ -1,0 +1,89 @@
+"""What TorchScript's node names say, where that is certain: ``/encoder/layer.0/query/MatMul``.
+
+A scope is the way from module to module, by attributes. But a child that is called from outside its parent loses the
+way to it, and a second call of a module is numbered like a second module of that name: ``/conv1_1/Conv`` may be the
+second call of `conv1` or the first of `layer1.conv1`. And a child whose `forward` is called directly leaves no scope
+at all. How often modules ran, what they did and the weights that nodes read tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onnx_tagger.hierarchy.carriers import scope_in, tag_of_scope_name
+from onnx_tagger.hierarchy.map import HierarchyMap
+from onnx_tagger.model.graph import Op
+from onnx_tagger.model.metadata import Tag
+from onnx_tagger.passes.analyses.weights import WeightOwners
+from onnx_tagger.passes.base import Analysis, Context
+from onnx_tagger.passes.replay.operators import MOVES
+from onnx_tagger.passes.replay.replay import CapturedRun, Run
+
+# An exporter writes them for any operation.
+_AUXILIARY = frozenset({"Constant", "ConstantOfShape", "Shape", "Size", "Gather", "Concat", "Range"})
+
+
+class ScopeNames(Analysis[Mapping[int, Tag]]):
+    """Op id to the tag that the op's name spells; what is ambiguous is not in it."""
+
+    requires = (WeightOwners, CapturedRun)
+
+    def compute(self, ctx: Context) -> Mapping[int, Tag]:
+        """Read all names, then leave out what cannot be."""
+        tree = ctx.hierarchy
+        if tree is None:
+            return {}
+        said = {op.id: tag for op in ctx.ops if (tag := tag_of_scope_name(op, tree)) is not None}
+        if not said:
+            return said
+        ambiguous, others = _ambiguous(ctx, tree, said), _Others(tree, ctx.get(WeightOwners))
+        run = ctx.get(CapturedRun) if tree.trace else None
+        return {
+            index: tag
+            for index, tag in said.items()
+            if tag.module not in ambiguous
+            and not others.own(ctx.ops[index], tag.module)
+            and (run is None or _ran(run, ctx.ops[index].node.op_type, tag))
+        }
+
+
+def _ran(run: Run, op_type: str, tag: Tag) -> bool:
+    """Whether a module ran an operation that may be written with an operator."""
+    places = run.tagged(tag)
+    # Constants, sizes and moves come with any operation, also with one of the module around.
+    return op_type in MOVES or op_type in _AUXILIARY or any(run.fits(place, op_type) for place in places)
+
+
+def _ambiguous(ctx: Context, tree: HierarchyMap, said: Mapping[int, Tag]) -> set[str]:
+    """The modules that more scopes spell than they had calls, or may have had beside others of their name."""
+    scopes: dict[str, set[str]] = {}
+    for index, tag in said.items():
+        scopes.setdefault(tag.module, set()).add(scope_in(ctx.ops[index].node.name))
+    several = {path for path, found in scopes.items() if len(found) > 1}
+    if not several:
+        return several
+    last: dict[str, int] = {}
+    for module in tree.modules:
+        name = module.path.rpartition(".")[2]
+        last[name] = last.get(name, 0) + 1
+    found = set()
+    for path in several:
+        calls = tree.by_path[path].calls
+        if len(scopes[path]) > calls if calls else last[path.rpartition(".")[2]] > 1:
+            found.add(path)
+    return found
+
+
+class _Others:
+    """Weights that nodes read, of modules other than those that their names spell."""
+
+    def __init__(self, tree: HierarchyMap, owners: Mapping[str, frozenset[str]]) -> None:
+        self.tree, self.owners = tree, owners
+        self.holders = {parameter.owner for parameter in tree.parameters}
+
+    def own(self, op: Op, path: str) -> bool:
+        """Whether all weights of a node are others', though the module that its name spells has weights of its own."""
+        if path not in self.holders:
+            return False
+        read = [found for name in op.node.input if (found := self.owners.get(name))]
+        return bool(read) and not any(path in found for found in read)
