@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onnx_tagger.hierarchy.carriers import scope_in, tag_of_scope_name
+from onnx_tagger.hierarchy.carriers import modules_on, scope_in, tag_of_scope_name, unqualified
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import Tag
@@ -55,22 +55,34 @@ def _ran(run: Run, op_type: str, tag: Tag) -> bool:
 
 
 def _ambiguous(ctx: Context, tree: HierarchyMap, said: Mapping[int, Tag]) -> set[str]:
-    """The modules that more scopes spell than they had calls, or may have had beside others of their name."""
-    scopes: dict[str, set[str]] = {}
-    for index, tag in said.items():
-        scopes.setdefault(tag.module, set()).add(scope_in(ctx.ops[index].node.name))
-    several = {path for path, found in scopes.items() if len(found) > 1}
-    if not several:
-        return several
-    last: dict[str, int] = {}
+    """The modules that a scope may spell although another one of their name was called.
+
+    So it is unless each call of each module of the name has left a scope of its own.
+    """
+    scopes = _scopes(ctx, tree, said)
+    alike: dict[str, list[str]] = {}
     for module in tree.modules:
-        name = module.path.rpartition(".")[2]
-        last[name] = last.get(name, 0) + 1
-    found = set()
-    for path in several:
-        calls = tree.by_path[path].calls
-        if len(scopes[path]) > calls if calls else last[path.rpartition(".")[2]] > 1:
-            found.add(path)
+        alike.setdefault(unqualified(module.path), []).append(module.path)
+    found: set[str] = set()
+    for paths in alike.values():
+        calls = {path: tree.by_path[path].calls for path in paths}
+        if not any(calls.values()):
+            # Nothing is known of calls, so that a second scope tells only if the name is the only one.
+            found.update(path for path in paths if len(paths) > 1 and len(scopes.get(path, ())) > 1)
+        elif any(len(scopes.get(path, ())) != calls[path] for path in paths):
+            ran = [path for path in paths if calls[path]]
+            alone = ran[0] if len(ran) == 1 else None
+            found.update(path for path in paths if path != alone or len(scopes.get(path, ())) > calls[path])
+    return found
+
+
+def _scopes(ctx: Context, tree: HierarchyMap, said: Mapping[int, Tag]) -> dict[str, set[str]]:
+    """Each module that names spell, or that is on the way, with the scopes that do."""
+    found: dict[str, set[str]] = {}
+    for scope in {scope_in(ctx.ops[index].node.name) for index in said}:
+        parts = scope[1:].split("/") if scope else []
+        for count, path in enumerate(modules_on(parts, tree), start=1):
+            found.setdefault(path, set()).add("/".join(parts[:count]))
     return found
 
 

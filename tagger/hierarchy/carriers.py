@@ -106,14 +106,22 @@ def tag_of_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
     stem, _, number = last.rpartition("_")
     if last != op.node.op_type and not (stem == op.node.op_type and number.isdigit()):
         return None
-    path = ""
+    ways = modules_on(parts, tree)
+    if len(ways) < len(parts):
+        return None
+    module = tree.by_path[ways[-1] if ways else ""]
+    return tree.tag(module.path, Source.MATCHED) if module.tag is not None else None
+
+
+def modules_on(parts: Iterable[str], tree: HierarchyMap) -> list[str]:
+    """The modules on the way that the parts of a TorchScript scope spell, as far as the tree has them."""
+    found: list[str] = []
     for part in parts:
-        below = _step(path, part, tree)
+        below = _step(found[-1] if found else "", part, tree)
         if below is None:
-            return None
-        path = below
-    module = tree.by_path[path]
-    return tree.tag(path, Source.MATCHED) if module.tag is not None else None
+            break
+        found.append(below)
+    return found
 
 
 def scope_in(name: str) -> str:
@@ -144,12 +152,12 @@ def _below(path: str, part: str, tree: HierarchyMap) -> str | None:
     atoms = part.split(".")
     for skip in range(len(atoms)):
         module = tree.resolve(".".join([path, *atoms[skip:]] if path else atoms[skip:]))
-        if module is not None and _unqualified(module.path) == part:
+        if module is not None and unqualified(module.path) == part:
             return module.path
     return None
 
 
-def _unqualified(path: str) -> str:
+def unqualified(path: str) -> str:
     """A module path from its last attribute that is no number, as TorchScript scopes spell it."""
     atoms = path.split(".")
     start = next((i for i in reversed(range(len(atoms))) if not atoms[i].isnumeric()), 0)

@@ -33,9 +33,12 @@ RUN = (
 
 
 def tree(calls: Mapping[str, int] | None = None, run: tuple[Operation, ...] = RUN) -> HierarchyMap:
-    """The map of a run of each leaf, or of so many calls."""
-    plain = HierarchyMap.from_rows(ROWS)
-    modules = tuple(replace(module, calls=(calls or {}).get(module.path, 1)) for module in plain.modules)
+    """The map of a run, each module of which was called once if nothing else is given."""
+    plain, ran = (
+        HierarchyMap.from_rows(ROWS),
+        {"": 1, **dict.fromkeys((step.module for step in run), 1), **(calls or {})},
+    )
+    modules = tuple(replace(module, calls=ran.get(module.path, 0)) for module in plain.modules)
     parameters = tuple(
         Parameter(name, name.rpartition(".")[0], values.shape, "float32", value_digests(values))
         for name, values in WEIGHTS.items()
@@ -70,7 +73,19 @@ def test_a_number_is_a_second_call_only_if_there_was_one() -> None:
 
 def test_a_second_call_that_there_was_is_known() -> None:
     names = ("/act/Tanh", "/act_1/Tanh")
-    assert found(tree({"act": 2}), *names) == dict.fromkeys(names, ("act", "matched"))
+    run = (Operation("act", "tanh"), Operation("act", "tanh", reads=(0,)))
+    assert found(tree({"act": 2}, run), *names) == dict.fromkeys(names, ("act", "matched"))
+    assert found(tree({"act": 1, "b.act": 1}, run), *names) == {}
+
+
+def test_a_scope_is_not_believed_while_a_call_of_its_name_has_left_none() -> None:
+    """It may be that call's: `b.act` called from outside, and `act` directly."""
+    run = (Operation("b.act", "tanh"), Operation("act", "tanh", reads=(0,)))
+    assert found(tree(run=run), "/act/Tanh", "/Tanh") == {}
+    assert found(tree(run=run), "/b/act/Tanh", "/act/Tanh") == {
+        "/b/act/Tanh": ("b.act", "matched"),
+        "/act/Tanh": ("act", "matched"),
+    }
 
 
 @pytest.mark.parametrize("name", ["act", "other"])
