@@ -223,13 +223,14 @@ class Replay:
     def _strays(self, tree: HierarchyMap, places: Mapping[Op, _Places]) -> dict[Op, str]:
         """For each node that does no operation of the run what encloses the ones before and after it in the file."""
         around: dict[Op, list[str]] = {op: [] for op in self.items if op not in places}
-        for items, end in ((self.items, -1), (self.items[::-1], 0)):
-            nearest: int | None = None
+        for items in (self.items, self.items[::-1]):
+            nearest: _Places = ()
             for op in items:
                 if op in places:
-                    nearest = places[op][end]
-                elif nearest is not None:
-                    around[op].append(self.run.trace[nearest].module)
+                    nearest = places[op]
+                elif nearest:
+                    # Of a neighbour that may be at several places, any of these may be next to this one.
+                    around[op].append(tree.enclosing({self.run.trace[place].module for place in nearest}))
         both = {op: tree.enclosing(modules) for op, modules in around.items() if len(modules) == 2}
         # With nothing before or behind it, it may be of the module around that one just as well.
         return both | {op: tree.chain(modules[0])[-2:][0] for op, modules in around.items() if len(modules) == 1}
@@ -319,7 +320,7 @@ class Replay:
                 steps[:0] = [
                     before
                     for before in trace[place].reads
-                    if before not in done and readers[before] == [place] and not trace[before].weights
+                    if before not in done and readers[before] == [place] and not self._has_own_nodes(trace[before])
                 ]
             behind = readers[place]
             while (fused or op.node.op_type in LINEAR) and len(behind) == 1 and behind[0] not in done:
@@ -331,6 +332,11 @@ class Replay:
                 folded[op] = steps
                 done.update(steps)
         return folded
+
+    @staticmethod
+    def _has_own_nodes(step: Operation) -> bool:
+        """Whether nothing that is fused does an operation's work: it reads a weight, or only moves values."""
+        return bool(step.weights) or MOVES.issuperset(writes(step.operator) or {""})
 
     def _readers(self) -> dict[int, list[int]]:
         """For each operation those that read its result, views left out."""
