@@ -16,11 +16,28 @@ from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.passes.analyses.weights import WeightOwners
 from onnx_tagger.passes.base import Analysis, Context
-from onnx_tagger.passes.replay.operators import MOVES
+from onnx_tagger.passes.replay.operators import MOVES, writes
 from onnx_tagger.passes.replay.replay import CapturedRun, Run
 
-# An exporter writes them for any operation.
-_AUXILIARY = frozenset({"Constant", "ConstantOfShape", "Shape", "Size", "Gather", "Concat", "Range"})
+# An exporter writes them for any operation: constants, sizes, and positions and what picks by them.
+_AUXILIARY = frozenset(
+    {
+        *(
+            "Add",
+            "And",
+            "Concat",
+            "Constant",
+            "ConstantOfShape",
+            "Equal",
+            "Gather",
+            "GatherND",
+            "Less",
+            "Mul",
+            "NonZero",
+        ),
+        *("Range", "ScatterElements", "ScatterND", "Shape", "Size", "Sub", "Tile", "Where"),
+    }
+)
 
 
 class ScopeNames(Analysis[Mapping[int, Tag]]):
@@ -48,10 +65,10 @@ class ScopeNames(Analysis[Mapping[int, Tag]]):
 
 
 def _ran(run: Run, op_type: str, tag: Tag) -> bool:
-    """Whether a module ran an operation that may be written with an operator."""
-    places = run.tagged(tag)
-    # Constants, sizes and moves come with any operation, also with one of the module around.
-    return op_type in MOVES or op_type in _AUXILIARY or any(run.fits(place, op_type) for place in places)
+    """Whether a module may have run what is written with an operator: others alone did, if it did not."""
+    if op_type in MOVES or op_type in _AUXILIARY or any(run.fits(place, op_type) for place in run.tagged(tag)):
+        return True
+    return not any(op_type in writes(operator) for operator in run.operators)
 
 
 def _ambiguous(ctx: Context, tree: HierarchyMap, said: Mapping[int, Tag]) -> set[str]:

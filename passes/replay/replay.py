@@ -43,6 +43,7 @@ class Run:
 
     def __init__(self, trace: Sequence[Operation]) -> None:
         self.trace = trace
+        self.operators = {operation.operator for operation in trace}
         self.of_call: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
         self.of_module: dict[str, list[int]] = defaultdict(list)
         self.of_weight: dict[str, list[int]] = defaultdict(list)
@@ -152,7 +153,7 @@ class Replay:
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
         # No operation of the run stands for what prepares weights, makes constants, converts and works out sizes.
         out, sizes, inserted = self._preparing(), ctx.get(OnlySizes), _INSERTED
-        if any(not writes(operator).isdisjoint(_QUANTISED) for operator in {step.operator for step in self.run.trace}):
+        if any(not writes(operator).isdisjoint(_QUANTISED) for operator in self.run.operators):
             inserted -= _QUANTISED
         self.items = [
             op
