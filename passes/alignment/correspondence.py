@@ -138,6 +138,8 @@ class Correspondence:
     def _is_foreign(self, name: str, known: bool) -> bool:
         """Whether a stored tensor is known to be none of the saved graph's."""
         tensor = self._tensors.get(self._roots[name])
+        # What several nodes read has no key, but still a name that the saved graph knows.
+        known = known or self._roots[name] in self.index.graph.initializers
         if tensor is None or prod(tensor.dims) < LEAST_VALUES or known:
             return known and not self._holds(name)
         return self._values(tensor) is not None
