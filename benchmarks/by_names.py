@@ -2,7 +2,8 @@
 
 A node that kept its name and operator, or that makes a tensor of a kept name, must name a module that the exported
 file's node had. A converter that a tool inserted must name that of the maker of the tensor that it converts; on a
-weight or an input, that of its readers. The rest is not judged.
+weight or an input, that of its readers. A quantiser that is called after the result of a clamp which is no more does
+that clamp's work. The rest is not judged.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from onnx_tagger.model.metadata import Tag, own_tag, props_of
 CONVERTERS = frozenset(
     {"Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
 )
+
+# Tools drop them in front of a quantiser, which saturates, and may give their tensor's name to what came before.
+CLAMPS = frozenset({"Clip", "Relu"})
 
 UNKNOWN = "no name or converted tensor that the exported file has"
 
@@ -89,14 +93,33 @@ class _Names:
         # A quantised operator is called after the plain one: QLinearConv, MatMulInteger, MatMulNBits.
         kept = known is not None and known.node.op_type in op.node.op_type
         same = [known] if known is not None and kept else []
-        same += [self.by_output[name] for name in op.node.output if op.scope.name == MAIN and name in self.by_output]
+        made = [self.by_output[name] for name in op.node.output if op.scope.name == MAIN and name in self.by_output]
+        same += [self._before_quantisers(op, one) for one in made]
         return _tags(same)
 
+    def _before_quantisers(self, op: Op, made: Op) -> Op:
+        """The exported node whose tensor a node makes: what comes before a clamp that is left to quantisers."""
+        readers = {reader.node.op_type for name in op.node.output for reader in self.readers[name]}
+        left = made.node.op_type in CLAMPS and made.node.op_type != op.node.op_type and readers == {"QuantizeLinear"}
+        return self.by_output.get(made.node.input[0], made) if left and not op.node.domain else made
+
+    def _saturated(self, op: Op) -> list[Tag]:
+        """The clamp that a quantiser does as it saturates, if its name says so and nothing else does it."""
+        called, _, suffix = op.node.name.rpartition("_")
+        clamp = self.by_output.get(called)
+        if op.node.op_type != "QuantizeLinear" or suffix != "QuantizeLinear" or clamp is None:
+            return []
+        left = self.maker.get(op.node.input[0])
+        done = clamp.node.op_type not in CLAMPS or left is None or left.node.op_type == clamp.node.op_type
+        return [] if done or (left is not None and left.node.domain) else _tags([clamp])
+
     def _converted(self, op: Op) -> list[Tag]:
+        if clamped := self._saturated(op):
+            return clamped
         source = op.node.input[0]
         while source not in self.by_output and source in self.maker:
             maker = self.maker[source]
-            found = self._made(maker)
+            found = self._made(maker) or self._saturated(maker)
             if found or not self.inserted(maker):
                 return found
             source = maker.node.input[0]

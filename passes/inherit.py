@@ -126,13 +126,13 @@ class _Sweep:
         """Tag the nodes of the main graph and its bodies by the rule."""
         above = self._nearest(self.flow.order, self.flow.graph.pred)
         below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
-        auxiliary, earlier = self._auxiliary(), self._earlier()
+        auxiliary, earlier, inside = self._auxiliary(), self._earlier(), self._inside()
         # In the order of the walk an owner comes before its bodies, so its tag is settled when they are held to it.
         for op in self.ops:
             if op in self.tags or op.scope.family != MAIN:
                 continue
             readers, owner = below[op.id], op.scope.owner
-            known = [path for path in (above[op.id], readers) if path is not None]
+            known = [path for path in (above[op.id], readers, inside.get(op)) if path is not None]
             if op in self.strays:
                 self._set(op, self.strays[op])
             elif auxiliary[op.id] and readers is not None:
@@ -181,6 +181,17 @@ class _Sweep:
             found.append(module)
             if op in self.tags and op.scope.family == MAIN and op.node.op_type != "Constant":
                 module = self.tags[op].module
+        return found
+
+    def _inside(self) -> dict[Op, str]:
+        """For each op with bodies what encloses the tagged ops in them: what runs them is around all of these."""
+        found: dict[Op, str] = {}
+        # Backwards, a body comes before its owner.
+        for op in reversed(self.ops):
+            within = found.get(op, self.tags[op].module if op in self.tags else None)
+            owner = op.scope.owner
+            if owner is not None and within is not None:
+                found[owner] = self.tree.enclosing([within, found.get(owner, within)])
         return found
 
     def _is_table(self, op: Op) -> bool:

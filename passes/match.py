@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.hierarchy.carriers import known_tag, tag_of_claim, tag_of_scope_name
+from onnx_tagger.hierarchy.carriers import known_tag, tag_of_claim, tag_of_scope_name, with_folded
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.dialects import READABLE, Claim, claim_of_modules, claims
 from onnx_tagger.model.evidence import Evidence, written_evidence
@@ -18,6 +18,7 @@ from onnx_tagger.model.metadata import TAG, Source, Tag, own_tag, props_of
 from onnx_tagger.passes.analyses.notes import OWN, SILENT, NodeNotes, Notes
 from onnx_tagger.passes.analyses.saved import SameNodes, SavedGraphIndex, SavedIndex
 from onnx_tagger.passes.base import Context, Pass, Touches
+from onnx_tagger.passes.scopes import ScopeNames
 
 _MAX_NOTES = 5
 
@@ -46,7 +47,7 @@ class Match(Pass):
     """
 
     name = "match"
-    requires = (SavedGraphIndex, SameNodes, NodeNotes)
+    requires = (SavedGraphIndex, SameNodes, NodeNotes, ScopeNames)
     touches = Touches.TAGS
 
     fresh: bool = False
@@ -76,7 +77,9 @@ class Match(Pass):
             renamed = distrusted and op.scope.family == MAIN and any(name in distrusted for name in op.node.output)
             saved = matched.tag(op) if matched is not None and not renamed else None
             said = carriers.tag(op) if kinds[op.id] else None
-            tag = saved or said or (tag_of_scope_name(op, tree) if self.saved and not _is_named(op, index) else None)
+            tag = saved or said
+            if tag is None and self.saved:
+                tag = ctx.get(ScopeNames).get(op.id) if index is None else _scope_named(op, tree, index)
             if tag is None:
                 continue
             tags[op] = tag
@@ -108,10 +111,14 @@ class _Carriers:
             if modules not in self.by_modules:
                 self.by_modules[modules] = self._resolved(claim_of_modules(modules))
             found = self.by_modules[modules]
-            if found is not None or kind == SILENT:
-                return found
-        resolved = map(self._resolved, claims(op.node, self.dialects))
-        return next((tag for tag in resolved if tag is not None), None)
+            if found is not None:
+                return with_folded(op, found, self.tree)
+            if kind == SILENT:
+                return None
+        for claim in claims(op.node, self.dialects):
+            if (tag := self._resolved(claim)) is not None:
+                return with_folded(op, tag, self.tree) if claim.carrier == "torch" else tag
+        return None
 
     def _resolved(self, claim: Claim | None) -> Tag | None:
         return tag_of_claim(claim, self.tree) if claim is not None else None
@@ -154,9 +161,9 @@ def _stated(op: Op, tag: Tag) -> Evidence | None:
     return Evidence.STATED if tag.source is Source.MATCHED else None
 
 
-def _is_named(op: Op, index: SavedIndex | None) -> bool:
-    """Whether the saved graph knows a node by name: then it knows more than the name says."""
-    return index is not None and op.node.name in index.named.get(op.scope.family, ())
+def _scope_named(op: Op, tree: HierarchyMap, index: SavedIndex) -> Tag | None:
+    """The tag that a node's name spells, unless the saved graph knows the name: then it knows more than that says."""
+    return tag_of_scope_name(op, tree) if op.node.name not in index.named.get(op.scope.family, ()) else None
 
 
 def _note(ctx: Context, conflicts: list[str]) -> None:

@@ -7,13 +7,13 @@ by a weight, a name, the tensor that they make or an operator that occurs once. 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import reduce
 from operator import and_, or_
 
-from onnx_tagger.passes.replay.operators import LINEAR, begins_with, standard
+from onnx_tagger.passes.replay.operators import AFFINE, CLAMPS, LINEAR, begins_with, saturates, standard
 
 # Predecessors are kept as integers with a bit for each node: a larger region is not assigned.
 MOST_NODES = 2_000
@@ -64,6 +64,12 @@ class NewNode:
         Whether it only stores in another way what it reads.
     pads : bool
         Whether it pads what it reads, itself or on the way.
+    altered : bool
+        Whether it multiplies by a weight that is not the saved graph's: a tool has worked something into it.
+    plain : bool
+        Whether it computes with no constants but those that the saved graph knows.
+    idle : bool
+        Whether it only prepares constants or sizes.
     parts : bool
         Whether it parts what it reads into several tensors.
     does : set of int
@@ -79,6 +85,9 @@ class NewNode:
     converts: bool = False
     parts: bool = False
     pads: bool = False
+    idle: bool = False
+    altered: bool = False
+    plain: bool = False
     does: set[int] = field(default_factory=set)
 
 
@@ -152,16 +161,17 @@ class _Assignment:
     def _by_weights(self) -> None:
         """The readers of a weight do what its old readers did: each one of them, or one all, or all of them one."""
         mine, theirs = _readers(self.new), _readers(self.old)
+        several = []
         for weight, places in mine.items():
             known = theirs.get(weight, [])
             if len(places) == len(known):
-                pairs = list(zip(places, known, strict=True))
+                for place, one in zip(places, known, strict=True):
+                    self._hold(place, one)
             elif len(places) == 1 or len(known) == 1:
-                pairs = [(place, one) for place in places for one in known]
-            else:
-                pairs = []
-            for place, one in pairs:
-                self._hold(place, one)
+                several += [(place, one) for place in places for one in known]
+        # Tools store some weights once for each reader: what another weight tells of these counts for more.
+        for place, one in [pair for pair in several if pair[1] not in self.holders]:
+            self._hold(place, one)
 
     def _by_operator(self) -> None:
         """The nodes of an operator do what the old ones did that were called so, if there are as many of both."""
@@ -243,6 +253,14 @@ class _Assignment:
         if self.old[place].operator == "Pad":
             # The next operator pads on the way; where nothing was to be added, tools drop it.
             candidates = [one for one in candidates if self.new[one].pads and ahead >> one & 1]
+        if self.old[place].operator in AFFINE:
+            if folding := self._folding(candidates, ahead, back):
+                return folding
+            if all(self.new[one].plain and self._is_one(one) for one in candidates):
+                # A scale by 1 that was dropped: nobody does its work.
+                return []
+        if self.old[place].operator in CLAMPS and (clamping := self._clamping(place, room, back)):
+            return clamping
         # An operator of the standard does what the standard says; one that a tool brings along may do more, of what
         # lies next to it.
         near = ahead | back
@@ -250,6 +268,23 @@ class _Assignment:
         # What multiplies by a weight takes in what comes behind it; anything else, as a norm, what comes before.
         likely = [one for one in open_ if not self.new[one].does or (back if self._linear(one) else ahead) >> one & 1]
         return likely or open_ or [one for one in candidates if not self._is_one(one)] or candidates[-1:]
+
+    def _folding(self, candidates: Sequence[int], ahead: int, back: int) -> list[int]:
+        """The new node into whose weights a scale or a shift was worked: what comes before it rather than behind."""
+        altered = [one for one in candidates if self.new[one].altered]
+        before = [one for one in altered if back >> one & 1]
+        return before or [one for one in altered if ahead >> one & 1]
+
+    def _clamping(self, place: int, room: int, back: int) -> list[int]:
+        """The new nodes that hold a result within bounds by making small integers of it."""
+        able = [one for one in _bits(room) if saturates(self.new[one].operator) and self.new[one].may >> place & 1]
+        # An operator that does the work before gives small integers back; a converter reads what that has made.
+        working = [one for one in able if back >> one & 1]
+        return working or [one for one in able if any(back >> source & 1 for source in self._plain(one))]
+
+    def _plain(self, place: int) -> list[int]:
+        """The sources of a node that do no more than the standard says."""
+        return [source for source in self.new[place].sources if standard(self.new[source].operator)]
 
     def _linear(self, place: int) -> bool:
         return any(self.old[known].operator in LINEAR for known in self.new[place].does)
@@ -282,13 +317,16 @@ class _Assignment:
         for place, node in enumerate(self.new):
             back[place] = self._joined(place, found, (back[source] for source in node.sources))
         for place, node in enumerate(self.new):
-            made = frozenset[int]().union(*(found[source] for source in node.sources))
-            if (node.parts and node.kind is Kind.MOVE) or (node.converts and found[place] < made):
-                found[place] |= made
+            if node.converts and found[place]:
+                made = frozenset[int]().union(*(found[source] for source in node.sources))
+                found[place] |= self._last(made) if found[place] < made else frozenset()
+            elif node.parts and node.kind is Kind.MOVE:
+                found[place] |= frozenset().union(*(found[source] for source in node.sources))
             if not found[place]:
                 (reading, fused), (making, other) = ahead[place], back[place]
                 first_making = making and (node.converts or not reading or (other and not fused))
-                found[place] = making if first_making else reading
+                ends = (making, reading) if node.idle else (self._last(making), self._first(reading))
+                found[place] = ends[0] if first_making else ends[1]
         return [does or telling(_bits(node.may), self.old) for does, node in zip(found, self.new, strict=True)]
 
     def _joined(
@@ -299,6 +337,17 @@ class _Assignment:
             return found[place], self.new[place].kind is Kind.WORK and not self._is_one(place)
         known = [(does, fused) for does, fused in beside if does]
         return frozenset().union(*(does for does, _ in known)), any(fused for _, fused in known)
+
+    def _last(self, does: frozenset[int]) -> frozenset[int]:
+        """Of old nodes that do one piece of work those whose results go elsewhere: what is moved behind them."""
+        return self._without(does, {source for place in does for source in self.old[place].sources}) or does
+
+    def _first(self, does: frozenset[int]) -> frozenset[int]:
+        """Of old nodes that do one piece of work those that no other of them comes before."""
+        return self._without(does, {place for place in does if not does.isdisjoint(self.old[place].sources)}) or does
+
+    def _without(self, does: frozenset[int], inner: Collection[int]) -> frozenset[int]:
+        return frozenset(place for place in does if place not in inner)
 
 
 def _by_depth(nodes: Sequence[NewNode | OldNode], places: Sequence[int]) -> list[int]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property
-from math import inf
+from math import inf, prod
 
 import onnx
 
+from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
 from onnx_tagger.hierarchy.map import HierarchyMap, SavedNode
 from onnx_tagger.model.graph import MAIN, Op, operator
 from onnx_tagger.passes.alignment.parts import Part, PartNode
-from onnx_tagger.passes.alignment.renames import NODES, TENSORS, called_after
+from onnx_tagger.passes.alignment.renames import NODES, STORED, TENSORS, called_after
+from onnx_tagger.passes.alignment.stages import Stages
 from onnx_tagger.passes.alignment.structure import Structure
 from onnx_tagger.passes.analyses.dataflow import Flow
 from onnx_tagger.passes.analyses.saved import FamilyName, SavedIndex, family_of
-from onnx_tagger.passes.analyses.sizes import size_inputs
+from onnx_tagger.passes.analyses.sizes import Idle, size_inputs
 from onnx_tagger.passes.analyses.weights import WeightKeys
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.replay.operators import CONVERTERS, LAYOUTS, SAME_VALUE
+from onnx_tagger.passes.replay.operators import CONVERTERS, LAYOUTS, LINEAR, SAME_VALUE
 
 Keys = Mapping[int, frozenset[Hashable]]
 
@@ -64,13 +66,20 @@ class Correspondence:
         self.owners = {scope.owner for scope in ctx.walk.scopes}
         self.order = flow.order
         self._tree, self._stored, self._owners = tree, stored, owners
+        self._values, self._tensors = ctx.read_values, {tensor.name: tensor for tensor in ctx.model.graph.initializer}
+        self._altered, self._idle = dict[int, bool](), ctx.get(Idle)
         self._distrusted = frozenset(distrusted)
         # No family is called so: what is distrusted is no tensor of the saved graph.
         self._renamed = self._by_name() | {(MAIN, name): ("", name) for name in distrusted}
         names = set(_names(ctx, flow))
         self.alive = names - self._renamed.keys()
         self.alive.update(known for name, known in self._renamed.items() if name in names)
-        self.by_structure: set[FamilyName] = set()
+        moved, both = Stages(self, self._holds).tensors()
+        self.alive -= moved.keys()
+        self._renamed |= moved
+        self.alive.update(both, (known for known in moved.values() if known[0]))
+        # What names and values do not tell by themselves; see `Align`.
+        self.by_structure: set[FamilyName] = set(moved)
 
     def compare(self, ops: Collection[Op]) -> None:
         """Look for tensors that some ops of the main graph make or read and that are saved ones by structure."""
@@ -101,7 +110,56 @@ class Correspondence:
     def _weights(self, op_type: str, names: tuple[str, ...]) -> Keys:
         if self._roots.keys().isdisjoint(names) and self._keys.known.keys().isdisjoint(names):
             return {}
-        return _slots(op_type, names, lambda name: self._keys.new(self._roots.get(name, name)))
+        return _slots(op_type, names, lambda name: self._weight(self._roots.get(name, name)))
+
+    def _weight(self, name: str) -> frozenset[Hashable]:
+        """What tells a stored tensor, or the one that a tool has rounded to it."""
+        keys = self._keys
+        called = (keys.known[known] for known in called_after(name, STORED) if known in keys.known)
+        return keys.new(name) or next(called, frozenset())
+
+    def altered(self, op: Op) -> bool:
+        """Whether an op multiplies by a stored tensor that, by name and values, is none of the saved graph's."""
+        if op.node.op_type not in LINEAR or not self._stored:
+            return False
+        if op.id not in self._altered:
+            weights, sizes = self.weights(op), size_inputs(op.node.op_type)
+            slots = [slot for slot, name in enumerate(op.node.input) if name in self._roots and slot not in sizes]
+            self._altered[op.id] = any(self._is_foreign(op.node.input[slot], slot in weights) for slot in slots)
+        return self._altered[op.id]
+
+    def plain(self, op: Op) -> bool:
+        """Whether an op computes with no other constants than the saved graph: nothing is worked into them."""
+        if not self._stored or self.altered(op):
+            return False
+        weights, sizes = self.weights(op), size_inputs(op.node.op_type)
+        slots = (slot for slot, name in enumerate(op.node.input) if name and slot not in sizes and slot not in weights)
+        return not any(self._is_constant(op.node.input[slot], op) for slot in slots)
+
+    def _is_constant(self, name: str, op: Op) -> bool:
+        makers = (self.flow.producer.get(key) for key in self.flow.inputs[op.id] if key[1] == name)
+        return name in self._roots or any(maker is not None and self._idle[maker] for maker in makers)
+
+    def _is_foreign(self, name: str, known: bool) -> bool:
+        """Whether a stored tensor is known to be none of the saved graph's."""
+        tensor = self._tensors.get(self._roots[name])
+        # What several nodes read has no key, but still a name that the saved graph knows.
+        known = known or self._roots[name] in self.index.graph.initializers
+        if tensor is None or prod(tensor.dims) < LEAST_VALUES or known:
+            return known and not self._holds(name)
+        return self._values(tensor) is not None
+
+    def _holds(self, name: str) -> bool:
+        """Whether a stored tensor that is called after a parameter holds its values, as far as that can be read."""
+        parameter, tensor = self._keys.parameters.named.get(name), self._tensors.get(name)
+        exported = self.index.graph.initializers
+        # An exporter may have worked something into a weight and kept its name.
+        told = parameter is not None and tensor is not None and self._stored and exported.get(name, True)
+        values = self._values(tensor) if told and tensor is not None else None
+        if parameter is None or values is None:
+            return True
+        stored, rounded = value_digests(values)
+        return stored == parameter.digests[0] or rounded == parameter.digests[1]
 
     def saved_weights(self, node: SavedNode) -> Keys:
         """Input position to what tells the weight that a saved node reads there."""
@@ -208,7 +266,8 @@ class Correspondence:
         node = op.node
         inputs = tuple(node.input)
         weights = self._weights(node.op_type, inputs)
-        return PartNode(operator(node), inputs, tuple(node.output), weights, node.name, op in self.owners)
+        owns, altered = op in self.owners, self.altered(op)
+        return PartNode(operator(node), inputs, tuple(node.output), weights, node.name, owns, altered=altered)
 
     def _saved_part(self, place: int) -> PartNode:
         """A saved node as it is compared."""

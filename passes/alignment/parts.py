@@ -33,6 +33,8 @@ class PartNode(NamedTuple):
         Whether it has bodies: what these do is not compared.
     said : hashable
         Whose it is, of a saved node.
+    altered : bool
+        Whether it multiplies by a weight that is not the saved graph's.
     """
 
     operator: str
@@ -42,6 +44,7 @@ class PartNode(NamedTuple):
     name: str = ""
     opaque: bool = False
     said: Hashable = None
+    altered: bool = False
 
     @property
     def op_type(self) -> str:

@@ -22,10 +22,13 @@ from onnx_tagger.passes.alignment.twins import twins_among
 from onnx_tagger.passes.analyses.saved import FamilyName, family_of
 from onnx_tagger.passes.analyses.sizes import Idle, saved_idle
 from onnx_tagger.passes.base import Context
-from onnx_tagger.passes.replay.operators import CONVERTERS, MOVES
+from onnx_tagger.passes.replay.operators import CONVERTERS, MOVES, standard
 
 # A region of more modules is no correspondence: its nodes are left to the passes that say so.
 MOST_ORIGINS = 64
+
+# So many converters in a row are looked behind.
+_MOST_CONVERTERS = 8
 
 # They do no work: see `_kind`.
 _NO_WORK = MOVES | CONVERTERS
@@ -93,7 +96,8 @@ class Regions:
             maker, named = self.flow.producer.get(key), (self.same.families[key[0]], key[1])
             made = self.tags.get(self.ops[maker]) if maker is not None else None
             if made is not None and set(tag.modules) <= set(made.modules):
-                tag = self.tree.tag(tag.module, max(tag.source, made.source), made.modules, tag.call or made.call)
+                # It converts the last result of a maker that does more, and does no work of the others.
+                tag = tag.worse(made.source)
             elif made is not None and (maker in converters or self.same.key(*named) != named):
                 tag = made
             self.tags[self.ops[index]] = tag.worse(Source.ALIGNED)
@@ -257,18 +261,34 @@ class Regions:
         node = NewNode(
             operator(op.node),
             _kind(op.node.op_type, self.idle[index]),
-            [members[source] for source in self.flow.producers(index) if source in members],
+            self._sources(index, members),
             frozenset().union(*self.same.weights(op).values()),
             may,
             made,
             op.node.op_type in CONVERTERS,
             len(op.node.output) > 1,
             _pads(op.node),
+            self.idle[index],
+            self.same.altered(op),
+            standard(operator(op.node)) and self.same.plain(op),
         )
         named = self._named(op)
         if named is not None and named in local:
             node.does.update({local[named]} if not made or local[named] in made else ())
         return node
+
+    def _sources(self, index: int, members: Mapping[int, int]) -> list[int]:
+        """The ops of a region whose results an op reads, be they converted on the way by one that is tagged apart."""
+        found: list[int] = []
+        for maker in self.flow.producers(index):
+            for _ in range(_MOST_CONVERTERS):
+                keys = self.flow.inputs[maker] if self.ops[maker].node.op_type in CONVERTERS else ()
+                before = self.flow.producer.get(keys[0]) if maker not in members and keys else None
+                if before is None:
+                    break
+                maker = before
+            found += [members[maker]] if maker in members else []
+        return found
 
     def _named(self, op: Op) -> int | None:
         """Position of the saved node of the same name and operator."""

@@ -35,6 +35,13 @@ NODES = (Suffix("onnxruntime, NCHWc layout", "_nchwc", "the node that makes the 
 # Behind the name of a tensor to name another one of the same meaning.
 TENSORS = (Suffix("onnxruntime's quantiser", "_quantized", "the tensor in small integers"),)
 
+# Behind the name of a stored tensor to name what is stored in its place.
+STORED = (
+    Suffix("onnxruntime's quantiser", "_quantized", "the weight in small integers"),
+    Suffix("onnxruntime's 4-bit quantiser", "_Q4", "the weight in blocks of four bits"),
+    Suffix("onnxruntime's 4-bit quantiser", "_Q8", "the weight in blocks of eight bits"),
+)
+
 # Behind the name of a tensor to name what converters make of it.
 CONVERTED = (
     Suffix("onnxruntime's quantiser", "_QuantizeLinear_Output", "the tensor in small integers"),

@@ -114,6 +114,8 @@ class Structure:
     def _contradict(self, place: int, other: int) -> bool:
         """Whether two nodes read different weights at the same input, or the one bears the name of a third one."""
         node, known = self.new.nodes[place], self.saved.nodes[other]
+        if node.altered:
+            return True
         named = self.saved.named.get(node.name)
         if named is not None and named is not known and named.operator == node.operator:
             return True

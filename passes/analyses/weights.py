@@ -148,6 +148,7 @@ class WeightKeys:
     ) -> None:
         self.stored, self.owners = stored, owners
         parameters, graph = Parameters(tree), tree.graph
+        self.parameters = parameters
         self.known: dict[str, frozenset[Hashable]] = {}
         readers: dict[str, list[Tag | None]] = defaultdict(list)
         initializers = graph.initializers.keys() if graph is not None else set[str]()

@@ -38,6 +38,12 @@ CONVERTERS = frozenset(
     {"Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ReorderInput", "ReorderOutput"}
 )
 
+# Operators that make small integers and saturate doing so.
+_SATURATING = frozenset({"QGemm", "QuantizeLinear"})
+
+# Operators that hold what they read within bounds: a quantiser that saturates does that by itself.
+CLAMPS = frozenset({"Clip", "Relu"})
+
 # Operators that tools drop without anything taking their place: nobody does their work.
 DROPPABLE = frozenset({"Identity", "Dropout"})
 
@@ -46,6 +52,9 @@ SAME_VALUE = CONVERTERS | DROPPABLE
 
 # Operators that multiply by a weight: tools work another factor or a summand into it, and what comes behind.
 LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+# Operators that scale and shift: with constants, tools work them into the weights of what comes before or behind.
+AFFINE = frozenset({"Add", "BatchNormalization", "Div", "Mul", "Sub"})
 
 # Operators that do first what one of another name does.
 _BEGINS_WITH = {"FusedGemm": "MatMul", "Gemm": "MatMul", "QGemm": "MatMul"}
@@ -56,6 +65,7 @@ _ATTENTION = (
     "Attention | MultiHeadAttention | GroupQueryAttention | Softmax MatMul / MatMul FusedMatMul*2 Mul*3 Div Sqrt*3 "
     "Add*2 Where*4 IsNaN Transpose*4 Reshape*6 Cast*4 Slice Shape ConstantOfShape Trilu And Equal Sub Gather Concat"
 )
+_FAKE_QUANTIZED = "QuantizeLinear DequantizeLinear / Clip Cast"
 _RESIZE = "Resize / Concat Shape Slice"
 _PAD = "Pad / ConstantOfShape Concat Reshape*2 Slice Transpose Cast"
 _RECURRENT = "/ Squeeze*3 Concat*3 Transpose*2 Slice*6 Unsqueeze*4 Expand*2 Shape"
@@ -95,13 +105,15 @@ _WAYS = {
     "bitwise_not": "Not | BitwiseNot",
     "bitwise_or": "Or | BitwiseOr",
     "bitwise_xor": "Xor | BitwiseXor",
-    "bmm": "FusedMatMul | MatMul",
+    "bmm": "FusedMatMul | MatMul | Einsum",
     "cat": "Concat",
     "ceil": "Ceil",
     "celu": "Celu | Elu",
     "clamp": "Clip | Max | Min | Max Min",
     "clamp_max": "Clip | Min",
     "clamp_min": "Clip | Max",
+    # What a product of complex numbers is called here: torch calls it like any other.
+    "complex_mul": "Mul*4 Sub Add / Concat Slice*2 Gather*4 Split Unsqueeze*4 Squeeze*4 Reshape*4",
     "constant_pad_nd": _PAD,
     "convolution": "FusedConv | Conv / Add | ConvTranspose / Add",
     "_convolution": "Conv / Add | ConvTranspose / Add",
@@ -115,6 +127,13 @@ _WAYS = {
     "erfc": "Erf Sub",
     "expm1": "Exp Sub",
     "eye": "EyeLike / ConstantOfShape",
+    "fake_quantize_per_channel_affine": _FAKE_QUANTIZED,
+    "fake_quantize_per_channel_affine_cachemask": _FAKE_QUANTIZED,
+    "fake_quantize_per_tensor_affine": _FAKE_QUANTIZED,
+    "fake_quantize_per_tensor_affine_cachemask": _FAKE_QUANTIZED,
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams": _FAKE_QUANTIZED,
+    "_fake_quantize_learnable_per_tensor_affine": _FAKE_QUANTIZED,
+    "_fake_quantize_learnable_per_channel_affine": _FAKE_QUANTIZED,
     "fft_rfft": "DFT",
     "_fft_r2c": "DFT / Unsqueeze Slice Mul",
     "_fft_c2r": "DFT / Slice Mul Concat",
@@ -327,6 +346,18 @@ def composite(operator: str) -> bool:
 def _by_name() -> dict[str, str]:
     """Operators of the ONNX standard by their names in small letters."""
     return {schema.name.lower(): schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain}
+
+
+def saturates(operator: str) -> bool:
+    """Whether an operator, with or without its domain, gives back small integers, cut off at their bounds.
+
+    Examples
+    --------
+    >>> saturates("com.microsoft::QLinearAdd"), saturates("QuantizeLinear"), saturates("MatMulInteger")
+    (True, True, False)
+    """
+    op_type = operator.rpartition("::")[2]
+    return op_type in _SATURATING or op_type.startswith("QLinear")
 
 
 def begins_with(operator: str, other: str) -> bool:

@@ -19,10 +19,14 @@ from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
 from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.base import Analysis, Context, Touches
+from onnx_tagger.passes.replay.complexes import named_trace
 from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
 from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, assigned
 
 _Places = tuple[int, ...]
+
+# A run that has one of these has been quantised before it was exported.
+_QUANTISED = frozenset({"DequantizeLinear", "QuantizeLinear"})
 
 # Constants, and what quantisers and blocked layouts insert: it is of what it converts.
 _INSERTED = frozenset(
@@ -40,6 +44,7 @@ class Run:
 
     def __init__(self, trace: Sequence[Operation]) -> None:
         self.trace = trace
+        self.operators = {operation.operator for operation in trace}
         self.of_call: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
         self.of_module: dict[str, list[int]] = defaultdict(list)
         self.of_weight: dict[str, list[int]] = defaultdict(list)
@@ -104,7 +109,8 @@ class CapturedRun(Analysis[Run]):
 
     def compute(self, ctx: Context) -> Run:
         """Index the trace."""
-        return Run(ctx.hierarchy.trace if ctx.hierarchy is not None else ())
+        tree = ctx.hierarchy
+        return Run(named_trace(tree) if tree is not None else ())
 
 
 @dataclass(frozen=True)
@@ -147,11 +153,13 @@ class Replay:
         self.solved: dict[object, tuple[_Places, ...]] = {}
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
         # No operation of the run stands for what prepares weights, makes constants, converts and works out sizes.
-        out, sizes = self._preparing(), ctx.get(OnlySizes)
+        out, sizes, inserted = self._preparing(), ctx.get(OnlySizes), _INSERTED
+        if any(not writes(operator).isdisjoint(_QUANTISED) for operator in self.run.operators):
+            inserted -= _QUANTISED
         self.items = [
             op
             for op in self.ops
-            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in _INSERTED
+            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in inserted
         ]
         self.possible = {op: self.run.possible(op.node.op_type, ctx.tags.get(op), self._read(op)) for op in self.items}
         certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
@@ -221,13 +229,14 @@ class Replay:
     def _strays(self, tree: HierarchyMap, places: Mapping[Op, _Places]) -> dict[Op, str]:
         """For each node that does no operation of the run what encloses the ones before and after it in the file."""
         around: dict[Op, list[str]] = {op: [] for op in self.items if op not in places}
-        for items, end in ((self.items, -1), (self.items[::-1], 0)):
-            nearest: int | None = None
+        for items in (self.items, self.items[::-1]):
+            nearest: _Places = ()
             for op in items:
                 if op in places:
-                    nearest = places[op][end]
-                elif nearest is not None:
-                    around[op].append(self.run.trace[nearest].module)
+                    nearest = places[op]
+                elif nearest:
+                    # Of a neighbour that may be at several places, any of these may be next to this one.
+                    around[op].append(tree.enclosing({self.run.trace[place].module for place in nearest}))
         both = {op: tree.enclosing(modules) for op, modules in around.items() if len(modules) == 2}
         # With nothing before or behind it, it may be of the module around that one just as well.
         return both | {op: tree.chain(modules[0])[-2:][0] for op, modules in around.items() if len(modules) == 1}
@@ -248,13 +257,20 @@ class Replay:
 
     def _assign(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
         """Assign the nodes of a window to its operations."""
-        nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last)) for op in window)
-        operations = tuple(self._letter(place) for place in range(first, last + 1))
+        # Whatever only looks at a weight in another way has been done beforehand, or is among what prepares weights.
+        kept = [place for place in range(first, last + 1) if not self._looks_at_weight(place)]
+        number = {place: position for position, place in enumerate(kept)}
+        nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last, number)) for op in window)
+        operations = tuple(self._letter(place) for place in kept)
         # Blocks repeat, and so do their windows.
         if (nodes, operations) not in self.solved:
             self.solved[nodes, operations] = assigned(nodes, operations)
         pairs = zip(window, self.solved[nodes, operations], strict=True)
-        return {op: tuple(first + place for place in places) for op, places in pairs if places}
+        return {op: tuple(kept[position] for position in positions) for op, positions in pairs if positions}
+
+    def _looks_at_weight(self, place: int) -> bool:
+        step = self.run.trace[place]
+        return step.view and bool(step.weights) and not step.reads
 
     def _by_kind(self, window: Sequence[Op], first: int, last: int) -> dict[Op, int]:
         """The first node of an operator does the first operation that is written so, if there are as many of each."""
@@ -310,7 +326,7 @@ class Replay:
                 steps[:0] = [
                     before
                     for before in trace[place].reads
-                    if before not in done and readers[before] == [place] and not trace[before].weights
+                    if before not in done and readers[before] == [place] and not self._has_own_nodes(trace[before])
                 ]
             behind = readers[place]
             while (fused or op.node.op_type in LINEAR) and len(behind) == 1 and behind[0] not in done:
@@ -322,6 +338,11 @@ class Replay:
                 folded[op] = steps
                 done.update(steps)
         return folded
+
+    @staticmethod
+    def _has_own_nodes(step: Operation) -> bool:
+        """Whether nothing that is fused does an operation's work: it reads a weight, or only moves values."""
+        return bool(step.weights) or MOVES.issuperset(writes(step.operator) or {""})
 
     def _readers(self) -> dict[int, list[int]]:
         """For each operation those that read its result, views left out."""
@@ -337,12 +358,13 @@ class Replay:
         optional = operation.view or MOVES.issuperset(writes(operation.operator) or {""})
         return OperationLetter(operation.operator, optional, self.done.get(place, ()))
 
-    def _within(self, op: Op, first: int, last: int) -> frozenset[int] | None:
+    def _within(self, op: Op, first: int, last: int, number: Mapping[int, int]) -> frozenset[int] | None:
         """The operations of a window that a node may be part of, by their positions there."""
         places = self.possible[op]
         if places is None:
             return None
-        return frozenset(place - first for place in places[bisect_left(places, first) : bisect_right(places, last)])
+        near = places[bisect_left(places, first) : bisect_right(places, last)]
+        return frozenset(number[place] for place in near if place in number)
 
 
 def place_by_run(ctx: Context, tree: HierarchyMap, weights: Mapping[str, frozenset[str]], merge: Merge) -> None:

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.dialects import READABLE, Claim, claims
 from onnx_tagger.model.graph import Op
-from onnx_tagger.model.metadata import MAX_PARTS, Source, Tag, own_tag, props_of
+from onnx_tagger.model.metadata import MAX_PARTS, REWRITE_RULE, Source, Tag, own_tag, props_of
+
+# Operators into whose weights torch's exporter folds what comes behind them; then its keys name only the latter.
+_FOLDED_INTO = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 # How believable a foreign carrier's word is: torch's keys come from the exporter itself.
 _CARRIER_SOURCE = {"torch": Source.EXPORTED}
@@ -30,7 +33,7 @@ def tag_by_itself(op: Op, tree: HierarchyMap, dialects: Iterable[str] = READABLE
     own = own_tag(props_of(op.node)) if op.node.metadata_props else None
     if own is not None and (known := known_tag(own, tree)) is not None:
         return known
-    said = (tag_of_claim(claim, tree) for claim in claims(op.node, tuple(dialects)))
+    said = (_tag_of_op(op, claim, tree) for claim in claims(op.node, tuple(dialects)))
     return next((tag for tag in said if tag is not None), None) or tag_of_scope_name(op, tree)
 
 
@@ -63,6 +66,33 @@ def tag_of_claim(claim: Claim, tree: HierarchyMap) -> Tag | None:
     return tree.tag(path, _CARRIER_SOURCE.get(claim.carrier, Source.MATCHED)) if path is not None else None
 
 
+def _tag_of_op(op: Op, claim: Claim, tree: HierarchyMap) -> Tag | None:
+    tag = tag_of_claim(claim, tree)
+    return with_folded(op, tag, tree) if tag is not None and claim.carrier == "torch" else tag
+
+
+def with_folded(op: Op, tag: Tag, tree: HierarchyMap) -> Tag:
+    """The tag by torch's keys, and with it the module whose weight the node reads if another's work was folded into it.
+
+    Of a convolution with a folded normalisation torch names the normalisation alone.
+    """
+    path = folded_module(op)
+    module = tree.resolve(path) if path is not None else None
+    if module is None or module.path in tag.modules:
+        return tag
+    origins = (*tag.modules, module.path)
+    return tree.tag(tree.enclosing(origins), tag.source, origins, tag.call)
+
+
+def folded_module(op: Op) -> str | None:
+    """The path of the module into whose weight, as its name says, torch's exporter folded what the node's keys name."""
+    node = op.node
+    if node.op_type not in _FOLDED_INTO or len(node.input) < 2 or node.input[1].count(".") > MAX_PARTS:
+        return None
+    owner = node.input[1].rpartition(".")[0]
+    return owner if owner and "Fuse" in props_of(node).get(REWRITE_RULE, "") else None
+
+
 def tag_of_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
     """The module that a TorchScript node name spells, ``/encoder/layer.0/query/MatMul``, if the tree has it.
 
@@ -76,14 +106,33 @@ def tag_of_scope_name(op: Op, tree: HierarchyMap) -> Tag | None:
     stem, _, number = last.rpartition("_")
     if last != op.node.op_type and not (stem == op.node.op_type and number.isdigit()):
         return None
-    path = ""
+    ways = modules_on(parts, tree)
+    if len(ways) < len(parts):
+        return None
+    module = tree.by_path[ways[-1] if ways else ""]
+    return tree.tag(module.path, Source.MATCHED) if module.tag is not None else None
+
+
+def modules_on(parts: Iterable[str], tree: HierarchyMap) -> list[str]:
+    """The modules on the way that the parts of a TorchScript scope spell, as far as the tree has them."""
+    found: list[str] = []
     for part in parts:
-        below = _step(path, part, tree)
+        below = _step(found[-1] if found else "", part, tree)
         if below is None:
-            return None
-        path = below
-    module = tree.by_path[path]
-    return tree.tag(path, Source.MATCHED) if module.tag is not None else None
+            break
+        found.append(below)
+    return found
+
+
+def scope_in(name: str) -> str:
+    """The scope in a TorchScript node name.
+
+    Examples
+    --------
+    >>> scope_in("/encoder/layer.0/query/MatMul_1")
+    '/encoder/layer.0/query'
+    """
+    return name.rpartition("/")[0]
 
 
 def _step(path: str, part: str, tree: HierarchyMap) -> str | None:
@@ -103,12 +152,12 @@ def _below(path: str, part: str, tree: HierarchyMap) -> str | None:
     atoms = part.split(".")
     for skip in range(len(atoms)):
         module = tree.resolve(".".join([path, *atoms[skip:]] if path else atoms[skip:]))
-        if module is not None and _unqualified(module.path) == part:
+        if module is not None and unqualified(module.path) == part:
             return module.path
     return None
 
 
-def _unqualified(path: str) -> str:
+def unqualified(path: str) -> str:
     """A module path from its last attribute that is no number, as TorchScript scopes spell it."""
     atoms = path.split(".")
     start = next((i for i in reversed(range(len(atoms))) if not atoms[i].isnumeric()), 0)

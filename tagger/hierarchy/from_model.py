@@ -13,6 +13,7 @@ import onnx
 
 from onnx_tagger.errors import FileFormatError
 from onnx_tagger.hierarchy.calls import modules_of_calls
+from onnx_tagger.hierarchy.carriers import folded_module
 from onnx_tagger.hierarchy.map import HierarchyMap, Module
 from onnx_tagger.hierarchy.naming import ModuleRow, level_paths, parent_path
 from onnx_tagger.model.dialects import READABLE, claims
@@ -105,7 +106,7 @@ def _above(tag: str) -> Iterator[str]:
         tag = tag.rpartition("/")[0]
 
 
-def _insist_on_few(modules: Collection[str]) -> None:
+def _insist_on_few(modules: Collection[object]) -> None:
     most = input_limits().modules
     if len(modules) > most:
         raise FileFormatError(f"the nodes name more than {most} modules; {advice('modules')}")
@@ -127,9 +128,12 @@ def _from_claims(walked: Walk, dialects: tuple[str, ...]) -> HierarchyMap | None
     """Modules of foreign carriers: torch's stacks if there are any, else class paths."""
     stacks: dict[str, str] = {}
     paths: dict[str, None] = {}
+    folded: dict[str, None] = {}
     for op in walked.ops:
         if not op.node.metadata_props:
             continue
+        if (owner := folded_module(op)) is not None:
+            folded.setdefault(owner)
         for claim in claims(op.node, dialects):
             for path, name in claim.stack:
                 stacks.setdefault(path, name)
@@ -137,7 +141,11 @@ def _from_claims(walked: Walk, dialects: tuple[str, ...]) -> HierarchyMap | None
                 paths.setdefault(claim.tag)
         _insist_on_few(stacks)
     if "" in stacks:
-        return HierarchyMap.from_rows([ModuleRow(p, name, keyed=name == _KEYED_CLASS) for p, name in stacks.items()])
+        rows = [ModuleRow(p, name, keyed=name == _KEYED_CLASS) for p, name in stacks.items()]
+        # Of these the file says where they are, but not of which class.
+        rows += [ModuleRow(path, "", tagged=False) for path in folded if path not in stacks]
+        _insist_on_few(rows)
+        return HierarchyMap.from_rows(rows)
     return _from_class_paths(paths)
 
 

@@ -25,6 +25,9 @@ from onnx_tagger.model.texts import brief_fields
 # A strict torch.export names the model's root so.
 EXPORT_ROOT = "_export_root"
 
+# Torch's placeholder where a pass of its own made a node, in place of the modules: such a node has none.
+NO_MODULES = "_empty_nn_module_stack_from_metadata_hook"
+
 # Dialects that can be read, in the order in which they are believed.
 READABLE = ("torch", "winml", "namespace", "layer_ann", "doc_string")
 
@@ -105,6 +108,11 @@ def _from_scopes(scopes: list[str] | None, types: str | None) -> Claim | None:
     classes = literal_list(types) or []
     names = [name.rpartition(".")[2] for name in classes[:-1]]
     stack = tuple(zip(paths, names, strict=True)) if len(names) == len(paths) else ()
+    if NO_MODULES in paths:
+        paths = [path for path in paths if path != NO_MODULES]
+        stack = tuple((path, name) for path, name in stack if path != NO_MODULES)
+    if not paths:
+        return None
     return Claim("torch", module=paths[-1], stack=stack)
 
 

@@ -39,3 +39,6 @@ DOC_LINE = "onnx_tagger:"
 TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
 TORCH_STACK = "pkg.torch.onnx.stack_trace"
+
+# What onnxscript's rewriter notes on a node that it made of others, within torch's exporter, too.
+REWRITE_RULE = "pkg.onnxscript.rewriter.rule_name"

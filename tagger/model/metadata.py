@@ -32,6 +32,7 @@ from onnx_tagger.model.keys import (
     PAD as PAD,
     PREFIX as PREFIX,
     REPLACED as REPLACED,
+    REWRITE_RULE as REWRITE_RULE,
     SOURCE as SOURCE,
     TAG as TAG,
     TORCH_CLASSES as TORCH_CLASSES,

@@ -20,8 +20,10 @@ from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
 from onnx_tagger.model.arguments import insist_on, path_of
 from onnx_tagger.model.collector import collector_paused
-from onnx_tagger.model.graph import walk
+from onnx_tagger.model.graph import operator, walk
+from onnx_tagger.model.metadata import Source
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
+from onnx_tagger.model.texts import counted
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.coverage import Coverage
@@ -34,6 +36,9 @@ from onnx_tagger.workflows.checking import Target, judge_of, open_map
 from onnx_tagger.workflows.exporting import Progress
 from onnx_tagger.workflows.kinship.judging import note_of_part
 from onnx_tagger.workflows.kinship.verdict import BY_LINEAGE, Kinship
+
+# The domains of operators that onnxruntime's optimisers and quantisers make; no exporter does.
+_OPTIMISERS = ("com.microsoft", "com.ms.internal")
 
 
 def default_passes(
@@ -189,6 +194,7 @@ def retag(
         PassManager([*chain[:position], *steps, *chain[position:]], verify=verify_passes).run_in(ctx)
         note = note_of_part(ctx, judge) if judge is not None else None
         report.fallbacks.extend([note] if note is not None else ())
+        report.notes.extend(_better_map(ctx))
         metadata.mark_forced(proto, forced)
     # As much memory as the writing needs, or more.
     del ctx, judge, found, tree
@@ -203,6 +209,22 @@ def retag(
         report.weights = proved.as_dict() if proved is not None else None
     report.peak_rss_mb = peak_rss_mb()
     return report
+
+
+def _better_map(ctx: Context) -> list[str]:
+    """What to say where a map of a run alone is given for a file that a tool has changed: there is a better one."""
+    tree = ctx.hierarchy
+    if tree is None or tree.graph is not None or not tree.trace:
+        return []
+    guessed = sum(tag.source >= Source.INHERITED for tag in ctx.tags.values())
+    foreign = next((kind for op in ctx.ops if (kind := operator(op.node)).startswith(_OPTIMISERS)), None)
+    if not guessed or foreign is None:
+        return []
+    return [
+        f"the map is of a run and knows no file, and a tool has changed this one (it has {foreign}), so that "
+        f"{counted(guessed, 'node')} could only be inherited: tag the file that the tool was given, and give that "
+        "tagged .onnx as --map here"
+    ]
 
 
 def _insist_on_kin(kinship: Kinship, where: str, report: Report, *, force: bool) -> str:

@@ -8,9 +8,11 @@ import onnx
 import pytest
 from onnx import helper
 
+from onnx_tagger.hierarchy.carriers import tag_by_itself
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import metadata
+from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.workflows.checking import load_map, read_tags
 
@@ -242,3 +244,29 @@ def test_a_level_that_is_an_origin_gets_its_tag() -> None:
         "b": None,
         "a.x": "/Net/A/X",
     }
+
+
+def _folded(rule: str | None, weight: str = "conv.weight") -> onnx.ModelProto:
+    """What torch's exporter makes of a convolution and a normalisation: it names the normalisation alone."""
+    made = model(torch_keys(":Net", "bn:BatchNorm2d"), torch_keys(":Net", "act:ReLU"))
+    node = made.graph.node[0]
+    node.op_type = "Conv"
+    node.input.append(weight)
+    metadata.add_entries(node, [(metadata.REWRITE_RULE, rule)] if rule is not None else [])
+    return made
+
+
+def test_a_weight_s_module_is_known_where_torch_folded_another_into_it() -> None:
+    made = _folded("RemoveOptionalBiasFromConv, FuseBatchNormIntoConv")
+    tree = hierarchy_of_model(made)
+    assert tags(tree) == {"": "/Net", "bn": "/Net/BatchNorm2d", "act": "/Net/ReLU", "conv": None}
+    assert tree is not None
+    conv, act = (tag_by_itself(op, tree) for op in walk(made).ops)
+    assert conv == Tag("", "/Net", Source.EXPORTED, ("bn", "conv"))
+    assert act == Tag("act", "/Net/ReLU", Source.EXPORTED)
+
+
+@pytest.mark.parametrize(("rule", "weight"), [(None, "conv.weight"), ("FuseBatchNormIntoConv", "val_3"), ("", "a.w")])
+def test_a_weight_s_name_alone_names_no_module(rule: str | None, weight: str) -> None:
+    """Exporters keep one of equal weights, under any one's name."""
+    assert "conv" not in tags(hierarchy_of_model(_folded(rule, weight)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from onnx_tagger.model import metadata
-from onnx_tagger.model.dialects import READABLE, Claim, claims
+from onnx_tagger.model.dialects import NO_MODULES, READABLE, Claim, claims
 from onnx_tagger.model.literals import MAX_LITERAL, literal_list
 from onnx_tagger.model.metadata import Source, Tag
 
@@ -107,6 +107,20 @@ def test_torch_s_keys() -> None:
 def test_torch_scope_names(scopes: str, module: str) -> None:
     (claim,) = claims(noted({metadata.TORCH_SCOPES: scopes}))
     assert claim.module == module
+
+
+def test_torch_s_placeholder_is_no_module() -> None:
+    """Torch writes it where a pass of its own made a node, as for the sizes of dynamic shapes."""
+    only = {
+        metadata.TORCH_SCOPES: f"['{NO_MODULES}', 'sym_size_int']",
+        metadata.TORCH_CLASSES: f"['{NO_MODULES}', 'aten.sym_size.int']",
+    }
+    assert list(claims(noted(only))) == []
+    below = {
+        metadata.TORCH_SCOPES: f"['', 'a', '{NO_MODULES}', 'add']",
+        metadata.TORCH_CLASSES: f"['lib.Net', 'lib.A', '{NO_MODULES}', 'aten.add.Tensor']",
+    }
+    assert list(claims(noted(below))) == [Claim("torch", module="a", stack=(("", "Net"), ("a", "A")))]
 
 
 @pytest.mark.parametrize(

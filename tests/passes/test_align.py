@@ -9,73 +9,14 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from onnx import helper
 
+from examples.lines import PATHS, TREE, Result, align, map_of, model, modules, parse
 from onnx_tagger.errors import PassError
-from onnx_tagger.hierarchy.map import HierarchyMap, Merge, SavedGraph, SavedNode
-from onnx_tagger.hierarchy.naming import ModuleRow
-from onnx_tagger.model.graph import operator, walk
+from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.metadata import Source, add_entries, own_entries
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
-
-TREE = HierarchyMap.from_rows([ModuleRow(path, "M") for path in ("", "a", "a.x", "a.y", "a.y.deep", "b", "b.z")])
-PATHS = sorted(TREE.by_path)
-
-Result = dict[str, tuple[str, str, tuple[str, ...]]]
-
-
-def parse(text: str) -> list[onnx.NodeProto]:
-    """Make nodes of lines such as ``name: Op x w -> y``; the name and what follows ``@`` may be missing."""
-    nodes = []
-    for line in filter(None, map(str.strip, text.split("\n"))):
-        head, _, outputs = line.partition("@")[0].partition("->")
-        name, _, call = head.rpartition(":")
-        op, *inputs = call.split()
-        domain, _, kind = op.rpartition("/")
-        nodes.append(helper.make_node(kind, inputs, outputs.split(), name, domain=domain))
-    return nodes
-
-
-def modules(text: str) -> list[str | None]:
-    found = [line.partition("@") for line in filter(None, map(str.strip, text.split("\n")))]
-    return [path.strip() if at else None for _, at, path in found]
-
-
-def model(text: str, inputs: str = "in", stored: str = "w b") -> onnx.ModelProto:
-    values = [helper.make_tensor_value_info(name, 1, [1]) for name in inputs.split()]
-    weights = [helper.make_tensor(name, 1, [1], [1.0]) for name in stored.split()]
-    return helper.make_model(helper.make_graph(parse(text), "g", values, [], weights))
-
-
-def map_of(made: onnx.ModelProto, paths: list[str | None], source: Source = Source.EXPORTED) -> HierarchyMap:
-    nodes = [
-        SavedNode(
-            op.scope.name,
-            op.node.name,
-            operator(op.node),
-            tuple(op.node.input),
-            tuple(op.node.output),
-            TREE.tag(path, source) if path is not None else None,
-        )
-        for op, path in zip(walk(made).ops, paths, strict=True)
-    ]
-    stored: dict[str, tuple[str, ...]] = {tensor.name: () for tensor in made.graph.initializer}
-    return HierarchyMap(TREE.modules, (), SavedGraph(nodes, ("in",), (), stored))
-
-
-def align(
-    saved: str, changed: str, merge: Merge = "enclosing", source: Source = Source.EXPORTED, **names: str
-) -> Result:
-    """Align a changed graph with a saved one whose lines end with ``@module``; results by node name or operator."""
-    tree = map_of(model(saved), modules(saved), source)
-    ctx = PassManager([Match(), Align(merge=merge)], verify=True).run_in(Context(model(changed, **names), tree))
-    return {
-        op.node.name or op.node.op_type: (tag.module, tag.source.label, tag.origins)
-        for op in ctx.ops
-        if (tag := ctx.tags.get(op)) is not None
-    }
-
 
 LINEAR = """
     matmul: MatMul in w -> h @a.x

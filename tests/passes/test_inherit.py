@@ -210,6 +210,22 @@ def test_a_tagged_body_node_speaks_for_its_untagged_owner() -> None:
     assert inherited("", owner, *nodes("after@a.y: Neg y -> z")) == {"owner": "a.y"}
 
 
+def test_all_tagged_body_nodes_speak_for_their_untagged_owner() -> None:
+    """As in a merged decoder, whose branches each hold the exported graph; not the last node of a branch alone."""
+    (owner,) = nodes("owner: If c -> y")
+    body(owner, "then_branch", "in1@a.x: Relu h -> i \n in2@a.y.deep: Exp i -> j", outputs="j")
+    body(owner, "else_branch", "in3@a.x: Relu h -> k \n in4@a.y.deep: Exp k -> l", outputs="l")
+    assert inherited("", owner) == {"owner": "a"}
+
+
+def test_bodies_in_bodies_speak_for_all_their_owners() -> None:
+    (inner,) = nodes("inner: If c -> i")
+    body(inner, "then_branch", "deepest1@a.x: Relu h -> k \n deepest2@a.y: Exp k -> j", outputs="j")
+    (owner,) = nodes("owner: If c -> y")
+    body(owner, "then_branch", "", outputs="i", inner=(inner,))
+    assert inherited("", owner) == {"owner": "a", "inner": "a"}
+
+
 # Functions.
 
 

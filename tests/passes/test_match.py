@@ -406,3 +406,14 @@ def test_a_scope_of_more_parts_than_any_model_has_is_not_spelt() -> None:
     name = "/" + "layer." * 2 * metadata.MAX_PARTS + "0/Neg"
     made = helper.make_model(helper.make_graph([helper.make_node("Neg", ["x"], ["y"], name)], "g", [], []))
     assert PassManager([Match()]).run_in(Context(made, TREE)).tags == {}
+
+
+def test_torch_s_keys_of_a_folded_node_and_the_weight_that_it_reads() -> None:
+    """Torch names the module whose work was folded; the weight's name tells into whose."""
+    keys = {
+        metadata.TORCH_SCOPES: "['', 'act', 'batch_norm']",
+        metadata.REWRITE_RULE: "FuseBatchNormIntoConv",
+    }
+    made = model(node("Conv", "x layer.0.attention.query.weight", **keys), node("Relu", "y", "z", **keys))
+    ctx = PassManager([Match()], verify=True).run_in(Context(made, TREE))
+    assert [ctx.tags[op].origins for op in ctx.ops] == [("act", "layer.0.attention.query"), ()]

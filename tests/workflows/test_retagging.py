@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from onnx import helper, numpy_helper
 import onnx_tagger as ot
 from examples.branching import MODULES, TREE, change, exported, map_of, modules, nodes, torch_only, winml_only
 from onnx_tagger.errors import FileFormatError, MapError, TaggerError
-from onnx_tagger.hierarchy.map import HierarchyMap
+from onnx_tagger.hierarchy.map import HierarchyMap, Operation
+from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.model import metadata
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.metadata import DIALECTS, Source
@@ -394,3 +396,34 @@ def test_a_plain_retag_loads_only_what_it_needs(bare: Path) -> None:
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def _run_alone(*kinds: str) -> tuple[onnx.ModelProto, HierarchyMap]:
+    """A chain of operators, and the map of a run of some of them, which knows no file."""
+    made = [
+        helper.make_node(kind.rpartition("::")[2], [f"h{i}"], [f"h{i + 1}"], domain=kind.rpartition("::")[0])
+        for i, kind in enumerate(kinds)
+    ]
+    ends = [helper.make_tensor_value_info(name, 1, [4]) for name in ("h0", f"h{len(kinds)}")]
+    trace = tuple(Operation("a", kind.lower(), reads=(i - 1,) if i else ()) for i, kind in enumerate(("Relu", "Tanh")))
+    rows = [ModuleRow("", "Net"), ModuleRow("a", "A")]
+    return helper.make_model(helper.make_graph(made, "g", ends[:1], ends[1:])), replace(
+        HierarchyMap.from_rows(rows), trace=trace
+    )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "advised"),
+    [
+        (("Relu", "com.microsoft::Odd", "Tanh", "Xor"), True),
+        (("Relu", "Tanh", "Xor"), False),
+        (("Relu", "mine::Odd", "Tanh", "Xor"), False),
+    ],
+    ids=["a tool's operator and a guess", "no tool's", "one's own"],
+)
+def test_a_map_of_a_run_is_the_weaker_one_behind_a_tool(tmp_path: Path, kinds: tuple[str, ...], advised: bool) -> None:
+    made, tree = _run_alone(*kinds)
+    onnx.save(made, tmp_path / "m.onnx")
+    report = ot.retag(tmp_path / "m.onnx", tree, tmp_path / "t.onnx", force=True)
+    found = [note for note in report.notes if "tag the file that the tool was given" in note]
+    assert bool(found) == advised, report.by_source

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from onnx_tagger.passes.alignment.renames import CONVERTED, NODES, TENSORS, Suffix, called_after
+from onnx_tagger.passes.alignment.renames import CONVERTED, NODES, STORED, TENSORS, Suffix, called_after
 
 
-@pytest.mark.parametrize("suffix", [*NODES, *TENSORS, *CONVERTED], ids=lambda suffix: suffix.text)
+@pytest.mark.parametrize("suffix", [*NODES, *TENSORS, *STORED, *CONVERTED], ids=lambda suffix: suffix.text)
 def test_every_suffix_says_whose_it_is_and_is_found(suffix: Suffix) -> None:
-    table = next(table for table in (NODES, TENSORS, CONVERTED) if suffix in table)
+    table = next(table for table in (NODES, TENSORS, STORED, CONVERTED) if suffix in table)
     assert suffix.tool
     assert suffix.means
     assert "/layer/MatMul" in called_after(f"/layer/MatMul{suffix.text}", table)

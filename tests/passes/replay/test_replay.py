@@ -223,3 +223,60 @@ def test_what_two_fused_nodes_lead_to_is_the_last_one_s(merge: Merge) -> None:
     first, last = (ctx.tags[op] for op in ctx.ops)
     assert first.modules == ("a",)
     assert last.origins == ("b", "c")
+
+
+def test_two_moves_in_one_are_not_the_next_module_s() -> None:
+    """The next module looks at its weight in another way; what moves data is not that."""
+    run = [
+        Operation("a", "transpose", view=True),
+        Operation("a", "transpose", view=True),
+        Operation("lin", "t", view=True, weights=("lin.w",)),
+        Operation("lin", "mm", weights=("lin.w",)),
+    ]
+    found = tags(["Transpose", "MatMul:lin.w"], {"lin.w": A}, tree({"lin.w": A}, *run))
+    assert found == ["a aligned", "lin aligned"]
+
+
+def test_an_einsum_is_of_the_product_that_it_was_done_as() -> None:
+    run = tree({"a.w": A, "e.w": B}, "a:mm:a.w", "b:relu", "e:bmm:e.w", "c:tanh")
+    found = tags(["MatMul:a.w", "Relu", "Einsum:e.w", "Tanh"], {"a.w": A, "e.w": B}, run)
+    assert found == ["a aligned", "b aligned", "e aligned", "c aligned"]
+
+
+def test_quantisers_of_a_run_that_quantises_are_its_own() -> None:
+    run = tree({"a.w": A, "b.w": B}, "a:mm:a.w", "fq:fake_quantize_per_tensor_affine_cachemask", "b:mm:b.w")
+    nodes = ["MatMul:a.w", "QuantizeLinear", "DequantizeLinear", "MatMul:b.w"]
+    assert tags(nodes, {"a.w": A, "b.w": B}, run) == ["a aligned", "fq aligned", "fq aligned", "b aligned"]
+
+
+def test_inserted_quantisers_are_of_what_they_convert() -> None:
+    run = tree({"a.w": A, "b.w": B}, "a:mm:a.w", "b:mm:b.w")
+    nodes = ["MatMul:a.w", "QuantizeLinear", "DequantizeLinear", "MatMul:b.w"]
+    assert tags(nodes, {"a.w": A, "b.w": B}, run) == ["a aligned", "a aligned", "a aligned", "b aligned"]
+
+
+COMPLEX = ["MatMul:a.w", "Slice", "Mul", "Mul", "Mul", "Mul", "Sub", "Add", "Concat", "MatMul:b.w"]
+
+
+def _rotating(product: Operation) -> HierarchyMap:
+    weights = {"a.w": A, "b.w": B, "f": SCALE}
+    made = tree(
+        weights,
+        Operation("a", "mm", weights=("a.w",)),
+        Operation("rope", "view_as_complex", view=True, reads=(0,)),
+        product,
+        Operation("rope", "view_as_real", view=True, reads=(2,)),
+        Operation("b", "mm", weights=("b.w",), reads=(2,)),
+    )
+    known = tuple(replace(one, dtype="complex64") if one.name == "f" else one for one in made.parameters)
+    return replace(made, parameters=known)
+
+
+@pytest.mark.parametrize(
+    "product",
+    [Operation("rope", "mul", weights=("f",), reads=(0,)), Operation("rope", "mul", reads=(0, 0))],
+    ids=["by a parameter", "by what was viewed so"],
+)
+def test_a_product_of_complex_numbers_is_written_out_in_parts(product: Operation) -> None:
+    found = tags(COMPLEX, {"a.w": A, "b.w": B}, _rotating(product))
+    assert found == ["a aligned", *["rope aligned"] * 8, "b aligned"]
