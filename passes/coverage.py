@@ -27,6 +27,8 @@ class Coverage(Pass):
         Largest number of nodes whose tag is a fallback to the root.
     max_inherited : int or None
         Largest number of nodes with an inherited tag.
+    max_named : int or None
+        Largest number of nodes whose tag their names alone say.
 
     Raises
     ------
@@ -41,6 +43,7 @@ class Coverage(Pass):
     min_coverage: float = 100.0
     max_root: int = 0
     max_inherited: int | None = None
+    max_named: int | None = None
 
     def run(self, ctx: Context) -> int:
         """Fill the report; return 0, since nothing is changed."""
@@ -64,9 +67,9 @@ class Coverage(Pass):
             source.label: [op.label for op in counted if op in tags and tags[op].source is source]
             if sources[source]
             else []
-            for source in (Source.INHERITED, Source.ROOT)
+            for source in (Source.NAMED, Source.INHERITED, Source.ROOT)
         }
-        report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited))
+        report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited, self.max_named))
         for scope in ctx.walk.scopes:
             if not scope.called and scope.owner is None:
                 note = f"{scope.name} is never called: its {len(scope.ops)} nodes are not counted"

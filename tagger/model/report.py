@@ -53,11 +53,14 @@ class Limits:
         Largest number of nodes with the source `root`.
     max_inherited : int or None
         Largest number of nodes with the source `inherited`; None for no limit.
+    max_named : int or None
+        Largest number of nodes with the source `named`; None for no limit.
     """
 
     min_coverage: float = 100.0
     max_root: int = 0
     max_inherited: int | None = None
+    max_named: int | None = None
 
     __repr__ = brief_fields
 
@@ -157,6 +160,12 @@ class Report:
         if limits.max_inherited is not None and inherited > limits.max_inherited:
             first = _first(self.weak.get(Source.INHERITED.label, ()))
             self.failures.append(f"{inherited} nodes inherited their tag, at most {limits.max_inherited} may: {first}")
+        named = self.by_source[Source.NAMED.label]
+        if limits.max_named is not None and named > limits.max_named:
+            first = _first(self.weak.get(Source.NAMED.label, ()))
+            self.failures.append(
+                f"{named} nodes have their tag from names alone, at most {limits.max_named} may: {first}"
+            )
         self.ok = not self.failures
 
     @contextmanager

@@ -48,6 +48,8 @@ class Verdict:
         }
         if limits.max_inherited is not None:
             single[f"max-inherited {limits.max_inherited}"] = replace(free, max_inherited=limits.max_inherited)
+        if limits.max_named is not None:
+            single[f"max-named {limits.max_named}"] = replace(free, max_named=limits.max_named)
         found = {name: _sentence(report, limit) for name, limit in single.items()}
         judged = set(found.values())
         problems = [text for text in report.failures if text not in judged]

@@ -24,6 +24,9 @@ def command(
     max_inherited: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Most nodes with an inherited tag; else no limit.")
     ] = None,
+    max_named: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Most nodes tagged by names alone; else no limit.")
+    ] = None,
     allow_forced: Annotated[
         bool, typer.Option("--allow-forced", help="Accept tags from a map that was taken with --force.")
     ] = False,
@@ -48,10 +51,11 @@ def command(
             min_coverage=min_coverage,
             max_root=max_root,
             max_inherited=max_inherited,
+            max_named=max_named,
             allow_forced=allow_forced,
         )
     write_report(report, report_file)
-    limits = Limits(min_coverage, max_root, max_inherited)
+    limits = Limits(min_coverage, max_root, max_inherited, max_named)
     text = StringIO()
     render_verdict(Verdict.of(str(model), report, limits), form, text)
     if form == "text":
