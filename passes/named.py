@@ -32,8 +32,10 @@ class OwnNames(Analysis[Inferred | None]):
 class Named(Pass):
     """Tag the nodes whose own names say a module, then those that read a parameter whose name does.
 
-    A node of several names that disagree, such as a fused one, does the work of all of these modules. A parameter that
-    nodes of several modules read says nothing: exporters store one of several equal ones.
+    A node of several names that disagree, such as a fused one, does the work of all of these modules. Where a name
+    cannot be the whole truth the module around it is taken: a convolution whose weights the exporter has changed has a
+    normalisation folded into it. A parameter that nodes of several modules read says nothing, since exporters store one
+    of several equal ones.
     """
 
     name = "named"
@@ -47,47 +49,111 @@ class Named(Pass):
         if tree is None or found is None:
             return 0
         before = len(ctx.tags)
-        made: dict[tuple[str, ...], Tag | None] = {}
-        for op in ctx.ops:
-            said = found.modules[op.id]
-            if op in ctx.tags or not said:
-                continue
-            if said not in made:
-                made[said] = _tag(said, tree)
-            tag = made[said]
-            if tag is not None:
-                ctx.tags[op] = tag
-        owners = _believable(found.owners, ctx, tree)
+        names = _Names(ctx, tree, found)
+        names.own()
+        owners = names.believable()
         Anchors(ctx, tree, ctx.get(DataFlow), owners, Source.NAMED).place()
+        names.products(owners)
         return len(ctx.tags) - before
 
 
-def _tag(said: Iterable[str], tree: HierarchyMap) -> Tag | None:
-    """The tag of a node whose names say these modules."""
-    known = [path for path in (_tagged(path, tree) for path in said) if path is not None]
-    return tree.tag(tree.enclosing(known), Source.NAMED, known) if known else None
+class _Names:
+    """What the names of one model come to."""
+
+    def __init__(self, ctx: Context, tree: HierarchyMap, found: Inferred) -> None:
+        self.ops, self.tags, self.tree, self.found = ctx.ops, ctx.tags, tree, found
+        self.dims = {tensor.name: tuple(tensor.dims) for tensor in ctx.model.graph.initializer}
+        self.readers: dict[str, list[Op]] = defaultdict(list)
+        for op in ctx.ops:
+            if op.scope.family == MAIN:
+                for name in dict.fromkeys(op.node.input):
+                    self.readers[name].append(op)
+
+    def own(self) -> None:
+        """Tag the nodes whose own names say a module."""
+        made: dict[tuple[tuple[str, ...], int], Tag | None] = {}
+        for op in self.ops:
+            said = self.found.modules[op.id]
+            if op in self.tags or not said:
+                continue
+            key = said, self._unsaid(op) if len(said) == 1 else 0
+            if key not in made:
+                made[key] = self._tag(*key)
+            tag = made[key]
+            if tag is not None:
+                self.tags[op] = tag
+
+    def _tag(self, said: Iterable[str], out: int) -> Tag | None:
+        """The tag of a node whose names say these modules; `out` levels further out if they do not say all."""
+        known = [path for path in map(self._tagged, said) if path is not None]
+        if not known:
+            return None
+        module = self.tree.enclosing(known)
+        if out:
+            return self.tree.tag(self._around(module, out), Source.NAMED)
+        return self.tree.tag(module, Source.NAMED, known)
+
+    def _around(self, path: str, out: int) -> str:
+        return self.tree.chain(path)[-1 - out :][0]
+
+    def _unsaid(self, op: Op) -> int:
+        """How many other modules a node does work of that its name does not say; each may lie a level further out."""
+        return self._is_folded(op) + _is_activated(op)
+
+    def _tagged(self, path: str) -> str | None:
+        """The module of a path, or the one around it where that is a list."""
+        module = self.tree.resolve(path)
+        while module is not None and module.tag is None and module.path:
+            module = self.tree.by_path.get(module.parent or "")
+        return module.path if module is not None and module.tag is not None else None
+
+    def _is_folded(self, op: Op) -> bool:
+        """Whether a convolution reads weights that a tool or an exporter has made, where others have parameters' names."""
+        if op.node.op_type not in _CONVOLUTIONS or not self.found.owners:
+            return False
+        weight, *rest = [name for name in op.node.input[1:] if name in self.dims] or [""]
+        # A tool that makes a bias calls it after the weight.
+        return any(name not in self.found.owners for name in (weight, *rest) if name) or any(
+            name.startswith(f"{weight}_") for name in rest
+        )
+
+    def believable(self) -> dict[str, frozenset[str]]:
+        """Parameters that one node alone reads, or only nodes of the module in their name, with that module."""
+        turned = {
+            self.dims[name][::-1]
+            for op in self.ops
+            if op.node.op_type == "MatMul" and op.scope.family == MAIN
+            for name in op.node.input
+            if name in self.dims and name not in self.found.owners
+        }
+        found = {}
+        for name, owner in self.found.owners.items():
+            path, readers = self._tagged(owner), self.readers.get(name, ())
+            if not path:
+                continue
+            if any(op.node.op_type == "Gather" for op in readers) and self.dims.get(name) in turned:
+                # The table is stored once more, turned, for a product: it is shared, and its name one of several.
+                continue
+            if len(readers) == 1 or all(op in self.tags and path in self.tags[op].modules for op in readers):
+                found[name] = frozenset({self._around(path, max(map(self._unsaid, readers), default=0))})
+        return found
+
+    def products(self, owners: Mapping[str, frozenset[str]]) -> None:
+        """Tag the products with a stored matrix of no name to which nothing but a module's bias is added."""
+        for op in self.ops:
+            if op in self.tags or op.node.op_type != "MatMul" or self.dims.keys().isdisjoint(op.node.input):
+                continue
+            readers = self.readers.get(op.node.output[0], ())
+            if len(readers) != 1 or readers[0].node.op_type != "Add" or readers[0] not in self.tags:
+                continue
+            tag = self.tags[readers[0]]
+            if any(tag.module in owners.get(name, ()) for name in readers[0].node.input):
+                self.tags[op] = tag
 
 
-def _tagged(path: str, tree: HierarchyMap) -> str | None:
-    """The module of a path, or the one around it where that is a list."""
-    module = tree.resolve(path)
-    while module is not None and module.tag is None and module.path:
-        module = tree.by_path.get(module.parent or "")
-    return module.path if module is not None and module.tag is not None else None
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv"})
 
 
-def _believable(owners: Mapping[str, str], ctx: Context, tree: HierarchyMap) -> dict[str, frozenset[str]]:
-    """Parameters that one node alone reads, or that only nodes of the module in their name do, with that module."""
-    readers: dict[str, list[Op]] = defaultdict(list)
-    for op in ctx.ops:
-        if op.scope.family == MAIN:
-            for name in op.node.input:
-                if name in owners:
-                    readers[name].append(op)
-    found = {}
-    for name, owner in owners.items():
-        path = _tagged(owner, tree)
-        alone = len(readers[name]) == 1
-        if path and (alone or all(op in ctx.tags and path in ctx.tags[op].modules for op in readers[name])):
-            found[name] = frozenset({path})
-    return found
+def _is_activated(op: Op) -> bool:
+    """Whether a runtime has fused an activation into a node, of which its name says nothing."""
+    return any(attribute.name == "activation" for attribute in op.node.attribute) and bool(op.node.domain)

@@ -26,7 +26,7 @@ from onnx_tagger.workflows.checking import Target
 
 def passes_by_name(merge: Merge = "enclosing") -> list[Pass]:
     """What finds the tags of a file that has nothing but names: Named, Inherit."""
-    return [Named(), Inherit(merge=merge)]
+    return [Named(), Inherit(merge=merge, ends=False)]
 
 
 @collector_paused()

@@ -35,6 +35,9 @@ _DOC_SCOPE = re.compile(r"\bscope: ([^\n#]{1,4096})")
 _OLD_STEP = re.compile(r"([A-Za-z_]\w*)\[([^\[\]/]*)\]")
 _NEW_STEP = re.compile(r"([A-Za-z_][\w.<>]*)::([^/]*)")
 
+# What onnxruntime puts in front of a node's name when it fuses an activation into it.
+_FUSED = "fused "
+
 # Levels that a tool puts behind the name of the node that it made another one of, such as `/MatMulAddFusion`.
 _MOST_BEHIND = 2
 
@@ -59,7 +62,7 @@ def scope_of_name(name: str, op_type: str = "") -> Scope | None:
     """
     if "/" not in name or name.count("/") + name.count(".") > MAX_PARTS:
         return None
-    parts = name.split("/")
+    parts = name.removeprefix(_FUSED).split("/")
     rooted = not parts[0]
     levels = parts[1:] if rooted else parts
     for behind in range(min(_MOST_BEHIND + 1, len(levels))):

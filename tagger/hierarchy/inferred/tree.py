@@ -115,6 +115,11 @@ class _Paths:
 
     def __init__(self, owners: Iterable[str], said: Iterable[Sequence[Scope]]) -> None:
         self.stored = _with_parents(owners)
+        # A child that was called from outside its parent is spelled without what is around it.
+        self.endings: dict[str, str | None] = {}
+        for known in self.stored:
+            ending = _unqualified(known)
+            self.endings[ending] = None if ending in self.endings else known
         self.classes: dict[str, str] = {}
         self.known: dict[Scope, str] = {}
         # What each scope holds, as it is spelled: a second call of a module holds what the first does.
@@ -147,7 +152,11 @@ class _Paths:
         """The path of a level below another one."""
         found = self._joined(path, name)
         second = _SECOND.fullmatch(name)
-        if second is None or found in self.stored:
+        if found in self.stored:
+            return found
+        if not path and (elsewhere := self.endings.get(name)):
+            return elsewhere
+        if second is None:
             return found
         stem = second.group(1)
         first = self._joined(path, stem)
