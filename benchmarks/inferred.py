@@ -1,9 +1,9 @@
 """How much a file tells by itself: tags by its names alone, judged by execution over models of the zoo.
 
-Run it as ``python benchmarks/inferred.py [--only NAME ...] [--keep DIR]``. Each model is exported by both strategies with
-static shapes, the TorchScript file is put through onnxruntime at ALL, onnxslim and a static QDQ quantiser, all metadata
-is taken away, and `retag` is given no map. What the quantiser made is judged by names (`by_names`). A path that does not
-exist counts as wrong. Nodes that are not right are listed on stderr.
+Run it as ``python benchmarks/inferred.py [--only NAME ...] [--keep DIR]``. Each model is exported by both strategies
+with static shapes, the TorchScript file is put through onnxruntime at ALL, onnxslim and a static QDQ quantiser, all
+metadata is taken away, and `retag` is given no map. What the quantiser made is judged by names (`by_names`). A path
+that does not exist counts as wrong. Nodes that are not right are listed on stderr.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from onnx_tagger.model.metadata import own_tag, props_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from by_names import judge_by_names  # noqa: E402 - a folder, no package
-from survival import ALL_TOOLS, MODELS, Subject, Unable  # noqa: E402
-from toolbox import OPTIMISERS, Feeds, Tool  # noqa: E402
+from by_names import judge_by_names
+from survival import ALL_TOOLS, MODELS, Subject, Unable
+from toolbox import OPTIMISERS, Feeds, Tool
 
 
 def _copy(source: Path, target: Path, _: Feeds) -> None:
@@ -98,10 +98,8 @@ def measure(subject: Subject, strategy: str, tool: Tool, row: Row) -> None:
         except ot.TaggerError as error:
             print(f"{subject.name} {strategy} {tool.name}: {error}", file=sys.stderr)
             model = onnx.load(bare)
-    if findings is None:
-        found = judge_by_names(onnx.load(source), model, tree)
-    else:
-        found = judged(model, findings, tree)
+    by_names = findings is None
+    found = judge_by_names(onnx.load(source), model, tree) if by_names else judged(model, findings, tree)
     found.details = [f"{subject.name} {strategy} {tool.name}: {line}" for line in found.details]
     row.judgement.add(found)
     row.files += 1

@@ -98,7 +98,7 @@ class _Names:
 
     def _unsaid(self, op: Op) -> int:
         """How many other modules a node does work of that its name does not say; each may lie a level further out."""
-        return self._is_folded(op) + _is_activated(op)
+        return self._is_folded(op) + _is_activated(op) + _is_added_to(op)
 
     def _tagged(self, path: str) -> str | None:
         """The module of a path, or the one around it where that is a list."""
@@ -108,7 +108,7 @@ class _Names:
         return module.path if module is not None and module.tag is not None else None
 
     def _is_folded(self, op: Op) -> bool:
-        """Whether a convolution reads weights that a tool or an exporter has made, where others have parameters' names."""
+        """Whether a convolution reads weights that a tool has made, where others have parameters' names."""
         if op.node.op_type not in _CONVOLUTIONS or not self.found.owners:
             return False
         weight, *rest = [name for name in op.node.input[1:] if name in self.dims] or [""]
@@ -152,6 +152,11 @@ class _Names:
 
 
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "FusedConv"})
+
+
+def _is_added_to(op: Op) -> bool:
+    """Whether a runtime has fused an addition into a convolution, whose other summand is its fourth input."""
+    return op.node.op_type in _CONVOLUTIONS and len(op.node.input) > 3 and bool(op.node.domain)
 
 
 def _is_activated(op: Op) -> bool:

@@ -36,7 +36,6 @@ from onnx_tagger.workflows.inferring import passes_by_name
 from onnx_tagger.workflows.kinship.judging import note_of_part
 from onnx_tagger.workflows.kinship.verdict import BY_LINEAGE, Kinship
 
-
 # How many passes of the default chain find tags: Match, Align, Inherit.
 _FINDING = 3
 

@@ -112,8 +112,8 @@ def scope_of_doc(text: str) -> Scope | None:
 
     Examples
     --------
-    >>> scope_of_doc("%3 : Float(1) = onnx::Conv(%1), scope: Net/Sequential[features]/Conv2d[0] # net.py:3:0")
-    (Step(name='', class_name='Net'), Step(name='features', class_name='Sequential'), Step(name='0', class_name='Conv2d'))
+    >>> scope_of_doc("%3 : Float(1) = onnx::Conv(%1), scope: Net/Conv2d[first] # net.py:3:0")
+    (Step(name='', class_name='Net'), Step(name='first', class_name='Conv2d'))
     >>> scope_of_doc("onnx::Gemm(%1), scope: net.Net::/torch.nn.modules.linear.Linear::fc")
     (Step(name='', class_name='Net'), Step(name='fc', class_name='Linear'))
     """
