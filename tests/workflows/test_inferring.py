@@ -57,7 +57,7 @@ def test_reading_needs_neither_tags_nor_a_map(bare: Path) -> None:
         ("blocks.0", "named"),
         ("blocks.1", "named"),
     ]
-    assert read["blocks.0.act"].class_name is None
+    assert read["blocks.0.act"].cls is None
     assert ot.stats(bare).tagged == 4
     assert bare.read_bytes() == before
     # What is in no tag is no coverage.

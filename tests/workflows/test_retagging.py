@@ -48,7 +48,7 @@ def test_retag_from_a_map(bare: Path, tagged: Path) -> None:
     assert modules(tagged) == MODULES
     report = ot.check(tagged)
     assert (report.ok, report.nodes, report.coverage) == (True, 7, 100.0)
-    assert report.by_source == {"exported": 0, "matched": 7, "aligned": 0, "inherited": 0, "root": 0}
+    assert report.by_source == {"exported": 0, "matched": 7, "aligned": 0, "named": 0, "inherited": 0, "root": 0}
     assert ot.check(tagged, map_path(bare)).ok
 
 
@@ -104,7 +104,7 @@ def test_retag_of_a_changed_file_settles_too(bare: Path) -> None:
 
     changed, first, second = change(bare, fuse), bare.with_name("1.onnx"), bare.with_name("2.onnx")
     report = ot.retag(changed, map_path(bare), first)
-    assert report.by_source == {"exported": 0, "matched": 5, "aligned": 1, "inherited": 1, "root": 0}
+    assert report.by_source == {"exported": 0, "matched": 5, "aligned": 1, "named": 0, "inherited": 1, "root": 0}
     assert modules(first)[0] == "a.x"
     for tree in (map_path(bare), None):
         ot.retag(first, tree, second)
