@@ -5,6 +5,7 @@ How names are read is `onnx_tagger.hierarchy.inferred`'s; the nodes whose names 
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import onnx
@@ -21,7 +22,8 @@ from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
 from onnx_tagger.passes.named import Named
-from onnx_tagger.workflows.checking import Target
+
+Target = str | os.PathLike[str]
 
 
 def passes_by_name(merge: Merge = "enclosing") -> list[Pass]:

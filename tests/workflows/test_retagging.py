@@ -298,7 +298,7 @@ def test_what_is_no_map(bare: Path) -> None:
 
 
 def test_a_file_that_says_nothing_needs_a_map(bare: Path) -> None:
-    with pytest.raises(TaggerError, match="says nothing of modules by itself; give --map"):
+    with pytest.raises(TaggerError, match="neither metadata nor names say a module; give --map"):
         ot.retag(bare, None, bare.with_name("t.onnx"))
 
 
