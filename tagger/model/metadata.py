@@ -233,7 +233,7 @@ def segments(tag: str) -> list[tuple[str, tuple[str, ...]]] | None:
     """
     if not tag.startswith("/") or tag.count("/") > MAX_PARTS or tag.count(".") > MAX_PARTS:
         return None
-    found = []
+    found: list[tuple[str, tuple[str, ...]]] = []
     for part in tag[1:].split("/"):
         if part.startswith(UNKNOWN_CLASS):
             keys = part[1:].split(".") if part[1:] else []
