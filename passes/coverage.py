@@ -28,6 +28,8 @@ class Coverage(Pass):
         Largest number of nodes whose tag is a fallback to the root.
     max_inherited : int or None
         Largest number of nodes with an inherited tag.
+    max_named : int or None
+        Largest number of nodes whose tag their names alone say.
     min_evidence : Evidence or None
         What each tag must rest on at least.
     assume : bool
@@ -46,6 +48,7 @@ class Coverage(Pass):
     min_coverage: float = 100.0
     max_root: int = 0
     max_inherited: int | None = None
+    max_named: int | None = None
     min_evidence: Evidence | None = None
     assume: bool = True
 
@@ -71,15 +74,15 @@ class Coverage(Pass):
             source.label: [op.label for op in counted if op in tags and tags[op].source is source]
             if sources[source]
             else []
-            for source in (Source.INHERITED, Source.ROOT)
+            for source in (Source.NAMED, Source.INHERITED, Source.ROOT)
         }
         report.weak[WEAK_EVIDENCE] = self._count_evidence(ctx)
         report.names = {
             op.label: op.node.name
             for op in counted
-            if op.node.name and (op not in tags or tags[op].source in (Source.INHERITED, Source.ROOT))
+            if op.node.name and (op not in tags or tags[op].source in (Source.NAMED, Source.INHERITED, Source.ROOT))
         }
-        report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited, self.min_evidence))
+        report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited, self.max_named, self.min_evidence))
         for scope in ctx.walk.scopes:
             if not scope.called and scope.owner is None:
                 note = f"{scope.name} is never called: its {len(scope.ops)} nodes are not counted"

@@ -45,6 +45,9 @@ class Inherit(Pass):
         Look for nodes with the same neighbourhood elsewhere; see `Repetition`.
     merge : "enclosing" or "output"
         Whose tag a node gets that does the work of several modules; see `Align`.
+    ends : bool
+        Let a node take the module of what it is known to read from alone, or to be read by. Without it such a node
+        gets the root: where few nodes are known, what lies before the first or behind the last one may be anywhere.
     """
 
     name = "inherit"
@@ -56,6 +59,7 @@ class Inherit(Pass):
     weights: bool = True
     repetition: bool = True
     merge: Merge = "enclosing"
+    ends: bool = True
 
     def run(self, ctx: Context) -> int:
         """Return how many nodes got a tag."""
@@ -70,7 +74,7 @@ class Inherit(Pass):
             Anchors(ctx, tree, sweep.flow, ctx.get(WeightOwners), Source.INHERITED).place()
         if self.repetition:
             sweep.repeat()
-        sweep.main()
+        sweep.main(ends=self.ends)
         if self.fallback:
             # Before the functions: a call site that gets the root counts among theirs.
             sweep.rest()
@@ -122,8 +126,8 @@ class _Sweep:
             if self.tree.encloses(around, module) and self.tree.encloses(bound, module):
                 self._set(op, module)
 
-    def main(self) -> None:
-        """Tag the nodes of the main graph and its bodies by the rule."""
+    def main(self, *, ends: bool) -> None:
+        """Tag the nodes of the main graph and its bodies by the rule; `ends` as in `Inherit`."""
         above = self._nearest(self.flow.order, self.flow.graph.pred)
         below = self._nearest(reversed(self.flow.order), self.flow.graph.succ)
         auxiliary, earlier, inside = self._auxiliary(), self._earlier(), self._inside()
@@ -140,7 +144,7 @@ class _Sweep:
             elif owner is not None and owner in self.tags and len(known) < 2:
                 # A body begins and ends in the module of its owner.
                 self._set(op, self.tree.enclosing([self.tags[owner].module, *known]))
-            elif known:
+            elif len(known) == 2 or (known and ends):
                 self._set(op, self.tree.enclosing(known))
 
     def _handed(self, readers: str, earlier: str | None) -> str:

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from onnx_tagger.passes.inject import Inject as Inject
     from onnx_tagger.passes.manager import PassManager as PassManager
     from onnx_tagger.passes.match import Match as Match
+    from onnx_tagger.passes.named import Named as Named
     from onnx_tagger.passes.surgery import GraphSurgeonPass as GraphSurgeonPass, OnnxscriptPass as OnnxscriptPass
     from onnx_tagger.workflows.carrying import Command as Command, carry as carry
     from onnx_tagger.workflows.checking import check as check, stats as stats
     from onnx_tagger.workflows.comparing import compare as compare, record as record
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
+    from onnx_tagger.workflows.inferring import infer as infer
     from onnx_tagger.workflows.profiling.measuring import profile as profile
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
@@ -63,6 +65,7 @@ _HOMES = {
         "TaggerError",
     ),
     "onnx_tagger.files.saving": ("save",),
+    "onnx_tagger.workflows.inferring": ("infer",),
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
     "onnx_tagger.measures.comparison": ("Comparison",),
@@ -79,6 +82,7 @@ _HOMES = {
     "onnx_tagger.passes.inject": ("Inject",),
     "onnx_tagger.passes.manager": ("PassManager",),
     "onnx_tagger.passes.match": ("Match",),
+    "onnx_tagger.passes.named": ("Named",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
     "onnx_tagger.workflows.comparing": ("compare", "record"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),

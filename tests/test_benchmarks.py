@@ -57,7 +57,7 @@ def test_made_graphs_are_tagged_like_exported_ones(tmp_path: Path) -> None:
     onnx.save(changed(graph(100)), tmp_path / "changed.onnx")
     tree = map_of(model)
     plain = ot.retag(tmp_path / "plain.onnx", tree, tmp_path / "tagged.onnx", verify_passes=True)
-    assert plain.by_source == {"exported": 0, "matched": 100, "aligned": 0, "inherited": 0, "root": 0}
+    assert plain.by_source == {"exported": 0, "matched": 100, "aligned": 0, "named": 0, "inherited": 0, "root": 0}
     other = ot.retag(tmp_path / "changed.onnx", tree, tmp_path / "tagged.onnx")
     assert (other.nodes, other.tagged) == (50, 50)
     assert other.by_source["aligned"] == 40

@@ -59,6 +59,7 @@ FILES: dict[str, Call] = {
     "stats": lambda value: ot.stats(value),  # type: ignore[arg-type]
     "strip": lambda value: ot.strip(value, "out.onnx"),  # type: ignore[arg-type]
     "profile": lambda value: ot.profile(value),  # type: ignore[arg-type]
+    "infer": lambda value: ot.infer(value),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
     "functions": lambda value: ot.functions(value, "out.onnx"),  # type: ignore[arg-type]
 }
@@ -113,6 +114,7 @@ OTHERS: dict[str, tuple[Call, list[object]]] = {
     "coverage": (lambda v: ot.check("m.onnx", min_coverage=v), [None, "100", True, 101, -1]),  # type: ignore[arg-type]
     "root": (lambda v: ot.check("m.onnx", max_root=v), [None, "1", 1.5]),  # type: ignore[arg-type]
     "inherited": (lambda v: ot.check("m.onnx", max_inherited=v), ["1", 1.5, []]),  # type: ignore[arg-type]
+    "named": (lambda v: ot.check("m.onnx", max_named=v), ["1", 1.5, []]),  # type: ignore[arg-type]
     "dialect": (lambda v: ot.check("m.onnx", dialect=v), [3, "none of them", []]),  # type: ignore[arg-type]
     "limits": (lambda v: ot.default_passes(limits=v), [3, {}, "all", ot.Limits]),  # type: ignore[arg-type]
     "merge": (lambda v: ot.default_passes(merge=v), [None, 3, "inner"]),  # type: ignore[arg-type]

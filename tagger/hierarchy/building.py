@@ -43,7 +43,7 @@ def map_from_record(record: MapRecord, digest: str) -> HierarchyMap:
     """
     _insist_on_few(len(record.modules), "modules")
     modules = tuple(
-        Module(m.path, m.class_name, m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
+        Module(m.path, m.class_name or "", m.tag, m.parent, m.order, m.calls, tuple(m.aliases)) for m in record.modules
     )
     parameters = tuple(Parameter(p.name, p.owner, p.shape, p.dtype, p.digests, p.sketch) for p in record.parameters)
     trace = _trace_from(record.trace, modules, parameters) if record.trace is not None else ()

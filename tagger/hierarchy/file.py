@@ -134,7 +134,7 @@ def to_json(hierarchy: HierarchyMap) -> bytes:
     modules = [
         {
             "path": m.path,
-            "class": m.class_name,
+            "class": m.class_name or None,
             "tag": m.tag,
             "parent": m.parent,
             "order": m.order,

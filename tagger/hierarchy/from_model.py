@@ -19,7 +19,17 @@ from onnx_tagger.hierarchy.naming import ModuleRow, level_paths, parent_path
 from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.graph import Walk, walk
 from onnx_tagger.model.limits import advice, input_limits
-from onnx_tagger.model.metadata import MAP, MAX_PARTS, Tag, escape_attribute, model_value, own_tag, props_of, segments
+from onnx_tagger.model.metadata import (
+    MAP,
+    MAX_PARTS,
+    Tag,
+    class_of,
+    escape_attribute,
+    model_value,
+    own_tag,
+    props_of,
+    segments,
+)
 
 # The one class of torch that both runs by itself and gives its children their keys as names.
 _KEYED_CLASS = "Sequential"
@@ -119,8 +129,7 @@ def _linked(tree: dict[str, str | None]) -> tuple[Module, ...]:
         parent = parent_path(path)
         while parent not in tree:
             parent = parent_path(parent)
-        name = unquote(tag.rpartition("/")[2].partition(".")[0]) if tag else ""
-        modules.append(Module(path, name, tag, parent if path else None))
+        modules.append(Module(path, class_of(tag) if tag else "", tag, parent if path else None))
     return tuple(modules)
 
 
@@ -155,17 +164,19 @@ def _from_class_paths(tags: Iterable[str]) -> HierarchyMap | None:
     root = ""
     for tag in tags:
         parts = segments(tag) or []
-        root = root or parts[0][0]
-        if parts[0] != (root, ()):
+        first, *spelled = tag[1:].split("/")
+        root = root or first
+        if first != root or parts[0][1]:
             continue
         prefix, path = "/" + root, ""
         tree.setdefault("", prefix)
-        for name, keys in parts[1:]:
+        for text, (name, keys) in zip(spelled, parts[1:], strict=True):
             # A tag that is escaped as none of ours is would belong to no path.
             if any(escape_attribute(unquote(key)) != key for key in keys) or path.count(".") >= MAX_PARTS:
                 break
-            prefix += "/" + ".".join((name, *keys))
-            step = ".".join(unquote(text) for text in (name, *keys))
+            prefix += f"/{text}"
+            # Where the class is not known the attributes are.
+            step = ".".join(map(unquote, (name, *keys) if name else keys))
             path = f"{path}.{step}" if path else step
             tree.setdefault(path, prefix)
         _insist_on_few(tree)

@@ -38,7 +38,7 @@ class Module:
     path : str
         Canonical dotted path, the first name in the order of `named_modules`; ``""`` for the root.
     class_name : str
-        Name of its class.
+        Name of its class; empty if it is not known, null in the file.
     tag : str or None
         Class path; None if the class defines no `forward`.
     parent : str or None

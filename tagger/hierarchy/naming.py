@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from onnx_tagger.errors import MapError
-from onnx_tagger.model.metadata import escape_attribute, escape_class, segments
+from onnx_tagger.model.metadata import UNKNOWN_CLASS, escape_attribute, escape_class, segments
 from onnx_tagger.model.texts import brief_fields
 
 
@@ -20,7 +20,7 @@ class ModuleRow(NamedTuple):
     path : str
         Canonical module path, ``""`` for the root.
     class_name : str
-        Name of its class.
+        Name of its class; empty if it is not known.
     tagged : bool
         Whether the class defines `forward`; a ModuleList does not and has no tag.
     keyed : bool
@@ -47,6 +47,9 @@ def class_paths(rows: Sequence[ModuleRow]) -> dict[str, str | None]:
     One segment for each module on the way whose class defines `forward`. A segment is the class name; a child of a
     ModuleList, ModuleDict or Sequential carries its key; while any two sibling segments are equal, each of them takes
     one more part of its attribute path from the right. Siblings are the modules with the same nearest tagged ancestor.
+
+    The segment of a module whose class is not known has its attribute, with the keys of containers behind it, in place
+    of the class, and a ``~`` in front, with which no class name begins (``~query``, ``~layer.0``).
 
     Parameters
     ----------
@@ -85,7 +88,7 @@ def class_paths(rows: Sequence[ModuleRow]) -> dict[str, str | None]:
         anchor[row.path] = above if by_path[above].tagged or not above else anchor[above]
         if row.tagged:
             families[anchor[row.path]].append((above, row))
-    segment = {"": escape_class(by_path[""].class_name)}
+    segment = {"": escape_class(by_path[""].class_name) or UNKNOWN_CLASS}
     for ancestor, members in families.items():
         segment.update(_sibling_segments(ancestor, members, by_path))
     tags = {"": "/" + segment[""]}
@@ -113,7 +116,7 @@ def _sibling_segments(
         parts[row.path] = escape_attribute(row.path).split(".")[skip:]
         # A gap in the tree (a container that the rows do not list) is keyed, too: only containers have no rows.
         direct = parent_path(row.path) == above
-        used[row.path] = int(by_path[above].keyed or not direct)
+        used[row.path] = int(by_path[above].keyed or not direct) if row.class_name else _keys_at_end(parts[row.path])
         names[row.path] = _segment(row, parts[row.path], used[row.path])
     clash = _equal(names)
     while clash:
@@ -127,7 +130,14 @@ def _sibling_segments(
     return names
 
 
+def _keys_at_end(parts: list[str]) -> int:
+    """How many parts a segment without a class takes: the keys of containers, and the attribute in front of them."""
+    return next((count for count, part in enumerate(reversed(parts), 1) if not part.isdigit()), len(parts))
+
+
 def _segment(row: ModuleRow, parts: list[str], count: int) -> str:
+    if not row.class_name:
+        return UNKNOWN_CLASS + ".".join(parts[len(parts) - count :])
     name = _escaped(row.class_name)
     return ".".join([name, *parts[len(parts) - count :]]) if count else name
 

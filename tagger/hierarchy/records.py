@@ -24,7 +24,7 @@ class ModuleRecord(Struct, gc=False):
     """A module: its path, class, tag, parent, order of first call, number of calls and aliases."""
 
     path: str
-    class_name: str = field(name="class")
+    class_name: str | None = field(name="class")
     tag: str | None
     parent: str | None
     order: Index | None
@@ -54,7 +54,7 @@ class NodeColumns(Struct, gc=False):
     module: list[IndexOrNone]
     call: list[tuple[Index, ...]]
     origins: list[tuple[Index, ...]]
-    source: list[Literal["exported", "matched", "aligned", "inherited", "root", ""]]
+    source: list[Literal["exported", "matched", "aligned", "named", "inherited", "root", ""]]
 
 
 class InitializerColumns(Struct, gc=False):

@@ -14,7 +14,7 @@ from onnx_tagger.errors import FileFormatError
 from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record
 from onnx_tagger.hierarchy.naming import parent_path
 from onnx_tagger.model.limits import advice, input_limits
-from onnx_tagger.model.metadata import MAX_PARTS
+from onnx_tagger.model.metadata import MAX_PARTS, class_of
 from onnx_tagger.model.suggestions import advice_on
 from onnx_tagger.model.texts import cut
 
@@ -228,7 +228,7 @@ class ModuleTree:
         if found is None:
             return None
         for name in reversed(missing):
-            level = Module(name, unquote(name.rpartition("/")[2].partition(".")[0]), name, parent=found)
+            level = Module(name, class_of(name) or None, name, parent=found)
             found.children.append(level)
             self._add(level)
             found = self._by_tag[name] = level

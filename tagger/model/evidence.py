@@ -32,6 +32,8 @@ class Evidence(IntEnum):
         It reads a weight that is known by its name or its values.
     STRUCTURE
         It does what the map's graph does between the same tensors.
+    SPELLED
+        The file's own names spell the module, and nothing else is known.
     RUN
         Its place among the operations of the captured run.
     NEIGHBOURS
@@ -48,10 +50,11 @@ class Evidence(IntEnum):
     NAME = 3
     WEIGHT = 4
     STRUCTURE = 5
-    RUN = 6
-    NEIGHBOURS = 7
-    UNDECIDED = 8
-    NONE = 9
+    SPELLED = 6
+    RUN = 7
+    NEIGHBOURS = 8
+    UNDECIDED = 9
+    NONE = 10
 
     @property
     def label(self) -> str:
@@ -66,6 +69,7 @@ BY_SOURCE = {
     Source.EXPORTED: Evidence.EXPORTER,
     Source.MATCHED: Evidence.NODE,
     Source.ALIGNED: Evidence.STRUCTURE,
+    Source.NAMED: Evidence.SPELLED,
     Source.INHERITED: Evidence.NEIGHBOURS,
     Source.ROOT: Evidence.NONE,
 }
@@ -80,7 +84,7 @@ def taken_over(evidence: Evidence, source: Source) -> Evidence:
     Examples
     --------
     >>> taken_over(Evidence.NAME, Source.ALIGNED), taken_over(Evidence.NAME, Source.INHERITED)
-    (<Evidence.NAME: 3>, <Evidence.NEIGHBOURS: 7>)
+    (<Evidence.NAME: 3>, <Evidence.NEIGHBOURS: 8>)
     """
     return max(evidence, _AT_BEST[source])
 

@@ -55,6 +55,12 @@ INHERITED = Rule(
     "A node took its tag from its neighbours, and there are more of these than may be.",
     "Re-tag from the map of the export, which knows the node itself, or raise --max-inherited.",
 )
+NAMED = Rule(
+    "OT009",
+    "named-tag",
+    "A node has its tag from the file's own names alone, and there are more of these than may be.",
+    "Re-tag from the map of the export or of the model's configuration, or raise --max-named.",
+)
 INCONSISTENT = Rule(
     "OT004",
     "inconsistent-tag",
@@ -86,9 +92,15 @@ LIMIT = Rule(
     "Re-tag from the map of the export, or change the limit.",
 )
 
-RULES = (UNTAGGED, ROOT, INHERITED, INCONSISTENT, FORCED, UNREADABLE, EVIDENCE, LIMIT)
+RULES = (UNTAGGED, ROOT, INHERITED, INCONSISTENT, FORCED, UNREADABLE, EVIDENCE, LIMIT, NAMED)
 
-_BY_WORD = {"min-coverage": UNTAGGED, "max-root": ROOT, "max-inherited": INHERITED, "min-evidence": EVIDENCE}
+_BY_WORD = {
+    "min-coverage": UNTAGGED,
+    "max-root": ROOT,
+    "max-inherited": INHERITED,
+    "max-named": NAMED,
+    "min-evidence": EVIDENCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +215,8 @@ def _blamed(rule: Rule, verdict: Verdict) -> tuple[Sequence[str], str]:
         return weak.get("root", ()), "got only the root as fallback"
     if rule is INHERITED:
         return weak.get("inherited", ()), "inherited its tag"
+    if rule is NAMED:
+        return weak.get("named", ()), "has its tag from names alone"
     if rule is EVIDENCE:
         return weak.get(WEAK_EVIDENCE, ()), "has a tag that rests on too little"
     return (), ""

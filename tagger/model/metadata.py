@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from urllib.parse import unquote
 
 import onnx
 
@@ -48,6 +49,9 @@ from onnx_tagger.model.texts import brief_fields
 # Real module paths have a dozen parts; one of more than these is none, so that no comparison takes long.
 MAX_PARTS = 128
 
+# What a segment begins with whose class is not known; its attribute stands where the class would.
+UNKNOWN_CLASS = "~"
+
 
 class Source(IntEnum):
     """How a tag was found, best first; a larger value is worse and a source never improves."""
@@ -55,8 +59,9 @@ class Source(IntEnum):
     EXPORTED = 0
     MATCHED = 1
     ALIGNED = 2
-    INHERITED = 3
-    ROOT = 4
+    NAMED = 3
+    INHERITED = 4
+    ROOT = 5
 
     @property
     def label(self) -> str:
@@ -217,17 +222,27 @@ def parse_own(props: Mapping[str, str]) -> tuple[Tag | None, str]:
 def segments(tag: str) -> list[tuple[str, tuple[str, ...]]] | None:
     """Split a class path into (class name, attribute parts) pairs; None if it is not well formed, or of too many parts.
 
+    A segment of a module whose class is not known has its attribute parts behind a ``~``, and an empty class name.
+
     Examples
     --------
     >>> segments("/Net/Blk.down.0")
     [('Net', ()), ('Blk', ('down', '0'))]
+    >>> segments("/~/~layer.0")
+    [('', ()), ('', ('layer', '0'))]
     >>> segments("x") is None
     True
     """
     if not tag.startswith("/") or tag.count("/") > MAX_PARTS or tag.count(".") > MAX_PARTS:
         return None
-    found = []
+    found: list[tuple[str, tuple[str, ...]]] = []
     for part in tag[1:].split("/"):
+        if part.startswith(UNKNOWN_CLASS):
+            keys = part[1:].split(".") if part[1:] else []
+            if not all(keys) or (found and not keys):
+                return None
+            found.append(("", tuple(keys)))
+            continue
         name, *keys = part.split(".")
         if not name:
             return None
@@ -263,8 +278,21 @@ def fits(tag: str, module: str) -> bool:
 
 
 def escape_class(name: str) -> str:
-    """Percent-escape what would break a segment in a class name."""
-    return name.replace("%", "%25").replace("/", "%2F").replace(".", "%2E")
+    """Percent-escape what would break a segment in a class name, and what would make it one of an unknown class."""
+    escaped = name.replace("%", "%25").replace("/", "%2F").replace(".", "%2E")
+    return "%7E" + escaped[1:] if escaped.startswith(UNKNOWN_CLASS) else escaped
+
+
+def class_of(tag: str) -> str:
+    """The name of the class that a class path ends with; empty where it is not known.
+
+    Examples
+    --------
+    >>> class_of("/Net/Linear.query"), class_of("/~/~query")
+    ('Linear', '')
+    """
+    last = tag.rpartition("/")[2]
+    return "" if last.startswith(UNKNOWN_CLASS) else unquote(last.partition(".")[0])
 
 
 def escape_attribute(name: str) -> str:

@@ -57,6 +57,8 @@ class Limits:
         Largest number of nodes with the source `root`.
     max_inherited : int or None
         Largest number of nodes with the source `inherited`; None for no limit.
+    max_named : int or None
+        Largest number of nodes with the source `named`; None for no limit.
     min_evidence : Evidence or None
         What each tag must rest on at least, by what the node says; None for no limit.
     """
@@ -64,6 +66,7 @@ class Limits:
     min_coverage: float = 100.0
     max_root: int = 0
     max_inherited: int | None = None
+    max_named: int | None = None
     min_evidence: Evidence | None = None
 
     __repr__ = brief_fields
@@ -174,6 +177,12 @@ class Report:
         if limits.max_inherited is not None and inherited > limits.max_inherited:
             first = _first(self.weak.get(Source.INHERITED.label, ()))
             self.failures.append(f"{inherited} nodes inherited their tag, at most {limits.max_inherited} may: {first}")
+        named = self.by_source[Source.NAMED.label]
+        if limits.max_named is not None and named > limits.max_named:
+            first = _first(self.weak.get(Source.NAMED.label, ()))
+            self.failures.append(
+                f"{named} nodes have their tag from names alone, at most {limits.max_named} may: {first}"
+            )
         if limits.min_evidence is not None and (weak := self.weak.get(WEAK_EVIDENCE)):
             self.failures.append(
                 f"{len(weak)} nodes have tags that rest on less than {limits.min_evidence.label!r}, or do not say on "

@@ -48,6 +48,8 @@ class Verdict:
         }
         if limits.max_inherited is not None:
             single[f"max-inherited {limits.max_inherited}"] = replace(free, max_inherited=limits.max_inherited)
+        if limits.max_named is not None:
+            single[f"max-named {limits.max_named}"] = replace(free, max_named=limits.max_named)
         if limits.min_evidence is not None:
             single[f"min-evidence {limits.min_evidence.label}"] = replace(free, min_evidence=limits.min_evidence)
         found = {name: _sentence(report, limit) for name, limit in single.items()}

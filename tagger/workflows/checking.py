@@ -126,7 +126,7 @@ def judge_of(ctx: Context, source: LoadedMap, verified: Mapping[str, object] | N
 
 
 def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> Context:
-    """What a model's own metadata says, by any carrier: our keys, torch's keys, dialects.
+    """What a model says by itself, by any carrier: our keys, torch's keys, dialects; if there is none, its names.
 
     Parameters
     ----------
@@ -139,7 +139,22 @@ def read_tags(model: onnx.ModelProto, hierarchy: HierarchyMap | None = None) -> 
     ctx = Context(model, tree)
     if tree is not None:
         PassManager([Match()]).run_in(ctx)
-    return ctx
+        return ctx
+    from onnx_tagger.workflows.inferring import context_by_name
+
+    return context_by_name(model) or ctx
+
+
+def coverage_by(limits: Limits, *, assume: bool = True) -> Coverage:
+    """The pass that judges by some limits; see `Coverage` for `assume`."""
+    return Coverage(
+        min_coverage=limits.min_coverage,
+        max_root=limits.max_root,
+        max_inherited=limits.max_inherited,
+        max_named=limits.max_named,
+        min_evidence=limits.min_evidence,
+        assume=assume,
+    )
 
 
 def count(ctx: Context, report: Report | None = None) -> Report:
@@ -171,6 +186,7 @@ def check(
     min_coverage: float = 100.0,
     max_root: int = 0,
     max_inherited: int | None = None,
+    max_named: int | None = None,
     allow_forced: bool = False,
     min_evidence: str | None = None,
 ) -> Report:
@@ -186,7 +202,7 @@ def check(
         ``doc_string``.
     min_coverage : float
         Smallest share of tagged nodes, 0 to 100.
-    max_root, max_inherited : int
+    max_root, max_inherited, max_named : int
         Largest numbers of nodes with these sources.
     allow_forced : bool
         Let tags pass that rest on a map that was taken by force: a note says so then, and a failure otherwise.
@@ -206,11 +222,12 @@ def check(
     insist_on(min_coverage, (int, float), "min_coverage", "a number from 0 to 100")
     insist_on(max_root, int, "max_root", "a whole number")
     insist_on(max_inherited, (int, type(None)), "max_inherited", "a whole number, or None for no limit")
+    insist_on(max_named, (int, type(None)), "max_named", "a whole number, or None for no limit")
     if not 0 <= min_coverage <= 100:
         raise TaggerError(f"the smallest coverage is {min_coverage:g}, it must lie between 0 and 100")
     report = Report()
     least = evidence_class(min_evidence) if min_evidence is not None else None
-    limits = Limits(min_coverage, max_root, max_inherited, least)
+    limits = Limits(min_coverage, max_root, max_inherited, max_named, least)
     with report.phase("read"):
         skeleton = read_skeleton(path_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
@@ -220,13 +237,7 @@ def check(
         else:
             problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
         ctx.report = report
-        step = Coverage(
-            min_coverage=limits.min_coverage,
-            max_root=limits.max_root,
-            max_inherited=limits.max_inherited,
-            min_evidence=limits.min_evidence,
-            assume=False,
-        )
+        step = coverage_by(limits, assume=False)
         PassManager([step]).run_in(ctx)
         report.failures.extend(problems)
         if forced := metadata.model_value(skeleton.model, metadata.FORCED):

@@ -56,6 +56,7 @@ def check_files(
                 min_coverage=wanted.min_coverage,
                 max_root=wanted.max_root,
                 max_inherited=wanted.max_inherited,
+                max_named=wanted.max_named,
                 allow_forced=allow_forced,
                 min_evidence=wanted.min_evidence.label if wanted.min_evidence is not None else None,
             )

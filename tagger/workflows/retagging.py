@@ -15,6 +15,7 @@ from onnx_tagger.files.external import same_file
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.files.whole import load_whole, write_whole
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
+from onnx_tagger.hierarchy.inferred.tree import infer_tree
 from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge
 from onnx_tagger.model import metadata
@@ -26,19 +27,21 @@ from onnx_tagger.model.report import Limits, Report, peak_rss_mb
 from onnx_tagger.model.texts import counted
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context, Pass, Touches
-from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager, passes_of
 from onnx_tagger.passes.match import Match
 from onnx_tagger.passes.opening import reader_of_values
-from onnx_tagger.workflows.checking import Target, judge_of, open_map
+from onnx_tagger.workflows.checking import Target, coverage_by, judge_of, open_map
 from onnx_tagger.workflows.exporting import Progress
+from onnx_tagger.workflows.inferring import passes_by_name
 from onnx_tagger.workflows.kinship.judging import note_of_part
 from onnx_tagger.workflows.kinship.verdict import BY_LINEAGE, Kinship
 
 # The domains of operators that onnxruntime's optimisers and quantisers make; no exporter does.
 _OPTIMISERS = ("com.microsoft", "com.ms.internal")
+# How many passes of the default chain find tags: Match, Align, Inherit.
+_FINDING = 3
 
 
 def default_passes(
@@ -77,7 +80,7 @@ def default_passes(
         Align(merge=merge, distrusted=distrusted),
         Inherit(merge=merge),
         Inject(also=written, evidence=evidence),
-        Coverage(min_coverage=bounds.min_coverage, max_root=bounds.max_root, max_inherited=bounds.max_inherited),
+        coverage_by(bounds),
     ]
 
 
@@ -103,14 +106,14 @@ def retag(
     verify_passes: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Tag an ONNX file from a saved map, or from its own metadata.
+    """Tag an ONNX file from a saved map, from its own metadata, or, if it has none, from its names.
 
     Parameters
     ----------
     model : path
         The file to read.
     hierarchy : HierarchyMap, path or None
-        A map, a ``.hierarchy.json[.gz]`` file or a tagged ``.onnx``; None for the file's own metadata.
+        A map, a ``.hierarchy.json[.gz]`` file or a tagged ``.onnx``; None for what the file itself says.
     target : path
         The file to write; it may be the input only with `in_place`.
     merge, also, evidence
@@ -167,11 +170,13 @@ def retag(
         beside = skeleton.model if values else None
         found = open_map(hierarchy, beside=beside) if hierarchy is not None else None
         tree = found.tree if found is not None else hierarchy_of_model(skeleton.model)
+        inferred = infer_tree(skeleton.model) if tree is None else None
+        tree = inferred.tree if inferred is not None else tree
         rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in steps)
         whole = load_whole(source, place) if rebuilds else None
     if tree is None:
         raise TaggerError(
-            f"{model}: says nothing of modules by itself; give --map with the .hierarchy.json saved at export"
+            f"{model}: neither metadata nor names say a module; give --map with the .hierarchy.json saved at export"
         )
     distrusted: Collection[str] = ()
     if verify:
@@ -181,6 +186,8 @@ def retag(
     elif inputs is not None:
         raise TaggerError(f"{inputs}: inputs are for verifying; ask for that, too, with --verify")
     chain = default_passes(merge=merge, also=also, distrusted=distrusted, evidence=evidence)
+    if inferred is not None:
+        chain[:_FINDING] = passes_by_name(merge)
     position = next(i for i, step in enumerate(chain) if isinstance(step, Inject))
     tell("tag")
     with report.phase("tag"):

@@ -244,7 +244,14 @@ def test_unknown_names_in_also_are_left_out() -> None:
 
 
 def test_sources_are_ordered_best_first() -> None:
-    assert [source.label for source in sorted(Source)] == ["exported", "matched", "aligned", "inherited", "root"]
+    assert [source.label for source in sorted(Source)] == [
+        "exported",
+        "matched",
+        "aligned",
+        "named",
+        "inherited",
+        "root",
+    ]
     assert PLAIN.worse(Source.EXPORTED) is PLAIN
     assert PLAIN.worse(Source.INHERITED).source is Source.INHERITED
 

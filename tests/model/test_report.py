@@ -45,7 +45,7 @@ def counted(nodes: int, tagged: int, **by_source: int) -> Report:
 def test_shape_is_the_one_of_the_design() -> None:
     shape = Report().as_dict()
     assert set(shape) == SHAPE
-    assert shape["by_source"] == {"exported": 0, "matched": 0, "aligned": 0, "inherited": 0, "root": 0}
+    assert shape["by_source"] == {"exported": 0, "matched": 0, "aligned": 0, "named": 0, "inherited": 0, "root": 0}
     assert [key for key, value in shape.items() if value is None] == [
         "strategy",
         "verified",

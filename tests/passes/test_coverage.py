@@ -49,7 +49,7 @@ def test_counts() -> None:
     report = cover(made, [A, FUSED, None, B, GUESSED, ROOT, None, None, None, None])
     assert (report.nodes, report.tagged) == (7, 5)
     assert report.coverage == pytest.approx(500 / 7)
-    assert report.by_source == {"exported": 0, "matched": 2, "aligned": 1, "inherited": 1, "root": 1}
+    assert report.by_source == {"exported": 0, "matched": 2, "aligned": 1, "named": 0, "inherited": 1, "root": 1}
     assert report.by_graph == {"main": 4, "main/If_1.then_branch": 1, "function:d.f": 2}
     assert sum(report.by_graph.values()) == report.nodes
     assert sum(report.by_source.values()) == report.tagged

@@ -50,7 +50,7 @@ def test_retag_from_a_map(bare: Path, tagged: Path) -> None:
     assert modules(tagged) == MODULES
     report = ot.check(tagged)
     assert (report.ok, report.nodes, report.coverage) == (True, 7, 100.0)
-    assert report.by_source == {"exported": 0, "matched": 7, "aligned": 0, "inherited": 0, "root": 0}
+    assert report.by_source == {"exported": 0, "matched": 7, "aligned": 0, "named": 0, "inherited": 0, "root": 0}
     assert ot.check(tagged, map_path(bare)).ok
 
 
@@ -106,7 +106,7 @@ def test_retag_of_a_changed_file_settles_too(bare: Path) -> None:
 
     changed, first, second = change(bare, fuse), bare.with_name("1.onnx"), bare.with_name("2.onnx")
     report = ot.retag(changed, map_path(bare), first)
-    assert report.by_source == {"exported": 0, "matched": 5, "aligned": 1, "inherited": 1, "root": 0}
+    assert report.by_source == {"exported": 0, "matched": 5, "aligned": 1, "named": 0, "inherited": 1, "root": 0}
     assert modules(first)[0] == "a.x"
     for tree in (map_path(bare), None):
         ot.retag(first, tree, second)
@@ -300,7 +300,7 @@ def test_what_is_no_map(bare: Path) -> None:
 
 
 def test_a_file_that_says_nothing_needs_a_map(bare: Path) -> None:
-    with pytest.raises(TaggerError, match="says nothing of modules by itself; give --map"):
+    with pytest.raises(TaggerError, match="neither metadata nor names say a module; give --map"):
         ot.retag(bare, None, bare.with_name("t.onnx"))
 
 

@@ -13,7 +13,7 @@ from onnx_tagger.cli.app import app
 # Command names under the headings of --help; `a-b` is the file `a_b.py`.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
-    "Tag": ("export", "capture", "retag", "carry", "strip"),
+    "Tag": ("export", "capture", "infer", "retag", "carry", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules"),
     "Measure": ("profile", "profile-diff", "compare", "bench", "strategies"),

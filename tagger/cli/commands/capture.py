@@ -15,6 +15,7 @@ from onnx_tagger.cli.app import (
     on_source,
     screen_of_run,
 )
+from onnx_tagger.cli.commands import infer
 from onnx_tagger.cli.options import (
     Inputs,
     Isolate,
@@ -38,10 +39,16 @@ def command(
     isolate: Isolate = None,
     report: ReportFile = None,
 ) -> None:
-    """Run a model once and save its map, for an ONNX file that others exported."""
-    require("torch", "torch", "capture")
+    """Run a model once and save its map, for an ONNX file that others exported; of M.onnx, what its names say."""
     if output.suffix == ".onnx":
         raise TaggerError(f"{output}: a map is no ONNX file; name it {output.with_suffix('.hierarchy.json').name}")
+    if source.endswith(".onnx"):
+        # A file is no model that could be run: what it says by itself is all there is.
+        if inputs is not None or report is not None:
+            raise TaggerError(f"{source}: an ONNX file is not run for its map; leave --inputs and --report out")
+        infer.command(Path(source), output)
+        return
+    require("torch", "torch", "capture")
     check_targets([output, report], [*files_of(source), inputs])
     from onnx_tagger.reporters.terminal import counted
     from onnx_tagger.workflows.from_source import Given, capture_source

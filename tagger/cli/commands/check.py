@@ -37,6 +37,9 @@ def command(
     max_inherited: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Most nodes with an inherited tag; else no limit.")
     ] = None,
+    max_named: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Most nodes tagged by names alone; else no limit.")
+    ] = None,
     allow_forced: Annotated[
         bool, typer.Option("--allow-forced", help="Accept tags from a map that was taken with --force.")
     ] = False,
@@ -65,7 +68,7 @@ def command(
     files = gather(models, sys.stdin if "-" in models else ())
     check_targets([report_file], [*map(Path, files), map_file])
     least = evidence_class(min_evidence) if min_evidence is not None else None
-    screen, limits = screen_of_run(), Limits(min_coverage, max_root, max_inherited, least)
+    screen, limits = screen_of_run(), Limits(min_coverage, max_root, max_inherited, max_named, least)
     left_out = gating.ignored(names_of(select) or (), names_of(ignore) or ())
     if not names_many(models):
         with screen.progress("check"):
@@ -76,6 +79,7 @@ def command(
                 min_coverage=min_coverage,
                 max_root=max_root,
                 max_inherited=max_inherited,
+                max_named=max_named,
                 allow_forced=allow_forced,
                 min_evidence=min_evidence,
             )
