@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         TaggerError as TaggerError,
     )
     from onnx_tagger.files.saving import save as save
+    from onnx_tagger.files.sources import ByteSource as ByteSource
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
@@ -57,6 +58,7 @@ _HOMES = {
         "TaggerError",
     ),
     "onnx_tagger.files.saving": ("save",),
+    "onnx_tagger.files.sources": ("ByteSource",),
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
     "onnx_tagger.measures.measure": ("Column", "Measure"),

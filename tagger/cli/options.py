@@ -55,6 +55,10 @@ class TableFormName(str, Enum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="M.onnx", help="The ONNX file to read.", show_default=False)]
+ModelOrUrl = Annotated[
+    str,
+    typer.Argument(metavar="M.onnx", help="The ONNX file to read, or its URL.", show_default=False),
+]
 SourceText = Annotated[
     str,
     typer.Argument(
@@ -65,8 +69,8 @@ SourceText = Annotated[
     ),
 ]
 MapFile = Annotated[
-    Path | None,
-    typer.Option("--map", metavar="MAP", help="The .hierarchy.json saved at export, or a tagged .onnx."),
+    str | None,
+    typer.Option("--map", metavar="MAP", help="The .hierarchy.json saved at export, or a tagged .onnx; or its URL."),
 ]
 Inputs = Annotated[
     Path | None, typer.Option(metavar="SPEC.json", help="Describes input tensors, instead of made-up ones.")

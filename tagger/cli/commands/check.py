@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import check_targets, screen_of_run, write_report
-from onnx_tagger.cli.options import MapFile, Model, ReportFile, one_of
+from onnx_tagger.cli.options import MapFile, ModelOrUrl, ReportFile, one_of
 from onnx_tagger.reporters import VERDICT_FORMS, render_verdict
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     map_file: MapFile = None,
     dialect: Annotated[
         str | None,
@@ -34,6 +34,7 @@ def command(
 ) -> None:
     """Check that every node has a tag that holds; exit with 1 if not."""
     from onnx_tagger.model.report import Limits
+    from onnx_tagger.model.urls import shown_place
     from onnx_tagger.model.verdict import Verdict
     from onnx_tagger.reporters.summary import show_notes
     from onnx_tagger.workflows import checking
@@ -53,7 +54,7 @@ def command(
     write_report(report, report_file)
     limits = Limits(min_coverage, max_root, max_inherited)
     text = StringIO()
-    render_verdict(Verdict.of(str(model), report, limits), form, text)
+    render_verdict(Verdict.of(shown_place(model), report, limits), form, text)
     if form == "text":
         headline, *rest = text.getvalue().splitlines()
         screen.styled(headline, "green" if report.ok else "red")

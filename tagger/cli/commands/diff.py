@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,8 +11,8 @@ from onnx_tagger.cli.options import AsJson, AsTsv, Under
 
 
 def command(
-    before: Annotated[Path, typer.Argument(metavar="A.onnx", show_default=False)],
-    after: Annotated[Path, typer.Argument(metavar="B.onnx", show_default=False)],
+    before: Annotated[str, typer.Argument(metavar="A.onnx", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="B.onnx", show_default=False)],
     ignore: Annotated[
         list[str] | None,
         typer.Option(metavar="FIELD", help="Do not compare module, tag, source, origins or call; repeatable."),

@@ -22,7 +22,7 @@ from onnx_tagger.cli.options import (
     MapFile,
     Merge,
     MergeName,
-    Model,
+    ModelOrUrl,
     NoValues,
     Output,
     ReportFile,
@@ -33,7 +33,7 @@ from onnx_tagger.cli.options import (
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     map_file: MapFile = None,
     output: Output = None,
     merge: Merge = MergeName.ENCLOSING,

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import screen_of_run, show_table
-from onnx_tagger.cli.options import AsTsv, MapFile, Measures, Model, TableForm, TableFormName
+from onnx_tagger.cli.options import AsTsv, MapFile, Measures, ModelOrUrl, TableForm, TableFormName
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     measures: Measures = None,
     form: TableForm = TableFormName.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,

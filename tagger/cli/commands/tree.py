@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from onnx_tagger.cli.app import screen_of_run, show_table
-from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Measures, Model, TableForm, TableFormName, Under
+from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Measures, ModelOrUrl, TableForm, TableFormName, Under
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     depth: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Levels below the root, or MODULE, to show.")
     ] = None,
     under: Under = None,
     map_file: MapFile = None,
     before: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="A.onnx", help="The file that M.onnx was made of: how many nodes came in, and are left."),
     ] = None,
     measures: Measures = None,
@@ -35,14 +34,14 @@ def command(
     columns = dict.fromkeys(("nodes", "fused", *(measures or ())))
     tagged, screen = read(model, map_file), screen_of_run()
     earlier = read(before, map_file) if before is not None else None
-    for file, found in ((before, earlier), (model, tagged)):
+    for found in (earlier, tagged):
         if (
             found is not None
             and not found.context.tags
             and form is TableFormName.TEXT
             and not (as_json or as_tsv or under)
         ):
-            screen.lines([f"{file}: no tags on {counted(len(found.measured.ops), 'node')}"])
+            screen.lines([f"{found.name}: no tags on {counted(len(found.measured.ops), 'node')}"])
             return
     table = tagged.table(columns)
     if earlier is not None:
