@@ -1,4 +1,4 @@
-"""Ranges over HTTP, through the session of fsspec's file system: one request for several ranges where a server can that.
+"""Ranges over HTTP, through the session of fsspec's file system: several of them by one request where a server can.
 
 Every answer is held against the first: the same size, the same ETag (or Last-Modified), and exactly the bytes that were
 asked for. A server that sends the whole file in place of a range is never read to the end.

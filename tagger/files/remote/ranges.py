@@ -60,7 +60,7 @@ class Ranges(ABC):
             If they cannot be had, or are those of another version of the file.
         """
 
-    def confirm(self) -> None:
+    def confirm(self) -> None:  # noqa: B027 - not abstract: `fetch` may see all there is to see
         """Raise if the file is another one than at the beginning, where `fetch` itself does not see that."""
 
 
