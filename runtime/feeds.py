@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,20 +51,30 @@ def given_feeds(path: Path, inputs: Iterable[str]) -> dict[str, Array]:
     return found
 
 
-def random_feeds(before: Interface, after: Interface) -> Iterable[dict[str, Array]]:
+def random_feeds(
+    before: Interface, after: Interface, *, sizes: Sequence[int] = _SIZES, seed: int = _SEED
+) -> Iterable[dict[str, Array]]:
     """Inputs to try, in turn: open dimensions of several sizes, integers of 0 and 1, of 1 alone, of 0 alone.
 
     Any table of embeddings has an entry 0, and a mask of nothing but 0 leaves nothing to compute with.
+
+    Parameters
+    ----------
+    before, after : Interface
+        Two files that are to take the same values.
+    sizes : sequence of int
+        What open dimensions are tried with.
+    seed : int
     """
     shapes = {name: _shape(kind, after.inputs.get(name)) for name, kind in before.inputs.items()}
     for (name, axis), size in before.widths.items():
         if name in shapes and -len(shapes[name]) <= axis < len(shapes[name]):
             shapes[name][axis] = shapes[name][axis] or size
-    sizes = _SIZES if any(None in shape for shape in shapes.values()) else _SIZES[:1]
+    tried = sizes if any(None in shape for shape in shapes.values()) else sizes[:1]
     counts = any(numpy_type(before.path, name, kind).kind != "f" for name, kind in before.inputs.items())
-    for size in sizes:
+    for size in tried:
         for low, high in ((0, 2), (1, 2), (0, 1))[: 3 if counts else 1]:
-            random = np.random.default_rng(_SEED)
+            random = np.random.default_rng(seed)
             yield {
                 name: _array(before.path, name, kind, [d or size for d in shapes[name]], random, low, high)
                 for name, kind in before.inputs.items()

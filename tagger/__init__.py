@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from onnx_tagger.files.sources import ByteSource as ByteSource
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
+    from onnx_tagger.measures.profile import Profile as Profile
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
     from onnx_tagger.model import keys as keys
     from onnx_tagger.model.graph import Op as Op
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.carrying import Command as Command, carry as carry
     from onnx_tagger.workflows.checking import check as check, stats as stats
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
+    from onnx_tagger.workflows.profiling.attributing import attribute as attribute
+    from onnx_tagger.workflows.profiling.measuring import profile as profile
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
 
@@ -62,6 +65,7 @@ _HOMES = {
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
     "onnx_tagger.measures.measure": ("Column", "Measure"),
+    "onnx_tagger.measures.profile": ("Profile",),
     "onnx_tagger.measures.table": ("ModuleTable",),
     "onnx_tagger.model.metadata": ("Source", "Tag", "tag_of", "write_tag"),
     "onnx_tagger.passes.align": ("Align",),
@@ -74,6 +78,8 @@ _HOMES = {
     "onnx_tagger.passes.match": ("Match",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
+    "onnx_tagger.workflows.profiling.attributing": ("attribute",),
+    "onnx_tagger.workflows.profiling.measuring": ("profile",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
     "onnx_tagger.model.report": ("Limits", "Report"),

@@ -58,6 +58,7 @@ FILES: dict[str, Call] = {
     "check": lambda value: ot.check(value),  # type: ignore[arg-type]
     "stats": lambda value: ot.stats(value),  # type: ignore[arg-type]
     "strip": lambda value: ot.strip(value, "out.onnx"),  # type: ignore[arg-type]
+    "profile": lambda value: ot.profile(value),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
 }
 TARGETS: dict[str, Call] = {
@@ -74,6 +75,7 @@ MAPS: dict[str, Call] = {
     "stats": lambda value: ot.stats("m.onnx", value),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry("m.onnx", "out.onnx", lambda m: None, hierarchy=value),  # type: ignore[arg-type]
     "run": lambda value: ot.PassManager([]).run(model(), value),  # type: ignore[arg-type]
+    "profile": lambda value: ot.profile("m.onnx", value),  # type: ignore[arg-type]
     "load": lambda value: ot.HierarchyMap.load(value),  # type: ignore[arg-type]
 }
 PASSES: dict[str, Call] = {
@@ -121,6 +123,15 @@ OTHERS: dict[str, tuple[Call, list[object]]] = {
     "enclosing": (lambda v: TREE.enclosing(v), [["elsewhere"], "act"]),  # type: ignore[arg-type]
     "tag": (lambda v: TREE.tag(v, ot.Source.MATCHED), [None, 3, "elsewhere"]),  # type: ignore[arg-type]
     "export": (lambda v: ot.export(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
+    "profile, inputs": (lambda v: ot.profile("m.onnx", inputs=v), [3, "", "missing.npz", "text.onnx", "a\0b"]),  # type: ignore[arg-type]
+    "profile, level": (lambda v: ot.profile("m.onnx", level=v), [None, 3, "fast"]),  # type: ignore[arg-type]
+    "profile, settings": (lambda v: ot.profile("m.onnx", settings=v), ["a=1", [3], ["a=1"], 3]),  # type: ignore[arg-type]
+    "profile, provider": (lambda v: ot.profile("m.onnx", provider=v), [3, "abacus"]),  # type: ignore[arg-type]
+    "profile, threads": (lambda v: ot.profile("m.onnx", threads=v), ["1", -1, True, None]),  # type: ignore[arg-type]
+    "profile, sessions": (lambda v: ot.profile("m.onnx", sessions=v), ["1", 0, None]),  # type: ignore[arg-type]
+    "profile, runs": (lambda v: ot.profile("m.onnx", runs=v), ["1", 0, 1.5]),  # type: ignore[arg-type]
+    "profile, seed": (lambda v: ot.profile("m.onnx", seed=v), ["1", None, -1]),  # type: ignore[arg-type]
+    "load profile": (lambda v: ot.Profile.load(v), [None, 3, "", "missing.json", "m.onnx", "m.hierarchy.json", "a\0b"]),  # type: ignore[arg-type]
     "capture": (lambda v: ot.capture(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
 }
 

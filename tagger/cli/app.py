@@ -180,19 +180,65 @@ def write_report(report: Report, target: Path | None) -> None:
         replace_file(target, (json_text(report) + "\n").encode())
 
 
-def show_table(screen: Screen, table: ModuleTable, form: TableFormName, as_json: bool, as_tsv: bool) -> bool:
+def show_table(
+    screen: Screen,
+    table: ModuleTable,
+    form: TableFormName,
+    as_json: bool = False,
+    as_tsv: bool = False,
+    as_markdown: bool = False,
+) -> bool:
     """Print a table in the form that was asked for, and return whether it was one for machines."""
     from io import StringIO
 
     from onnx_tagger.reporters import render_table
 
-    name = "json" if as_json else "tsv" if as_tsv else form.value
+    name = "json" if as_json else "tsv" if as_tsv else "markdown" if as_markdown else form.value
     if name == "text":
         return False
     out = StringIO()
     render_table(table, name, out)
     screen.raw(out.getvalue())
     return True
+
+
+def save_tables(
+    table: ModuleTable,
+    html: Path | None = None,
+    csv: Path | None = None,
+    *,
+    title: str = "",
+    size: str | None = None,
+    colour: str | None = None,
+) -> None:
+    """Write a table to the files that --html and --csv name, each whole or not at all, once all of them are made.
+
+    A command asks `check_targets` before its work whether they can be written.
+
+    Parameters
+    ----------
+    table : ModuleTable
+    html, csv : Path, optional
+        The files.
+    title : str
+        What the page is headed by, such as the name of the file that was measured.
+    size, colour : str, optional
+        The columns that modules of the page are sized and coloured by at first.
+    """
+    from io import StringIO
+
+    from onnx_tagger.files.replacing import replace_file
+    from onnx_tagger.reporters import csv as csv_form, page
+
+    made: list[tuple[Path, StringIO]] = []
+    if html is not None:
+        made.append((html, StringIO()))
+        page.render(table, made[-1][1], title=title, size=size, colour=colour)
+    if csv is not None:
+        made.append((csv, StringIO()))
+        csv_form.render(table, made[-1][1])
+    for target, text in made:
+        replace_file(target, text.getvalue().encode(errors="surrogatepass"))
 
 
 def on_model(measure: Callable[..., _T], screen: Screen, name: str, source: str, inputs: Path | None, seed: int) -> _T:

@@ -11,11 +11,13 @@ from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Limits
 from onnx_tagger.model.verdict import Verdict
 from onnx_tagger.reporters.nodes import show_nodes
+from onnx_tagger.reporters.profile import show_profile
 from onnx_tagger.reporters.summary import show_notes
 from onnx_tagger.reporters.terminal import Screen, counted
 from onnx_tagger.reporters.tree import show_tree
 from onnx_tagger.runtime.sessions import optimise
 from onnx_tagger.workflows import checking, exporting, retagging
+from onnx_tagger.workflows.profiling.measuring import profile
 from onnx_tagger.workflows.reading import read
 
 # Small enough to export in seconds, large enough for a tree with repeated layers.
@@ -41,6 +43,7 @@ _NEXT = """Next:
   onnx-tagger export SOURCE -o M.onnx       a model of yours: a Hugging Face directory, a hub id, or file.py:factory
   onnx-tagger show M.onnx NODE              one node, its module and its neighbours
   onnx-tagger nodes M.onnx --under MODULE   the nodes of a module
+  onnx-tagger profile M.onnx                where the time of a run goes, module by module
   onnx-tagger retag OTHER.onnx --map M.hierarchy.json -o OUT.onnx   after any optimiser or quantiser"""
 
 
@@ -62,7 +65,7 @@ def check_folder(folder: Path) -> None:
 
 
 def demo(folder: Path, screen: Screen) -> None:
-    """Export, tag, optimise, re-tag and check a small BERT, and show each step.
+    """Export, tag, optimise, re-tag, check and profile a small BERT, and show each step.
 
     Parameters
     ----------
@@ -109,7 +112,17 @@ def demo(folder: Path, screen: Screen) -> None:
     screen.lines([*verdict.broken, *verdict.single])
     if not report.ok:
         raise TaggerError(f"{tagged}: the re-tagged model fails its check; please report this as a bug")
+    _profile(screen, tagged, saved)
     screen.lines(["", *_NEXT.splitlines()])
+
+
+def _profile(screen: Screen, tagged: Path, saved: Path) -> None:
+    """Where the time of the re-tagged file goes; fewer sessions than by default, so that it takes a second."""
+    _command(screen, f"onnx-tagger profile {tagged.name} --map {saved.name} --depth 2 --sessions 3")
+    with screen.progress("profile") as progress:
+        found = profile(tagged, saved, sessions=3, progress=progress)
+    rows = [module for module in found.modules.modules if module.tag is not None]
+    show_profile(screen, found, found.modules.of_modules(rows).filter(depth=2).sort("time"))
 
 
 def _command(screen: Screen, text: str) -> None:

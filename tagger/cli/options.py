@@ -133,3 +133,11 @@ Measures = Annotated[
 TableForm = Annotated[TableFormName, typer.Option("--format", help="How the table is printed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsTsv = Annotated[bool, typer.Option("--tsv", help="Print tab-separated values, with a header.")]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
+HtmlFile = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write the table as a page that stands alone to this file, too."),
+]
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as comma-separated values, too.")
+]

@@ -76,14 +76,14 @@ def _of_tagged(place: Place, beside: onnx.ModelProto | None) -> tuple[HierarchyM
         )
     walked = walk(skeleton.model)
     tags = [tag_by_itself(op, tree) for op in walked.ops]
-    owners = _owners(walked, tags)
+    owners = owners_of(walked, tags)
     parameters: tuple[Parameter, ...] = ()
     if beside is not None and any(tensor.name not in owners for tensor in beside.graph.initializer):
         parameters = _parameters(skeleton, owners)
     return replace(tree, graph=SavedGraph.of(walked, tags, owners), parameters=parameters), skeleton
 
 
-def _owners(walked: Walk, tags: Sequence[Tag | None]) -> dict[str, tuple[str, ...]]:
+def owners_of(walked: Walk, tags: Sequence[Tag | None]) -> dict[str, tuple[str, ...]]:
     """Stored tensors of the main graph with the modules of the nodes that read them."""
     found: dict[str, dict[str, None]] = {name: {} for name in walked.scopes[0].initializer_names}
     for op, tag in zip(walked.ops, tags, strict=True):

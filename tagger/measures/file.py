@@ -39,7 +39,6 @@ def json_schema() -> str:
 
 def as_dict(table: ModuleTable) -> dict[str, object]:
     """A table as plain values, in the shape of its file."""
-    place = {module.path: index for index, module in enumerate(table.modules)}
     columns = [{"name": c.name, "unit": c.unit, "rule": c.rule, "worse": c.worse} for c in table.columns]
     cells = [table.cells[column.name] for column in table.columns]
     return {
@@ -48,22 +47,28 @@ def as_dict(table: ModuleTable) -> dict[str, object]:
         "created_by": f"onnx-tagger {version()}",
         "fused": table.fused,
         "columns": columns,
-        "modules": {
-            "path": [module.path for module in table.modules],
-            "class": [module.cls for module in table.modules],
-            "tag": [module.tag for module in table.modules],
-            "parent": [_row_above(module, place) for module in table.modules],
-            "calls": [module.calls for module in table.modules],
-        },
+        "modules": module_columns(table.modules),
         "cells": [
             {
-                "own": [_plain(value) for value in cell.own],
-                "total": [_plain(value) for value in cell.total],
-                "untagged": _plain(cell.untagged),
-                "whole": _plain(cell.whole),
+                "own": [plain(value) for value in cell.own],
+                "total": [plain(value) for value in cell.total],
+                "untagged": plain(cell.untagged),
+                "whole": plain(cell.whole),
             }
             for cell in cells
         ],
+    }
+
+
+def module_columns(modules: Sequence[Module]) -> dict[str, object]:
+    """Modules by columns, in the shape of `ModuleColumns`."""
+    place = {module.path: index for index, module in enumerate(modules)}
+    return {
+        "path": [module.path for module in modules],
+        "class": [module.cls for module in modules],
+        "tag": [module.tag for module in modules],
+        "parent": [_row_above(module, place) for module in modules],
+        "calls": [module.calls for module in modules],
     }
 
 
@@ -74,7 +79,7 @@ def _row_above(module: Module, place: dict[str, int]) -> int | None:
     return None if above is None else place[above.path]
 
 
-def _plain(value: Value) -> float | int | None:
+def plain(value: Value) -> float | int | None:
     """A number as JSON has it: counts without a point, and none where JSON has no word for it."""
     if value is None or not isfinite(value):
         return None
@@ -124,32 +129,44 @@ def read_table(path: str | Path) -> Parts:
         raise TaggerError(
             f"{path}: {place or 'the file'}: {fault}; give a table that was saved with ModuleTable.save or --json"
         ) from None
-    except _DamagedError as error:
+    except DamagedError as error:
         raise TaggerError(f"{path}: {error}; the table is damaged, make it again") from None
 
 
-class _DamagedError(Exception):
+class DamagedError(Exception):
     """Fields that contradict each other."""
 
 
 def _parts(record: TableRecord) -> Parts:
-    rows = record.modules
-    count = len(rows.path)
-    if count > input_limits().modules:
-        raise _DamagedError(f"it has more than {input_limits().modules} modules ({advice('modules')})")
-    lists: Sequence[Sequence[object]] = (rows.class_name, rows.tag, rows.parent, rows.calls)
-    if any(len(values) != count for values in lists):
-        raise _DamagedError("the columns of its modules are not equally long")
-    if len(set(rows.path)) < count:
-        raise _DamagedError("two of its modules have one path")
+    tree, modules = modules_of(record.modules)
+    count = len(modules)
     if len(record.cells) != len(record.columns) or len({c.name for c in record.columns}) < len(record.columns):
-        raise _DamagedError("it has not one list of numbers for each column")
+        raise DamagedError("it has not one list of numbers for each column")
     if any(len(values) != count for cell in record.cells for values in (cell.own, cell.total)):
-        raise _DamagedError("a column has not one number for each module")
-    modules = _linked(rows)
+        raise DamagedError("a column has not one number for each module")
     columns = tuple(Column(c.name, c.unit, c.rule, c.worse) for c in record.columns)
     cells = {c.name: RolledUp(n.own, n.total, n.untagged, n.whole) for c, n in zip(columns, record.cells, strict=True)}
-    return _tree(modules), tuple(modules), columns, cells, record.fused
+    return tree, tuple(modules), columns, cells, record.fused
+
+
+def modules_of(rows: ModuleColumns) -> tuple[ModuleTree, list[Module]]:
+    """The tree of modules that were written by columns, and the modules in the order of their rows.
+
+    Raises
+    ------
+    DamagedError
+        If the columns contradict each other.
+    """
+    count = len(rows.path)
+    if count > input_limits().modules:
+        raise DamagedError(f"it has more than {input_limits().modules} modules ({advice('modules')})")
+    lists: Sequence[Sequence[object]] = (rows.class_name, rows.tag, rows.parent, rows.calls)
+    if any(len(values) != count for values in lists):
+        raise DamagedError("the columns of its modules are not equally long")
+    if len(set(rows.path)) < count:
+        raise DamagedError("two of its modules have one path")
+    modules = _linked(rows)
+    return _tree(modules), modules
 
 
 def _linked(rows: ModuleColumns) -> list[Module]:
@@ -160,7 +177,7 @@ def _linked(rows: ModuleColumns) -> list[Module]:
         if above is None:
             continue
         if above >= len(modules) or modules[above] is module:
-            raise _DamagedError(f"the parent of {module.path!r} is none of its modules")
+            raise DamagedError(f"the parent of {module.path!r} is none of its modules")
         module.parent = modules[above]
         module.parent.children.append(module)
     return modules
@@ -170,14 +187,14 @@ def _tree(modules: list[Module]) -> ModuleTree:
     """A tree of rows; those without a row above lie in the root, which is made if it has none itself."""
     root = next((module for module in modules if not module.path), None) or Module("", None, None)
     if root.parent is not None:
-        raise _DamagedError("its root lies in another module")
+        raise DamagedError("its root lies in another module")
     for module in modules:
         if module.parent is None and module is not root:
             module.parent = root
             root.children.append(module)
     found = list(root.below())
     if len(found) != len({*modules, root}):
-        raise _DamagedError("some of its modules lie in themselves")
+        raise DamagedError("some of its modules lie in themselves")
     return ModuleTree.linked(found)
 
 

@@ -17,7 +17,7 @@ from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.suggestions import advice_on
 from onnx_tagger.model.texts import brief, brief_fields, counted
 
-Rule = Literal["sum", "max", "rms"]
+Rule = Literal["sum", "max", "rms", "none"]
 Direction = Literal["higher", "lower"]
 Numbers = npt.NDArray[np.float64]
 
@@ -32,8 +32,9 @@ class Column:
         What it is called, in every form of output.
     unit : str
         Unit of its numbers, such as ``µs`` or ``B``; empty for counts and shares.
-    rule : "sum", "max" or "rms"
-        How the numbers of several nodes are one: their sum, the largest, or the root of their mean square.
+    rule : "sum", "max", "rms" or "none"
+        How the numbers of several nodes are one: their sum, the largest, or the root of their mean square; ``none`` of
+        numbers that are known by module alone, such as the width of an interval.
     worse : "higher", "lower" or None
         Which numbers are worse; None where neither is.
     """

@@ -19,7 +19,7 @@ class ColumnRecord(Struct):
 
     name: str
     unit: str
-    rule: Literal["sum", "max", "rms"]
+    rule: Literal["sum", "max", "rms", "none"]
     worse: Literal["higher", "lower"] | None
 
 

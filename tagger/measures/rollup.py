@@ -53,7 +53,8 @@ def roll_up(parents: Sequence[int], places: Places, numbers: Numbers, shares: Nu
         NaN for none.
     shares : array of float64, optional
         Which part of a node each number is of; all of it if left out.
-    rule : "sum", "max" or "rms"
+    rule : "sum", "max", "rms" or "none"
+        With ``none`` no module has a number; whoever knows better puts it there.
     """
     return _RULES[rule](_Given(parents, places, numbers, shares))
 
@@ -123,9 +124,13 @@ def _rms(given: _Given) -> RolledUp:
     return _rolled_up(*([sqrt(s / c) if c else None for s, c in zip(*pair, strict=True)] for pair in pairs))
 
 
+def _none(given: _Given) -> RolledUp:
+    return _rolled_up([None] * given.count, [None] * (given.count + 1))
+
+
 def _rolled_up(own: Sequence[Value], total: Sequence[Value]) -> RolledUp:
     """Both with one more number than there are modules: of the untagged nodes, and of the whole."""
     return RolledUp(list(own[:-1]), list(total[:-1]), own[-1], total[-1])
 
 
-_RULES: dict[Rule, Callable[[_Given], RolledUp]] = {"sum": _sum, "max": _max, "rms": _rms}
+_RULES: dict[Rule, Callable[[_Given], RolledUp]] = {"sum": _sum, "max": _max, "rms": _rms, "none": _none}

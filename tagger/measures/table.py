@@ -250,6 +250,11 @@ class ModuleTable:
                 found[module.path] = found[above.path] + _counts(above) if above is not None and inside else 0
         return found
 
+    def of_modules(self, modules: Collection[Module]) -> ModuleTable:
+        """The rows of some of its modules, in the order of the table."""
+        kept = {module.path for module in modules}
+        return self._of_rows(place for place, module in enumerate(self.modules) if module.path in kept)
+
     def only(self, pattern: str) -> ModuleTable:
         """The rows of the very modules that a pattern names, without those in them."""
         kept = {module.path for module in select(self.tree, pattern)}

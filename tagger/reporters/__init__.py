@@ -22,7 +22,7 @@ def render_verdict(verdict: Verdict, form: str, out: TextIO) -> None:
 
 
 # What `--format` of commands that show a table by module takes besides text, with the file that writes it.
-TABLE_FORMS = {"json": "jsonform", "csv": "csv", "tsv": "tsv", "markdown": "markdown", "html": "html"}
+TABLE_FORMS = {"json": "jsonform", "csv": "csv", "tsv": "tsv", "markdown": "markdown", "html": "page"}
 
 
 def render_table(table: ModuleTable, form: str, out: TextIO) -> None:

@@ -13,16 +13,17 @@ _SHOWN = 50
 def render(verdict: Verdict, out: TextIO) -> None:
     """Write an annotation for each limit and node that falls short, up to 50, and one that sums them up."""
     if verdict.report.ok:
-        out.write(_annotation("notice", verdict.file, "onnx-tagger check", verdict.headline))
+        out.write(annotation("notice", verdict.file, "onnx-tagger check", verdict.headline))
         return
     texts = [*verdict.broken, *verdict.single]
     for text in texts[:_SHOWN]:
-        out.write(_annotation("error", verdict.file, "onnx-tagger check", text))
+        out.write(annotation("error", verdict.file, "onnx-tagger check", text))
     more = f"; {len(texts) - _SHOWN} more are not shown" if len(texts) > _SHOWN else ""
-    out.write(_annotation("error", verdict.file, "onnx-tagger check: summary", verdict.headline + more))
+    out.write(annotation("error", verdict.file, "onnx-tagger check: summary", verdict.headline + more))
 
 
-def _annotation(level: str, file: str, title: str, message: str) -> str:
+def annotation(level: str, file: str, title: str, message: str) -> str:
+    """One annotation: ``error``, ``warning`` or ``notice``, on a file, with a title and a message."""
     return f"::{level} file={_property(file)},title={_property(title)}::{_data(shortened(message))}\n"
 
 

@@ -23,7 +23,7 @@ def render(verdict: Verdict, out: TextIO) -> None:
         by_graph.get(id_of(text, by_graph)[0], other).append(text)
     if other:
         by_graph[""] = other
-    suite = ET.Element("testsuite", name=_xml(f"onnx-tagger check {verdict.file}"), errors="0", skipped="0")
+    suite = ET.Element("testsuite", name=xml_text(f"onnx-tagger check {verdict.file}"), errors="0", skipped="0")
     for graph, texts in by_graph.items():
         _case(suite, graph or "whole model", f"{counted(len(texts), 'node')} of it fall short", texts)
     for name, sentence in verdict.limits.items():
@@ -36,16 +36,16 @@ def render(verdict: Verdict, out: TextIO) -> None:
 
 
 def _case(suite: ET.Element, name: str, message: str, texts: Sequence[str]) -> None:
-    case = ET.SubElement(suite, "testcase", classname="onnx-tagger.check", name=_xml(shortened(name)), time="0")
+    case = ET.SubElement(suite, "testcase", classname="onnx-tagger.check", name=xml_text(shortened(name)), time="0")
     if texts:
         shown = list(texts[:_SHOWN])
         if len(texts) > len(shown):
             shown.append(f"and {len(texts) - len(shown)} more")
-        failure = ET.SubElement(case, "failure", message=_xml(shortened(message)), type="onnx-tagger.coverage")
-        failure.text = "\n".join(_xml(shortened(line)) for line in shown)
+        failure = ET.SubElement(case, "failure", message=xml_text(shortened(message)), type="onnx-tagger.coverage")
+        failure.text = "\n".join(xml_text(shortened(line)) for line in shown)
 
 
-def _xml(text: str) -> str:
+def xml_text(text: str) -> str:
     """Make a text fit for XML 1.0, which cannot hold every character, and for the page that shows it to people.
 
     ElementTree escapes what means something in XML.

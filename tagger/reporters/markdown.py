@@ -16,7 +16,7 @@ def render(table: ModuleTable, out: TextIO) -> None:
     """Write a row for each module with its numbers, own and with all below; untagged nodes where there are any."""
     names = [f"{title(column)}, own" for column in table.columns], [f"{title(column)}" for column in table.columns]
     heads = [cell for pair in zip(*reversed(names), strict=True) for cell in pair]
-    out.write(f"| module | {' | '.join(map(_escaped, heads))} |\n|-|{'-:|' * len(heads)}\n")
+    out.write(f"| module | {' | '.join(map(escaped, heads))} |\n|-|{'-:|' * len(heads)}\n")
     rows = table.rows if any(table.untagged.values()) else table.rows[:-1]
     out.writelines(_line(table, row) for row in rows)
 
@@ -24,8 +24,9 @@ def render(table: ModuleTable, out: TextIO) -> None:
 def _line(table: ModuleTable, row: Row) -> str:
     name = "(no tag)" if row.module is None else f"{row.module.segment} {row.module.shown}".strip()
     values = (value for c in table.columns for value in (row.total[c.name], row.own[c.name]))
-    return f"| {_escaped(name)} | {' | '.join(map(shown, values))} |\n"
+    return f"| {escaped(name)} | {' | '.join(map(shown, values))} |\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """A text that Markdown shows as it is."""
     return printable(text).translate(_SPECIAL)

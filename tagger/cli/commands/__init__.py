@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Tag": ("export", "capture", "retag", "carry", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "passes"),
     "Gate": ("check",),
-    "Measure": ("bench", "strategies"),
+    "Measure": ("profile", "profile-diff", "attribute", "bench", "strategies"),
 }
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}

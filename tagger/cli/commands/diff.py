@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.cli.app import screen_of_run
-from onnx_tagger.cli.options import AsJson, AsTsv, Under
+from onnx_tagger.cli.app import check_targets, save_tables, screen_of_run, show_table
+from onnx_tagger.cli.options import AsJson, AsMarkdown, AsTsv, CsvFile, HtmlFile, TableFormName, Under
 
 
 def command(
@@ -20,12 +20,21 @@ def command(
     under: Under = None,
     as_json: AsJson = False,
     as_tsv: AsTsv = False,
+    as_markdown: AsMarkdown = False,
+    html: HtmlFile = None,
+    csv: CsvFile = None,
 ) -> None:
     """Compare the nodes of two files and their tags; exit with 1 if they differ."""
     from onnx_tagger.reporters.difference import show_difference
     from onnx_tagger.workflows.diffing import differences
     from onnx_tagger.workflows.reading import read
 
+    check_targets((html, csv), (before, after))
     found = differences(read(before), read(after), ignore or (), under or None)
-    show_difference(screen_of_run(), found, "json" if as_json else "tsv" if as_tsv else "text")
+    screen = screen_of_run()
+    if as_markdown:
+        show_table(screen, found.by_module, TableFormName.MARKDOWN)
+    else:
+        show_difference(screen, found, "json" if as_json else "tsv" if as_tsv else "text")
+    save_tables(found.by_module, html, csv, title=f"{before.name} and {after.name}")
     raise typer.Exit(1 if found.difference else 0)

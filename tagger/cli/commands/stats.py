@@ -6,8 +6,18 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.cli.app import screen_of_run, show_table
-from onnx_tagger.cli.options import AsTsv, MapFile, Measures, ModelOrUrl, TableForm, TableFormName
+from onnx_tagger.cli.app import check_targets, save_tables, screen_of_run, show_table
+from onnx_tagger.cli.options import (
+    AsMarkdown,
+    AsTsv,
+    CsvFile,
+    HtmlFile,
+    MapFile,
+    Measures,
+    ModelOrUrl,
+    TableForm,
+    TableFormName,
+)
 
 
 def command(
@@ -16,6 +26,9 @@ def command(
     form: TableForm = TableFormName.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
     as_tsv: AsTsv = False,
+    as_markdown: AsMarkdown = False,
+    html: HtmlFile = None,
+    csv: CsvFile = None,
     map_file: MapFile = None,
 ) -> None:
     """Count nodes by source, graph and module, by whatever convention the file carries."""
@@ -24,11 +37,12 @@ def command(
     from onnx_tagger.workflows import checking
     from onnx_tagger.workflows.reading import read
 
+    check_targets((html, csv), (model, map_file))
     screen = screen_of_run()
-    if as_json or form is TableFormName.JSON:
-        screen.raw(json_text(checking.stats(model, map_file)))
-        return
     tagged = read(model, map_file)
     table = tagged.table(dict.fromkeys(("nodes", "sources", *(measures or ()))))
-    if not show_table(screen, table, form, False, as_tsv):
+    if as_json or form is TableFormName.JSON:
+        screen.raw(json_text(checking.stats(model, map_file)))
+    elif not show_table(screen, table, form, False, as_tsv, as_markdown):
         show_stats(screen, checking.count(tagged.context), table)
+    save_tables(table, html, csv, title=model.name)

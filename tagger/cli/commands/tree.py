@@ -6,8 +6,20 @@ from typing import Annotated
 
 import typer
 
-from onnx_tagger.cli.app import screen_of_run, show_table
-from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Measures, ModelOrUrl, TableForm, TableFormName, Under
+from onnx_tagger.cli.app import check_targets, save_tables, screen_of_run, show_table
+from onnx_tagger.cli.options import (
+    AsJson,
+    AsMarkdown,
+    AsTsv,
+    CsvFile,
+    HtmlFile,
+    MapFile,
+    Measures,
+    ModelOrUrl,
+    TableForm,
+    TableFormName,
+    Under,
+)
 
 
 def command(
@@ -25,26 +37,30 @@ def command(
     form: TableForm = TableFormName.TEXT,
     as_json: AsJson = False,
     as_tsv: AsTsv = False,
+    as_markdown: AsMarkdown = False,
+    html: HtmlFile = None,
+    csv: CsvFile = None,
 ) -> None:
     """Show the module tree with the number of nodes of each module."""
     from onnx_tagger.reporters.terminal import counted
     from onnx_tagger.reporters.tree import show_tree
     from onnx_tagger.workflows.reading import read
 
+    check_targets((html, csv), (model, map_file, before))
     columns = dict.fromkeys(("nodes", "fused", *(measures or ())))
     tagged, screen = read(model, map_file), screen_of_run()
     earlier = read(before, map_file) if before is not None else None
-    for found in (earlier, tagged):
-        if (
-            found is not None
-            and not found.context.tags
-            and form is TableFormName.TEXT
-            and not (as_json or as_tsv or under)
-        ):
-            screen.lines([f"{found.name}: no tags on {counted(len(found.measured.ops), 'node')}"])
-            return
     table = tagged.table(columns)
     if earlier is not None:
         table = earlier.table(columns).compare(table)
-    if not show_table(screen, table.filter(under or None, depth=depth), form, as_json, as_tsv):
-        show_tree(screen, table.filter(under) if under else table, depth)
+    shown = table.filter(under or None, depth=depth)
+    if not show_table(screen, shown, form, as_json, as_tsv, as_markdown):
+        bare = next(
+            ((file, found) for file, found in ((before, earlier), (model, tagged)) if found and not found.context.tags),
+            None,
+        )
+        if bare is not None and not under:
+            screen.lines([f"{bare[0]}: no tags on {counted(len(bare[1].measured.ops), 'node')}"])
+        else:
+            show_tree(screen, table.filter(under) if under else table, depth)
+    save_tables(shown, html, csv, title=model.name)

@@ -11,7 +11,7 @@ from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.measures.measure import Column, Measure
 from onnx_tagger.measures.table import ModuleTable
-from onnx_tagger.reporters.html import render
+from onnx_tagger.reporters.page import render
 
 
 class Page(HTMLParser):
