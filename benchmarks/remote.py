@@ -21,7 +21,7 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.files.remote.readahead import RemoteReader
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from examples.web import Web, serving  # noqa: E402 - the server of the tests
+from examples.web import Web, serving
 
 
 def _looked_at(path: Path, latency: float, together: bool) -> list[str]:

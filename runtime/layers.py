@@ -169,7 +169,7 @@ def tensorrt_layers(text: str, path: Path, info: Path | None = None) -> list[Lay
         if not isinstance(entry, dict) or "name" not in entry:
             continue  # the count of runs
         took = entry.get("medianMs", entry.get("averageMs"))
-        if not _is_time(took):
+        if not isinstance(took, (int, float)) or not _is_time(took):
             raise TaggerError(f"{path}: a layer has no averageMs; give what trtexec --exportProfile writes")
         name = str(entry["name"])
         originals, near = _nodes_of(name, metadata.get(name, ""))

@@ -59,6 +59,7 @@ FILES: dict[str, Call] = {
     "stats": lambda value: ot.stats(value),  # type: ignore[arg-type]
     "strip": lambda value: ot.strip(value, "out.onnx"),  # type: ignore[arg-type]
     "profile": lambda value: ot.profile(value),  # type: ignore[arg-type]
+    "attribute": lambda value: ot.attribute("openvino.json", value),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
 }
 TARGETS: dict[str, Call] = {
@@ -132,6 +133,8 @@ OTHERS: dict[str, tuple[Call, list[object]]] = {
     "profile, runs": (lambda v: ot.profile("m.onnx", runs=v), ["1", 0, 1.5]),  # type: ignore[arg-type]
     "profile, seed": (lambda v: ot.profile("m.onnx", seed=v), ["1", None, -1]),  # type: ignore[arg-type]
     "load profile": (lambda v: ot.Profile.load(v), [None, 3, "", "missing.json", "m.onnx", "m.hierarchy.json", "a\0b"]),  # type: ignore[arg-type]
+    "attribute, profile": (lambda v: ot.attribute(v, "m.onnx"), [None, 3, "", "missing.json", "m.onnx", "a\0b"]),  # type: ignore[arg-type]
+    "attribute, form": (lambda v: ot.attribute("openvino.json", "m.onnx", form=v), [3, "xla", []]),  # type: ignore[arg-type]
     "capture": (lambda v: ot.capture(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
 }
 

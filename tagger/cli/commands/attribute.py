@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import check_targets, save_tables, screen_of_run, show_table
-from onnx_tagger.cli.options import AsMarkdown, CsvFile, HtmlFile, MapFile, TableFormName, Under, one_of
+from onnx_tagger.cli.options import AsMarkdown, CsvFile, Force, HtmlFile, MapFile, TableFormName, Under, one_of
 
 
 def command(
@@ -20,9 +20,7 @@ def command(
             show_default=False,
         ),
     ],
-    model: Annotated[
-        str, typer.Option("--model", metavar="M.onnx", help="The ONNX file that was run, or its URL.")
-    ],
+    model: Annotated[str, typer.Option("--model", metavar="M.onnx", help="The ONNX file that was run, or its URL.")],
     form: Annotated[
         str, typer.Option("--format", help="What wrote it.", **one_of(("auto", "ort", "openvino", "trt")))
     ] = "auto",
@@ -37,6 +35,7 @@ def command(
     depth: Annotated[int | None, typer.Option(min=0, help="Levels of modules to show; 4 if left out.")] = None,
     under: Under = None,
     sort: Annotated[str, typer.Option(metavar="COLUMN", help="The column that rows are sorted by, or order.")] = "time",
+    force: Force = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="P.json", help="Save the profile.")] = None,
     csv: CsvFile = None,
     html: HtmlFile = None,
@@ -51,7 +50,7 @@ def command(
     check_targets([output, csv, html], [profile, model, map_file, layers])
     screen = screen_of_run()
     with screen.progress("attribute"):
-        found = attribute(profile, model, map_file, form=None if form == "auto" else form, layers=layers)
+        found = attribute(profile, model, map_file, form=None if form == "auto" else form, layers=layers, force=force)
     rows_by = "operator" if by == "module" and found.attributed[0] == 0 else by
     shown = grouped(found, rows_by)
     table = chosen_rows(shown, under if shown is found else None, depth, sort)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
@@ -36,5 +37,5 @@ def command(
         show_table(screen, found.by_module, TableFormName.MARKDOWN)
     else:
         show_difference(screen, found, "json" if as_json else "tsv" if as_tsv else "text")
-    save_tables(found.by_module, html, csv, title=f"{before.name} and {after.name}")
+    save_tables(found.by_module, html, csv, title=" and ".join(PurePath(name).name for name in found.names))
     raise typer.Exit(1 if found.difference else 0)

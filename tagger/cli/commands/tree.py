@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
@@ -60,7 +61,7 @@ def command(
             None,
         )
         if bare is not None and not under:
-            screen.lines([f"{bare[0]}: no tags on {counted(len(bare[1].measured.ops), 'node')}"])
+            screen.lines([f"{bare[1].name}: no tags on {counted(len(bare[1].measured.ops), 'node')}"])
         else:
             show_tree(screen, table.filter(under) if under else table, depth)
-    save_tables(shown, html, csv, title=model.name)
+    save_tables(shown, html, csv, title=PurePath(tagged.name).name)

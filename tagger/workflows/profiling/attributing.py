@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from onnx_tagger.workflows.profiling.tagging import UNTAGGED, map_of
 from onnx_tagger.workflows.querying import id_of
 from onnx_tagger.workflows.reading import Tagged, read
 
+if TYPE_CHECKING:
+    from onnx_tagger.runtime.layers import Layer
+
 # With so many runs their 10th percentile is taken, with fewer the median.
 _MANY = 10
 
@@ -46,6 +50,7 @@ def attribute(
     *,
     form: str | None = None,
     layers: str | os.PathLike[str] | None = None,
+    force: bool = False,
 ) -> Profile:
     """Read a profile that onnxruntime, OpenVINO or TensorRT wrote, by module.
 
@@ -61,6 +66,8 @@ def attribute(
         What wrote the profile; by default its content says that.
     layers : path, optional
         TensorRT's exported layer information, which names the nodes of each layer.
+    force : bool
+        Take a map that is or may be another model's.
 
     Returns
     -------
@@ -79,7 +86,7 @@ def attribute(
         raise TaggerError(f"no profile has the form {str(form)[:40]!r}; choose from {', '.join(FORMATS)}")
     text = text_in(path)
     form = form or format_of(text, path)
-    tagged = _read(model, hierarchy)
+    tagged = _read(model, hierarchy, force)
     named = _Names(tagged)
     if form == "ort":
         kernels = _of_onnxruntime(path, named)
@@ -89,13 +96,12 @@ def attribute(
         info = path_of(layers, "the layer information") if layers is not None else None
         kernels = _of_layers(tensorrt_layers(text, path, info), named)
     notes = [] if tagged.context.hierarchy is not None else [UNTAGGED]
-    found = Profile(
-        Path(shown_place(model)).name, _RUNTIMES[form], named.tree, tuple(kernels), {"profile": path.name}
-    )  # fmt: skip
+    name = Path(shown_place(model)).name
+    found = Profile(name, _RUNTIMES[form], named.tree, tuple(kernels), {"profile": path.name})
     return _with_notes(found, notes)
 
 
-def _read(model: str | os.PathLike[str], hierarchy: MapSource | None) -> Tagged:
+def _read(model: str | os.PathLike[str], hierarchy: MapSource | None, force: bool) -> Tagged:
     if hierarchy is None:
         return read(model)
     from onnx_tagger.files.onnxfile import read_skeleton
@@ -105,7 +111,7 @@ def _read(model: str | os.PathLike[str], hierarchy: MapSource | None) -> Tagged:
     from onnx_tagger.passes.match import Match
 
     skeleton = read_skeleton(model)
-    tree = map_of(skeleton, hierarchy, shown_place(model), force=False)
+    tree = map_of(skeleton, hierarchy, shown_place(model), force=force)
     ctx = Context(skeleton.model, tree, report=Report())
     PassManager([Match(), Align(), Inherit()]).run_in(ctx)
     return Tagged(ctx, skeleton.name)
@@ -153,7 +159,7 @@ class _Names:
         return self.known.get(name) or self.known.get(_SUFFIX.sub("", name))
 
     def listed(self, text: str) -> list[_Found]:
-        """The nodes of names that are parted by commas, which may stand in a name, too: the longest known one counts."""
+        """The nodes of names parted by commas, which may stand in a name, too: the longest known one counts."""
         parts, found, at = text.split(","), [], 0
         while at < len(parts):
             for end in range(min(len(parts), at + 8), at, -1):
@@ -172,7 +178,7 @@ class _Names:
         return tree.merged(given) if given and tree is not None else None
 
 
-def _of_layers(layers: Sequence, named: _Names) -> list[Kernel]:  # type: ignore[type-arg]
+def _of_layers(layers: Sequence[Layer], named: _Names) -> list[Kernel]:
     """Kernels of the layers that ran, by names first, then by what is around them."""
     found = {layer.name: [one for text in layer.originals for one in named.listed(text)] for layer in layers}
     for layer in layers:
@@ -201,7 +207,7 @@ def _of_layers(layers: Sequence, named: _Names) -> list[Kernel]:  # type: ignore
     return kernels
 
 
-def _around(layers: Sequence, tags: dict[str, list[Tag]], named: _Names) -> dict[str, list[Tag]]:  # type: ignore[type-arg]
+def _around(layers: Sequence[Layer], tags: dict[str, list[Tag]], named: _Names) -> dict[str, list[Tag]]:
     """Tags of what reads a layer, else of what it reads, for layers without any; along chains of those, too."""
     readers: dict[str, list[str]] = {}
     for layer in layers:
@@ -211,7 +217,7 @@ def _around(layers: Sequence, tags: dict[str, list[Tag]], named: _Names) -> dict
     for layer in layers:
         if not tags[layer.name]:
             found[layer.name] = [tag for name in layer.near if (one := named.one(name)) for tag in one.tags]
-    # Runtimes list layers in the order in which they run: readers are known in a backward sweep, sources in a forward one.
+    # Layers are listed in the order in which they run: readers are known in a backward sweep, sources in a forward one.
     for layer in reversed(layers):
         if layer.name in found and not found[layer.name]:
             near = readers.get(layer.name, [])
@@ -265,8 +271,6 @@ def _typical(us: Sequence[float]) -> float:
 
 
 def _with_notes(profile: Profile, notes: list[str]) -> Profile:
-    from dataclasses import replace
-
     whole = profile.whole.mean
     for joined, sentence in (
         ("neighbours", "of the time is of layers without a name in the file: theirs is the module around them"),

@@ -97,7 +97,7 @@ def test_what_stays_wrong_is_an_error(web: Web, fault: str, sentence: str | None
 def test_a_large_file_without_ranges_is_refused_before_it_comes(web: Web) -> None:
     web.files["m.onnx"] = layered(16)
     web.ranges = False
-    with pytest.raises(TaggerError, match="the server ignores ranges and would send all .* bytes; download it"):
+    with pytest.raises(TaggerError, match=r"the server ignores ranges and would send all .* bytes; download it"):
         read_skeleton(web.url("m.onnx"))
 
 
@@ -110,7 +110,7 @@ def test_ranges_that_are_ignored_later_are_an_error(web: Web) -> None:
 
 def test_a_file_that_changes_is_an_error(web: Web) -> None:
     web.etag = lambda number: '"old"' if number < 3 else '"new"'
-    with pytest.raises(TaggerError, match='was changed while it was read .its ETag was "old" and is "new".'):
+    with pytest.raises(TaggerError, match=r'was changed while it was read .its ETag was "old" and is "new".'):
         read_skeleton(web.url("m.onnx"))
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_grows_is_an_error_without_any_etag(web: Web) -> None:
         return ""
 
     web.fault = grow
-    with pytest.raises(TaggerError, match="it had .* bytes and has"):
+    with pytest.raises(TaggerError, match=r"it had .* bytes and has"):
         read_skeleton(web.url("m.onnx"))
 
 
@@ -219,7 +219,7 @@ def test_missing_external_data_leaves_nothing(web: Web, apart: dict[str, bytes],
     web.files = {"m.onnx": apart["m.onnx"]}
     out = tmp_path / "copy" / "out.onnx"
     out.parent.mkdir()
-    with pytest.raises(TaggerError, match="w.bin: there is no such file"):
+    with pytest.raises(TaggerError, match=r"w.bin: there is no such file"):
         ot.retag(web.url("m.onnx"), None, out)
     assert not list(out.parent.iterdir())
 
@@ -229,7 +229,7 @@ def test_external_data_never_leaves_the_folder(location: str) -> None:
     from onnx_tagger.files.sources import data_file
     from onnx_tagger.model.urls import Url
 
-    with pytest.raises(TaggerError, match="outside its folder|no file name"):
+    with pytest.raises(TaggerError, match=r"outside its folder|no file name"):
         data_file(Url("https://host/a/m.onnx"), location)
 
 
@@ -244,7 +244,7 @@ def test_memory_and_file_urls(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert skeleton.model == want
     assert skeleton.path == tmp_path / "m.onnx"
     assert run(["check", (tmp_path / "m.onnx").as_uri()]) == 0
-    with pytest.raises(TaggerError, match="memory://models/none.onnx: there is no such file"):
+    with pytest.raises(TaggerError, match=r"memory://models/none.onnx: there is no such file"):
         ot.check("memory://models/none.onnx")
 
 
@@ -272,7 +272,7 @@ def test_a_lfs_pointer_or_a_page_is_named(web: Web, tmp_path: Path) -> None:
     web.files |= {"p.onnx": pointer, "page.onnx": b"<!DOCTYPE html><html></html>", "p.hierarchy.json": pointer}
     (tmp_path / "p.onnx").write_bytes(pointer)
     for source in (web.url("p.onnx"), str(tmp_path / "p.onnx")):
-        with pytest.raises(TaggerError, match="Git LFS pointer.*run git lfs pull"):
+        with pytest.raises(TaggerError, match=r"Git LFS pointer.*run git lfs pull"):
             ot.check(source)
     with pytest.raises(TaggerError, match="is a web page"):
         ot.check(web.url("page.onnx"))
@@ -289,5 +289,5 @@ def test_a_source_of_ones_own_is_read() -> None:
             return self.data[offset : offset + length - self.lost]
 
     assert len(ot.read(Own(layered())).nodes()) == 8
-    with pytest.raises(TaggerError, match="does not give .* mend its read_at"):
+    with pytest.raises(TaggerError, match=r"does not give .* mend its read_at"):
         ot.read(Own(layered(), lost=1))
