@@ -59,6 +59,6 @@ def test_tensorrt_names_that_are_put_together(name: str, originals: tuple[str, .
     ],
 )
 def test_what_is_no_profile_is_refused(text: str, sentence: str) -> None:
-    read = openvino_layers if "layer" in text else format_of
+    read = format_of if sentence.startswith("is no profile") else openvino_layers
     with pytest.raises(TaggerError, match=sentence):
         read(text, HERE)

@@ -33,7 +33,9 @@ def openvino_profile(model: Path) -> dict[str, Any]:
 def test_openvino_is_attributed_in_full(tagged: bool, tmp_path: Path) -> None:
     saved(blocks(tagged=tagged), tmp_path / "m.onnx")
     (tmp_path / "p.json").write_text(json.dumps(openvino_profile(tmp_path / "m.onnx")))
-    found = ot.attribute(tmp_path / "p.json", tmp_path / "m.onnx", None if tagged else TREE, force=not tagged)
+    saved(blocks(), tmp_path / "map.onnx")
+    hierarchy = None if tagged else tmp_path / "map.onnx"
+    found = ot.attribute(tmp_path / "p.json", tmp_path / "m.onnx", hierarchy, force=not tagged)
     assert found.runtime == "OpenVINO"
     assert found.attributed == (1.0, 1.0)
     assert found.modules[""].total["kernels"] == len(found.kernels)
