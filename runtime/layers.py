@@ -73,8 +73,8 @@ def text_of(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             data = stream.read(most + 1)
-    except OSError as error:
-        raise TaggerError(f"{path}: cannot be read ({error.strerror}); give the file of a profile") from None
+    except (OSError, ValueError) as error:
+        raise TaggerError(f"{path}: cannot be read ({getattr(error, "strerror", None) or error}); give the file of a profile") from None
     if len(data) > most:
         raise TaggerError(f"{path}: holds more than {most} bytes; {advice('map_bytes')}")
     return data.decode("utf-8-sig", "replace")
