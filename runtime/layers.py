@@ -74,7 +74,8 @@ def text_of(path: Path) -> str:
         with path.open("rb") as stream:
             data = stream.read(most + 1)
     except (OSError, ValueError) as error:
-        raise TaggerError(f"{path}: cannot be read ({getattr(error, "strerror", None) or error}); give the file of a profile") from None
+        reason = getattr(error, "strerror", None) or error
+        raise TaggerError(f"{path}: cannot be read ({reason}); give the file of a profile") from None
     if len(data) > most:
         raise TaggerError(f"{path}: holds more than {most} bytes; {advice('map_bytes')}")
     return data.decode("utf-8-sig", "replace")
