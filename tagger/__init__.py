@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         TaggerError as TaggerError,
     )
     from onnx_tagger.files.saving import save as save
+    from onnx_tagger.files.sources import ByteSource as ByteSource
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
     from onnx_tagger.measures.comparison import Comparison as Comparison
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.inferring import infer as infer
+    from onnx_tagger.workflows.profiling.attributing import attribute as attribute
     from onnx_tagger.workflows.profiling.measuring import profile as profile
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
@@ -66,6 +68,7 @@ _HOMES = {
     ),
     "onnx_tagger.files.saving": ("save",),
     "onnx_tagger.workflows.inferring": ("infer",),
+    "onnx_tagger.files.sources": ("ByteSource",),
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
     "onnx_tagger.measures.comparison": ("Comparison",),
@@ -87,6 +90,7 @@ _HOMES = {
     "onnx_tagger.workflows.comparing": ("compare", "record"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
     "onnx_tagger.workflows.functions": ("Functions", "functions"),
+    "onnx_tagger.workflows.profiling.attributing": ("attribute",),
     "onnx_tagger.workflows.profiling.measuring": ("profile",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),

@@ -60,6 +60,7 @@ FILES: dict[str, Call] = {
     "strip": lambda value: ot.strip(value, "out.onnx"),  # type: ignore[arg-type]
     "profile": lambda value: ot.profile(value),  # type: ignore[arg-type]
     "infer": lambda value: ot.infer(value),  # type: ignore[arg-type]
+    "attribute": lambda value: ot.attribute("openvino.json", value),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
     "functions": lambda value: ot.functions(value, "out.onnx"),  # type: ignore[arg-type]
 }
@@ -145,6 +146,8 @@ OTHERS: dict[str, tuple[Call, list[object]]] = {
     "compare, metric": (lambda v: ot.compare("m.onnx", "m.onnx", metric=v), [None, 3, "psnr"]),  # type: ignore[arg-type]
     "compare, tolerance": (lambda v: ot.compare("m.onnx", "m.onnx", tolerance=v), ["1", -1, float("nan")]),  # type: ignore[arg-type]
     "compare, samples": (lambda v: ot.compare("m.onnx", "m.onnx", samples=v), [None, "1", 0, 1.5]),  # type: ignore[arg-type]
+    "attribute, profile": (lambda v: ot.attribute(v, "m.onnx"), [None, 3, "", "missing.json", "m.onnx", "a\0b"]),  # type: ignore[arg-type]
+    "attribute, form": (lambda v: ot.attribute("openvino.json", "m.onnx", form=v), [3, "xla", []]),  # type: ignore[arg-type]
     "capture": (lambda v: ot.capture(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
 }
 

@@ -94,23 +94,27 @@ def files_of(source: str) -> list[Path]:
     return [Path(text) for text in {source, source.rpartition(":")[0]} if text]
 
 
-def target_of(model: Path, output: Path | None, in_place: bool) -> Path:
+def target_of(model: str, output: Path | None, in_place: bool) -> Path:
     """The file to write."""
+    from onnx_tagger.model.urls import local_path_of, shown_place
+
     if output is None:
         if not in_place:
-            raise TaggerError(f"{model}: no output is named; give -o OUT.onnx or --in-place")
-        return model
-    if in_place and not _same(model, output):
+            raise TaggerError(f"{shown_place(model)}: no output is named; give -o OUT.onnx or --in-place")
+        return local_path_of(model, "what --in-place would write")
+    if in_place and not _same(local_path_of(model, "what --in-place would write"), output):
         raise TaggerError(f"{output}: is not the input, which --in-place would write to; give either -o or --in-place")
     return output
 
 
-def check_targets(targets: Iterable[Path | None], sources: Iterable[Path | None]) -> None:
+def check_targets(targets: Iterable[Path | None], sources: Iterable[Path | str | None]) -> None:
     """Insist before any work that every file can be written, none twice and none over one that is read."""
     from onnx_tagger.files.filecopy import permissions_of
     from onnx_tagger.files.nearby import advice_on_missing
+    from onnx_tagger.model.urls import local_path_of, place_of
 
-    taken = [path for path in sources if path is not None]
+    places = [place_of(path, "what is read") for path in sources if path is not None]
+    taken = [place for place in places if isinstance(place, Path)]
     for target in targets:
         if target is None:
             continue
@@ -118,6 +122,7 @@ def check_targets(targets: Iterable[Path | None], sources: Iterable[Path | None]
             raise TaggerError(
                 f"{target}: is read or written by this very command under another option; name another file"
             )
+        local_path_of(target, "what would be written")
         if target.is_dir():
             raise TaggerError(f"{target}: is a directory; name a file to write")
         if not target.parent.is_dir():

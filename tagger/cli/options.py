@@ -59,9 +59,13 @@ Models = Annotated[
     list[str],
     typer.Argument(
         metavar="M.onnx...",
-        help="ONNX files, folders of them, globs, or - for names on stdin.",
+        help="ONNX files, folders of them, globs, URLs, or - for names on stdin.",
         show_default=False,
     ),
+]
+ModelOrUrl = Annotated[
+    str,
+    typer.Argument(metavar="M.onnx", help="The ONNX file to read, or its URL.", show_default=False),
 ]
 SourceText = Annotated[
     str,
@@ -73,8 +77,8 @@ SourceText = Annotated[
     ),
 ]
 MapFile = Annotated[
-    Path | None,
-    typer.Option("--map", metavar="MAP", help="The .hierarchy.json saved at export, or a tagged .onnx."),
+    str | None,
+    typer.Option("--map", metavar="MAP", help="The .hierarchy.json saved at export, or a tagged .onnx; or its URL."),
 ]
 Inputs = Annotated[
     Path | None, typer.Option(metavar="SPEC.json", help="Describes input tensors, instead of made-up ones.")

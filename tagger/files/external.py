@@ -247,14 +247,15 @@ def placed(locations: Iterable[str | bytes], source: Path, target: Path, *, link
                 if new.exists():
                     _insist_on_same(reader, new)
                     continue
-                _make_folders(new.parent, undo)
+                make_folders(new.parent, undo)
                 _place(reader, old, new, link=link)
                 undo.callback(new.unlink, missing_ok=True)
         yield
         undo.pop_all()
 
 
-def _make_folders(folder: Path, undo: ExitStack) -> None:
+def make_folders(folder: Path, undo: ExitStack) -> None:
+    """Make a folder and those around it, to be removed again by `undo`."""
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     for parent in reversed(missing):
         try:
@@ -282,7 +283,7 @@ def _insist_on_same(reader: FileReader, path: Path) -> None:
     with open_file(path) as other:
         same = reader.identity == other.identity or (
             reader.size == other.size
-            and all(reader.read(at, CHUNK) == other.read(at, CHUNK) for at in range(0, reader.size, CHUNK))
+            and all(reader.read_at(at, CHUNK) == other.read_at(at, CHUNK) for at in range(0, reader.size, CHUNK))
         )
     if not same:
         raise TaggerError(f"{path} already exists and is not the data of this model; choose another folder")

@@ -64,7 +64,7 @@ class Output:
                 self.write(view)
             return
         while start < stop:
-            data = reader.read(start, min(CHUNK, stop - start))
+            data = reader.read_at(start, min(reader.stride or CHUNK, stop - start))
             self.write(data)
             start += len(data)
 

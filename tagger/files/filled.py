@@ -30,7 +30,7 @@ class PiecesReader(MemoryReader):
         self.ends = list(accumulate(map(len, self.pieces)))
         self.size = self.ends[-1] if self.pieces else 0
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
         """Return a copy of the bytes."""
         return b"".join(self.views(offset, offset + length))
 
@@ -76,7 +76,7 @@ def filled(
     >>> tensor = TensorProto(name="w", dims=[3], data_type=TensorProto.INT8, raw_data=b"-")
     >>> model = ModelProto(graph=GraphProto(initializer=[tensor]))
     >>> made = filled(model.SerializeToString(), {"w": memoryview(b"abc")})
-    >>> ModelProto.FromString(made.read(0, made.size)).graph.initializer[0].raw_data
+    >>> ModelProto.FromString(made.read_at(0, made.size)).graph.initializer[0].raw_data
     b'abc'
     """
     view = memoryview(data)

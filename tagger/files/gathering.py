@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.nearby import advice_on_missing
+from onnx_tagger.model.urls import is_url
 
 # Names that a shell would have expanded, had it found anything.
 _WILD = frozenset("*?[")
@@ -19,7 +20,7 @@ def gather(names: Sequence[str], stdin: Iterable[str] = ()) -> list[str]:
     Parameters
     ----------
     names : sequence of str
-        A file; a folder, for all ``*.onnx`` in it and below; a glob (``**`` for any folders), if no file is named so;
+        A file or its URL; a folder, for all ``*.onnx`` in it and below; a glob (``**`` for any folders), if no file is named so;
         or ``-``, for the lines of stdin, each of which is a name again.
     stdin : iterable of str
 
@@ -38,7 +39,10 @@ def gather(names: Sequence[str], stdin: Iterable[str] = ()) -> list[str]:
 
 def names_many(names: Sequence[str]) -> bool:
     """Whether more than one file may be meant, as by a folder or a glob, even if there is just one."""
-    return len(names) != 1 or names[0] == "-" or Path(names[0]).is_dir() or _is_glob(names[0])
+    if len(names) != 1:
+        return True
+    (name,) = names
+    return not is_url(name) and (name == "-" or Path(name).is_dir() or _is_glob(name))
 
 
 def _meant(name: str, stdin: Iterable[str]) -> Iterator[str]:
@@ -53,6 +57,8 @@ def _meant(name: str, stdin: Iterable[str]) -> Iterator[str]:
 
 
 def _of_name(name: str) -> list[str]:
+    if is_url(name):
+        return [name]
     path = Path(name)
     if path.is_dir():
         found = sorted(str(file) for file in path.rglob("*.onnx") if file.is_file())

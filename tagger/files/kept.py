@@ -13,7 +13,8 @@ from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.external import same_file
-from onnx_tagger.files.onnxfile import begins_as_model, read_skeleton
+from onnx_tagger.files.onnxfile import read_skeleton
+from onnx_tagger.files.sources import begins_as_model
 
 
 def keep_result(made: Path, target: Path) -> Path | None:

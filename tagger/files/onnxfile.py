@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,12 @@ from onnx import numpy_helper
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files import wire
 from onnx_tagger.files.edits import Change
-from onnx_tagger.files.external import contained, insist_on_no_data_file, locations, most_external, placed, same_file
+from onnx_tagger.files.external import insist_on_no_data_file, locations, most_external, placed, same_file
+from onnx_tagger.files.fetching import fetched
 from onnx_tagger.files.filecopy import Output, permissions_of, replacing
-from onnx_tagger.files.proof import Weights, data_files_of, weights_of
+from onnx_tagger.files.proof import Weights, weights_of
 from onnx_tagger.files.pruning import Pruner, prune
+from onnx_tagger.files.sources import ByteSource, SourceReader, data_file, insist_on_content, is_source, open_place
 from onnx_tagger.files.splice import Layout, parse, plan
 from onnx_tagger.files.wire import (
     Field,
@@ -39,13 +41,11 @@ from onnx_tagger.files.wire import (
     fields,
     open_file,
 )
-from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.limits import InputLimits, input_limits
 from onnx_tagger.model.texts import brief, counted
+from onnx_tagger.model.urls import Place, Url, local_path_of, place_of
 
-_FIRST = bytes([1 << 3 | wire.VARINT])
-
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader | BinaryIO
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | MemoryReader | BinaryIO | ByteSource
 
 
 @dataclass(eq=False)
@@ -59,7 +59,8 @@ class Skeleton:
         What its nodes' `metadata_props` and `doc_string` and its own `metadata_props` hold is what a splice writes;
         other changes are not written.
     path : Path or None
-        The file, None for a model that is in memory (whose bytes must not change while the skeleton is in use).
+        The file, None for a model that is in memory (whose bytes must not change while the skeleton is in use) or
+        elsewhere.
     external : tuple of str or bytes
         The data files that its tensors name, each once, as they stand in the model.
     """
@@ -71,9 +72,22 @@ class Skeleton:
     identity: tuple[int, ...] = field(repr=False)
     memory: Reader | None = field(repr=False)
     initializers: dict[str | bytes, int] | None = field(default=None, repr=False)
+    url: Url | None = field(default=None, repr=False)
+    data: dict[str, Reader] = field(default_factory=dict, repr=False)  # files elsewhere, which keep what they fetched
+
+    @property
+    def place(self) -> Place | None:
+        """The file here or elsewhere, None for a model in memory."""
+        return self.path if self.url is None else self.url
+
+    @property
+    def name(self) -> str:
+        """What messages call the source."""
+        return str(self.path) if self.memory is None else self.memory.name
 
     def __repr__(self) -> str:
-        return brief(self, str(self.path or "in memory"), counted(len(self.model.graph.node), "node"))
+        where = self.url.shown if self.url is not None else str(self.path or "in memory")
+        return brief(self, where, counted(len(self.model.graph.node), "node"))
 
     @contextmanager
     def opened(self) -> Iterator[Reader]:
@@ -93,8 +107,9 @@ def read_skeleton(source: Source) -> Skeleton:
 
     Parameters
     ----------
-    source : path, bytes-like, MemoryReader or binary stream
-        A file, a serialized model in memory, whole or in pieces, or an open stream that can seek.
+    source : path, URL, bytes-like, MemoryReader, binary stream or ByteSource
+        A file, here or elsewhere, a serialized model in memory, whole or in pieces, an open stream that can seek, or
+        any object that gives bytes at an offset.
 
     Returns
     -------
@@ -113,24 +128,18 @@ def read_skeleton(source: Source) -> Skeleton:
     if isinstance(source, MemoryReader):
         return _read(source, None)
     if not isinstance(source, (str, os.PathLike)) and hasattr(source, "seek"):
-        return _read(StreamReader(source), None)
-    path = path_of(source, "the model")
-    with open_file(path) as reader:
-        return _read(reader, path)
+        return _read(StreamReader(cast(BinaryIO, source)), None)
+    if is_source(source) and isinstance(source, ByteSource):
+        return _read(SourceReader(source), None)
+    place = place_of(source, "the model")
+    with open_place(place) as reader:
+        return _read(reader, place)
 
 
-def begins_as_model(path: Path) -> bool:
-    """Whether a file begins as models do that a library wrote: with the IR version, as no JSON and no archive does."""
-    try:
-        with open_file(path) as reader:
-            return reader.read(0, 1) == _FIRST
-    except TaggerError:
-        return False  # whoever reads it says what is wrong with it
-
-
-def _read(reader: Reader, path: Path | None) -> Skeleton:
+def _read(reader: Reader, place: Place | None) -> Skeleton:
     if reader.size == 0:
         raise FileFormatError(f"{reader.name} is empty; give an ONNX model")
+    insist_on_content(reader)
     layout, model, most, named = Layout(), onnx.ModelProto(), 0, False
 
     def take(data: bytearray) -> None:
@@ -149,7 +158,9 @@ def _read(reader: Reader, path: Path | None) -> Skeleton:
     external = tuple(dict.fromkeys(locations(model, most))) if named else ()
     identity = reader.identity if isinstance(reader, FileReader) else ()
     memory = None if isinstance(reader, FileReader) else reader
-    return Skeleton(model, path, external, layout, identity, memory)
+    reader.confirm()
+    path, url = (None, place) if isinstance(place, Url) else (place, None)
+    return Skeleton(model, path, external, layout, identity, memory, url=url)
 
 
 def _pruned_model(reader: Reader, layout: Layout, take: Callable[[bytearray], object]) -> bytearray:
@@ -241,9 +252,9 @@ def write_spliced(
         If the target is the source or one of its data files, cannot be written, external data cannot follow, or the
         result would exceed protobuf's 2 GiB, or `verify_bytes` finds a difference.
     """
-    path = path_of(target, "the target")
+    path = local_path_of(target, "the target")
     with skeleton.opened() as reader, ExitStack() as stack:
-        before = weights_of(reader, _data_files(skeleton, skeleton.path)) if verify_bytes else None
+        before = weights_of(reader, _data_files(skeleton, skeleton.place)) if verify_bytes else None
         is_source = skeleton.path is not None and same_file(path, skeleton.path)
         if is_source and not in_place:
             raise TaggerError(f"{path} is the input itself; choose another target or allow it with --in-place")
@@ -256,18 +267,23 @@ def write_spliced(
         _check_size(reader, segments, str(path))
         if skeleton.path is not None and skeleton.external and not same_file(path.parent, skeleton.path.parent):
             stack.enter_context(placed(skeleton.external, skeleton.path.parent, path.parent, link=link, model=path))
+        elif skeleton.url is not None and skeleton.external:
+            stack.enter_context(fetched(skeleton.external, skeleton.url, path))
         # Last in, first out: if the model cannot take its place, its data files are taken away again.
         output = stack.enter_context(replacing(path.resolve()))
         _write(output, reader, segments)
+        reader.confirm()
         if before is not None:
             weights_of(output.reader(str(path)), _data_files(skeleton, path)).insist_on(before, path)
             output.resume()
         return before
 
 
-def _data_files(skeleton: Skeleton, model: Path | None) -> list[Path]:
-    """The data files that a model of this skeleton has, were it at this path; none for one in memory."""
-    return [] if skeleton.path is None or model is None else data_files_of(skeleton.external, model.parent)
+def _data_files(skeleton: Skeleton, model: Place | None) -> list[Place]:
+    """The data files that a model of this skeleton has, were it at this place; none for one in memory."""
+    if skeleton.place is None or model is None:
+        return []
+    return [data_file(model, location, links=2) for location in skeleton.external]
 
 
 def _check_size(reader: Reader, segments: list[Change], target: str) -> None:
@@ -314,10 +330,10 @@ def splice_bytes(skeleton: Skeleton) -> bytes:
         parts: list[bytes | bytearray] = []
         at = 0
         for segment in segments:
-            parts.append(reader.read(at, segment.start - at))
+            parts.append(reader.read_at(at, segment.start - at))
             parts += segment.pieces()
             at = segment.end
-        parts.append(reader.read(at, reader.size - at))
+        parts.append(reader.read_at(at, reader.size - at))
         return b"".join(parts)
 
 
@@ -383,7 +399,7 @@ def _whole_tensor(window: Window, value: int, end: int) -> onnx.TensorProto:
     payload = [found for found in fields(window, value, end) if found[0] in wire.TENSOR.payload]
     if len(payload) == 1 and payload[0][:2] == (wire.RAW_DATA_OF_TENSOR, wire.LENGTH):
         tensor = _parsed(window, prune(window, wire.TENSOR, value, end), value)
-        tensor.raw_data = window.reader.read(payload[0][4], payload[0][5] - payload[0][4])
+        tensor.raw_data = window.reader.read_at(payload[0][4], payload[0][5] - payload[0][4])
         return tensor
     if end - value > wire.MAX_MESSAGE:
         raise broken(window.reader, value, "a tensor exceeds 2 GiB")
@@ -392,12 +408,14 @@ def _whole_tensor(window: Window, value: int, end: int) -> onnx.TensorProto:
 
 def _external_values(skeleton: Skeleton, tensor: onnx.TensorProto) -> bytes:
     """Read a tensor's values from its data file."""
-    if skeleton.path is None:
+    if skeleton.place is None:
         raise TaggerError(
             f"{tensor.name!r} has external data, which a model in memory cannot find; read it from its file"
         )
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    with open_file(contained(skeleton.path.parent, entries.get("location", ""))) as data:
+    location = entries.get("location", "")
+    with _opened_data(skeleton, skeleton.place, location) as data:
+        insist_on_content(data)
         try:
             offset = int(entries.get("offset", 0))
             length = int(entries.get("length", data.size - offset))
@@ -408,7 +426,19 @@ def _external_values(skeleton: Skeleton, tensor: onnx.TensorProto) -> bytes:
         if offset < 0 or length < 0 or offset + length > data.size:
             raise TaggerError(f"{data.name} ends before the values of {tensor.name!r}; copy the data file again")
         _insist_on_readable(data, offset, length)
-        return data.read(offset, length)
+        return data.read_at(offset, length)
+
+
+@contextmanager
+def _opened_data(skeleton: Skeleton, model: Place, location: str) -> Iterator[Reader]:
+    """Open a model's data file; one that lies elsewhere only once."""
+    if location in skeleton.data:
+        yield skeleton.data[location]
+        return
+    with open_place(data_file(model, location)) as data:
+        if isinstance(model, Url):
+            skeleton.data[location] = data
+        yield data
 
 
 def _insist_on_readable(reader: Reader, at: int, length: int) -> None:

@@ -14,9 +14,11 @@ import onnx
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files import wire
-from onnx_tagger.files.external import contained, tensors_of
-from onnx_tagger.files.wire import Reader, Window, fields, open_file
+from onnx_tagger.files.external import tensors_of
+from onnx_tagger.files.sources import open_place
+from onnx_tagger.files.wire import Reader, Window, fields
 from onnx_tagger.model.texts import brief_fields
+from onnx_tagger.model.urls import Place
 
 _CHUNK = 1 << 20
 
@@ -81,14 +83,14 @@ class _Sum:
         return Weights(f"{self.total % 2**256:064x}", self.tensors, self.size)
 
 
-def weights_of(reader: Reader, data_files: Iterable[Path] = ()) -> Weights:
+def weights_of(reader: Reader, data_files: Iterable[Place] = ()) -> Weights:
     """Digest every stored tensor of a serialized model, and the files that hold the values of others.
 
     Parameters
     ----------
     reader : Reader
         The model.
-    data_files : iterable of Path
+    data_files : iterable of Path or Url
         Its external data.
 
     Returns
@@ -107,7 +109,7 @@ def weights_of(reader: Reader, data_files: Iterable[Path] = ()) -> Weights:
         found.tensors += 1
         found.add(_chunks(reader, start, stop))
     for path in data_files:
-        with open_file(path) as data:
+        with open_place(path) as data:
             found.add(_chunks(data, 0, data.size))
     return found.weights()
 
@@ -130,11 +132,6 @@ def weights_of_values(values: Iterable[tuple[str, bytes]]) -> Weights:
     return found.weights()
 
 
-def data_files_of(locations: Iterable[str | bytes], folder: Path) -> list[Path]:
-    """The data files of a model in a folder, contained as all that is read."""
-    return [contained(folder, location, links=2) for location in locations]
-
-
 def _tensor_spans(reader: Reader) -> Iterator[tuple[int, int]]:
     """Yield where each tensor's message lies, at any depth, in no particular order."""
     window = Window(reader)
@@ -153,4 +150,4 @@ def _tensor_spans(reader: Reader) -> Iterator[tuple[int, int]]:
 
 def _chunks(reader: Reader, start: int, stop: int) -> Iterator[bytes]:
     for at in range(start, stop, _CHUNK):
-        yield reader.read(at, min(_CHUNK, stop - at))
+        yield reader.read_at(at, min(_CHUNK, stop - at))

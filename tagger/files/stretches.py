@@ -135,7 +135,7 @@ def compared(reader: Reader, spans: array[int], nodes: Iterable[onnx.NodeProto])
         The nodes encoded as they are now, none if nothing differs. None if more than metadata at their ends does.
     """
     start = spans[0]
-    data = reader.read(start, spans[-1] - start)
+    data = reader.read_at(start, spans[-1] - start)
     offsets = iter(spans)
     old = [data[value - start : end - start] for _, value, end in zip(offsets, offsets, offsets, strict=True)]
     new = list(map(ENCODE_NODE, nodes))

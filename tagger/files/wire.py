@@ -22,6 +22,7 @@ from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.model.limits import advice
 from onnx_tagger.model.texts import brief_fields
+from onnx_tagger.model.urls import was_url
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
@@ -90,10 +91,15 @@ class Reader(ABC):
 
     name: str
     size: int
+    stride: int = 0
+    """Bytes that are best read at once where there are many; 0 where that does not matter."""
 
     @abstractmethod
-    def read(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
         """Return `length` bytes from `offset`, fewer only where the source ends."""
+
+    def confirm(self) -> None:  # noqa: B027 - most sources cannot change, or say so when they are read
+        """Raise if the source was changed since it was opened, where reading itself does not show it."""
 
 
 class MemoryReader(Reader):
@@ -104,7 +110,7 @@ class MemoryReader(Reader):
         self.view = view
         self.size = len(view)
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
         """Return a copy of the bytes."""
         return bytes(self.view[offset : offset + length])
 
@@ -133,7 +139,7 @@ class StreamReader(Reader):
         self.stream = stream
         self.name = str(getattr(stream, "name", "the given stream"))
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes of the stream, which may give them in pieces."""
         self.stream.seek(offset)
         found = bytearray()
@@ -164,7 +170,7 @@ class FileReader(Reader):
         self.identity = identity
         self.descriptor = descriptor
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
         """Return the file's bytes; a file that became shorter is an error."""
         length = max(0, min(length, self.size - offset))
         try:
@@ -215,6 +221,10 @@ def open_file(path: str | os.PathLike[str], name: str | None = None) -> Iterator
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         missing = isinstance(error, FileNotFoundError)
+        if missing and was_url(path):
+            raise FileFormatError(
+                f"{name!s} is a URL, which is not read here; download it and give its path"
+            ) from error
         advice = advice_on_missing(Path(path)) if missing else ""
         raise FileFormatError(
             f"{name!s} cannot be opened: {reason}; {advice or 'give the path of a readable file'}"
@@ -252,7 +262,7 @@ class Window:
         # A walk that steps over what it keeps (a node) is sequential, too; one that steps over a payload jumps farther.
         sequential = self.base <= offset <= self.base + 2 * len(self.buffer)
         self._span = min(self._span * 4, _LARGEST_WINDOW) if sequential else _FIRST_WINDOW
-        data = self.reader.read(offset, self._span)
+        data = self.reader.read_at(offset, self._span)
         self.buffer = data if len(data) == self._span else data + bytes(_HEADER)
         self.base = offset
 
@@ -262,11 +272,11 @@ class Window:
         if low >= 0 and stop - self.base <= len(self.buffer):
             return self.buffer[low : stop - self.base]
         if stop - start > _LARGEST_WINDOW // 2:
-            return self.reader.read(start, stop - start)
+            return self.reader.read_at(start, stop - start)
         self.load(start)
         low = start - self.base
         if stop - self.base > len(self.buffer):
-            return self.reader.read(start, stop - start)
+            return self.reader.read_at(start, stop - start)
         return self.buffer[low : stop - self.base]
 
 

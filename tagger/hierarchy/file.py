@@ -31,14 +31,16 @@ from onnx_tagger.hierarchy.map import (
 )
 from onnx_tagger.hierarchy.records import MapRecord
 from onnx_tagger.hierarchy.validation import MOST_SHOWN, place_and_fault
-from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.metadata import SOURCES
+from onnx_tagger.model.urls import Url, local_path_of, place_of
 
 # How many times its size a gzipped map may hold, beyond some that are always free. Columns of equal numbers pack well.
 _MOST_UNPACKED = 200
 _FREE_UNPACKED = 1 << 26
+
+_GZIP = b"\x1f\x8b"
 
 # Bytes that are looked at together.
 _CHUNK = 1 << 20
@@ -178,7 +180,7 @@ def digest_of(data: bytes) -> str:
 
 def write_map(hierarchy: HierarchyMap, path: str | os.PathLike[str]) -> str:
     """Write a map to a file, atomically; see `HierarchyMap.save`."""
-    target = path_of(path, "the map to write")
+    target = local_path_of(path, "the map to write")
     data = to_json(hierarchy)
     if target.suffix == ".gz":
         packed = io.BytesIO()
@@ -205,8 +207,28 @@ def read_map(path: str | os.PathLike[str], max_bytes: int | None = None) -> Hier
     MapError
         If the file is missing, exceeds a limit on inputs, is no JSON, of another format or version, or inconsistent.
     """
-    source = path_of(path, "the map")
-    return parse_map(_read_bytes(source, input_limits().map_bytes if max_bytes is None else max_bytes), str(source))
+    source, most = place_of(path, "the map"), input_limits().map_bytes if max_bytes is None else max_bytes
+    if isinstance(source, Url):
+        return parse_map(_fetched_bytes(source, most), source.shown)
+    return parse_map(_read_bytes(source, most), str(source))
+
+
+def _fetched_bytes(source: Url, max_bytes: int) -> bytes:
+    """The JSON text of a map that lies elsewhere."""
+    from onnx_tagger.files.sources import read_all
+
+    data = read_all(source, max_bytes)
+    if not data.startswith(_GZIP):
+        return data
+    allowed = min(max_bytes, max(_FREE_UNPACKED, len(data) * _MOST_UNPACKED))
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            text = stream.read(allowed + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise MapError(f"{source.shown}: cannot be read as a map ({error}); copy it again") from None
+    if len(text) > allowed:
+        raise MapError(f"{source.shown}: unpacks to more than {allowed} bytes; {advice('map_bytes')}")
+    return text
 
 
 def _read_bytes(source: Path, max_bytes: int) -> bytes:
@@ -217,7 +239,7 @@ def _read_bytes(source: Path, max_bytes: int) -> bytes:
                 f"{source}: cannot be read as a map (it is no regular file); give a .hierarchy.json[.gz] file"
             )
         with source.open("rb") as stream:
-            packed = stream.read(2) == b"\x1f\x8b"
+            packed = stream.read(2) == _GZIP
             if packed:
                 size = os.fstat(stream.fileno()).st_size
                 allowed = min(max_bytes, max(_FREE_UNPACKED, size * _MOST_UNPACKED))
@@ -266,6 +288,8 @@ def _insist_on_utf8(data: bytes) -> None:
 
 def _explain(data: bytes, where: str, error: Exception) -> str:
     """One sentence for what is wrong with a map file."""
+    if data.startswith(b"version https://git-lfs"):
+        return f"{where}: is a Git LFS pointer, which stands for the map: run git lfs pull in its repository"
     try:
         _insist_on_utf8(data)
         header = msgspec.json.decode(data, type=_Header)

@@ -15,15 +15,17 @@ import onnx
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.files.nearby import advice_on_missing
-from onnx_tagger.files.onnxfile import Skeleton, begins_as_model, read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.files.sources import begins_as_model
 from onnx_tagger.hierarchy.carriers import tag_by_itself
 from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter, SavedGraph
-from onnx_tagger.model.arguments import described, path_of
+from onnx_tagger.model.arguments import described
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import Walk, walk
 from onnx_tagger.model.metadata import Tag
+from onnx_tagger.model.urls import Place, Url, place_of, shown_place
 
 MapSource = HierarchyMap | str | os.PathLike[str]
 
@@ -55,21 +57,23 @@ def load_with_file(source: MapSource, *, beside: onnx.ModelProto | None = None) 
     # Here, since reading JSON takes more imports than a whole check of a file does.
     from onnx_tagger.hierarchy.file import WHERE_MAPS_ARE, read_map
 
-    path = path_of(source, "the map")
-    if not path.exists():
-        raise MapError(f"{path}: no such map; {advice_on_missing(path) or WHERE_MAPS_ARE}")
-    if path.suffix == ".onnx" or begins_as_model(path):
-        return _of_tagged(path, beside)
-    return read_map(path), None
+    place = place_of(source, "the map")
+    if isinstance(place, Path) and not place.exists():
+        raise MapError(f"{place}: no such map; {advice_on_missing(place) or WHERE_MAPS_ARE}")
+    if Path(place.path if isinstance(place, Url) else place).suffix == ".onnx" or begins_as_model(place):
+        return _of_tagged(place, beside)
+    return read_map(place), None
 
 
 @collector_paused()
-def _of_tagged(path: Path, beside: onnx.ModelProto | None) -> tuple[HierarchyMap, Skeleton]:
+def _of_tagged(place: Place, beside: onnx.ModelProto | None) -> tuple[HierarchyMap, Skeleton]:
     """The map that a tagged file is: the modules that its nodes name, its graph, and, where asked for, its weights."""
-    skeleton = read_skeleton(path)
+    skeleton = read_skeleton(place)
     tree = hierarchy_of_model(skeleton.model)
     if tree is None:
-        raise MapError(f"{path}: holds no tags, so it is no map; tag it first, or give its .hierarchy.json")
+        raise MapError(
+            f"{shown_place(place)}: holds no tags, so it is no map; tag it first, or give its .hierarchy.json"
+        )
     walked = walk(skeleton.model)
     tags = [tag_by_itself(op, tree) for op in walked.ops]
     owners = owners_of(walked, tags)

@@ -48,7 +48,8 @@ def _head(profile: Profile) -> list[str]:
     settings = dict(profile.settings)
     threads, level = settings.pop("threads", ""), settings.pop("level", "")
     provider = settings.pop("provider", "").removesuffix("ExecutionProvider")
-    of_threads = {"": "", "0": "as many threads as it takes"}.get(threads) or counted(int(threads), "thread")
+    of_threads = {"": "", "0": "as many threads as it takes"}.get(threads)
+    of_threads = counted(int(threads), "thread") if of_threads is None else of_threads
     words = [profile.runtime, f"level {level}" if level else "", provider, of_threads]
     words += [f"{name}={value}" for name, value in settings.items()]
     lines = [f"{profile.model}: {', '.join(filter(None, words))}"]

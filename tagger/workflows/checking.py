@@ -16,11 +16,12 @@ from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.loading import MapSource as MapSource, load_map as load_map, load_with_file
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter
 from onnx_tagger.model import metadata
-from onnx_tagger.model.arguments import insist_on, path_of
+from onnx_tagger.model.arguments import insist_on
 from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.evidence import EVIDENCES, evidence_class
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
+from onnx_tagger.model.urls import local_path_of, place_of
 from onnx_tagger.passes.base import Context, Values
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
@@ -35,7 +36,7 @@ Target = str | os.PathLike[str]
 
 def map_path(path: Target) -> Path:
     """Where a model's map is saved: ``M.onnx`` has ``M.hierarchy.json`` beside it."""
-    return path_of(path, "the model").with_suffix(".hierarchy.json")
+    return local_path_of(path, "the model").with_suffix(".hierarchy.json")
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def stats(model: Target, hierarchy: MapSource | None = None) -> Report:
     """Count the nodes of a file by source, graph and tag, reading any carrier."""
     report = Report()
     with report.phase("read"):
-        skeleton = read_skeleton(path_of(model, "the model"))
+        skeleton = read_skeleton(place_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
     with report.phase("count"):
         count(read_tags(skeleton.model, tree), report)
@@ -194,8 +195,8 @@ def check(
 
     Parameters
     ----------
-    model : path
-    hierarchy : HierarchyMap, path or None
+    model : path or URL
+    hierarchy : HierarchyMap, path, URL or None
         With a map, each pair of module and tag must exist in it; without, the keys must fit each other.
     dialect : str, optional
         Count what this carrier says instead of our own keys: ``torch``, ``winml``, ``namespace``, ``layer_ann`` or
@@ -229,7 +230,7 @@ def check(
     least = evidence_class(min_evidence) if min_evidence is not None else None
     limits = Limits(min_coverage, max_root, max_inherited, max_named, least)
     with report.phase("read"):
-        skeleton = read_skeleton(path_of(model, "the model"))
+        skeleton = read_skeleton(place_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
     with report.phase("check"):
         if dialect is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.hierarchy.loading import MapSource, load_map
 from onnx_tagger.model.findings import RULES, UNREADABLE, Finding, findings_of, rules_of
 from onnx_tagger.model.gated import Judged
 from onnx_tagger.model.report import Limits, Report
+from onnx_tagger.model.urls import shown_place
 from onnx_tagger.model.verdict import Verdict
 from onnx_tagger.workflows.checking import check
 
@@ -50,7 +50,7 @@ def check_files(
     for file in files:
         try:
             report = check(
-                Path(file),
+                file,
                 tree,
                 dialect=dialect,
                 min_coverage=wanted.min_coverage,
@@ -61,9 +61,10 @@ def check_files(
                 min_evidence=wanted.min_evidence.label if wanted.min_evidence is not None else None,
             )
         except (TaggerError, OSError) as error:
-            yield Judged(file, None, (Finding(UNREADABLE, file, str(error)),)).without(left_out)
+            shown = shown_place(file)
+            yield Judged(shown, None, (Finding(UNREADABLE, shown, str(error)),)).without(left_out)
         else:
-            yield judged(file, report, wanted, left_out)
+            yield judged(shown_place(file), report, wanted, left_out)
 
 
 def judged(file: str, report: Report, limits: Limits, left_out: Collection[str] = ()) -> Judged:

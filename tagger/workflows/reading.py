@@ -15,6 +15,7 @@ import onnx
 
 from onnx_tagger.errors import MissingExtraError, TaggerError
 from onnx_tagger.files.onnxfile import read_skeleton
+from onnx_tagger.files.sources import ByteSource, is_source
 from onnx_tagger.hierarchy.globs import under as modules_under
 from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record
 from onnx_tagger.hierarchy.tree import Module, ModuleTree, shown_path
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
-ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview | onnx.ModelProto | BinaryIO
+ModelSource = str | os.PathLike[str] | bytes | bytearray | memoryview | onnx.ModelProto | BinaryIO | ByteSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,9 @@ def read(source: ModelSource, map: MapSource | None = None) -> Tagged:  # noqa: 
 
     Parameters
     ----------
-    source : path, bytes, ModelProto or binary stream
-        Of a file everything but the weights is read.
-    map : HierarchyMap or path, optional
+    source : path, URL, bytes, ModelProto, binary stream or ByteSource
+        Of a file everything but the weights is read, of one elsewhere by ranges.
+    map : HierarchyMap, path or URL, optional
         A ``.hierarchy.json`` or a tagged ``.onnx``, which knows classes, the order of calls, and modules without nodes.
 
     Raises
@@ -123,7 +124,7 @@ def read(source: ModelSource, map: MapSource | None = None) -> Tagged:  # noqa: 
     1.0
     """
     kinds = (str, os.PathLike, bytes, bytearray, memoryview, onnx.ModelProto)
-    if not isinstance(source, kinds) and not hasattr(source, "seek"):
+    if not isinstance(source, kinds) and not hasattr(source, "seek") and not is_source(source):
         given = described(source)
         raise TaggerError(f"the model is {given}; give a path, bytes, a ModelProto or a binary stream that can seek")
     with collector_paused():
@@ -132,7 +133,7 @@ def read(source: ModelSource, map: MapSource | None = None) -> Tagged:  # noqa: 
         else:
             skeleton = read_skeleton(source)
             model = skeleton.model
-            name = str(skeleton.path) if skeleton.path is not None else str(getattr(source, "name", "the given bytes"))
+            name = skeleton.name
         return Tagged(read_tags(model, load_map(map) if map is not None else None), name)
 
 

@@ -25,6 +25,7 @@ from onnx_tagger.model.graph import operator, walk
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
 from onnx_tagger.model.texts import counted
+from onnx_tagger.model.urls import Place, Url, local_path_of, place_of, shown_place
 from onnx_tagger.passes.align import Align
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.inherit import Inherit
@@ -110,9 +111,9 @@ def retag(
 
     Parameters
     ----------
-    model : path
+    model : path or URL
         The file to read.
-    hierarchy : HierarchyMap, path or None
+    hierarchy : HierarchyMap, path, URL or None
         A map, a ``.hierarchy.json[.gz]`` file or a tagged ``.onnx``; None for what the file itself says.
     target : path
         The file to write; it may be the input only with `in_place`.
@@ -153,7 +154,7 @@ def retag(
     TaggerError
         If an input cannot be used or the target not be written; nothing is half-written.
     """
-    source, place = path_of(model, "the model"), path_of(target, "the target")
+    source, place = place_of(model, "the model"), local_path_of(target, "the target")
     steps = passes_of(passes)
     insist_on(ir_version, (int, type(None)), "the IR version", "its number, or None for the file's own")
     if ir_version is not None and not 3 <= ir_version <= onnx.IR_VERSION:
@@ -165,7 +166,7 @@ def retag(
     tell("read")
     with report.phase("read"):
         skeleton = read_skeleton(source)
-        if not in_place and same_file(place, source):
+        if isinstance(source, Path) and not in_place and same_file(place, source):
             raise TaggerError(f"{target}: is the input file; choose another output or ask for --in-place")
         beside = skeleton.model if values else None
         found = open_map(hierarchy, beside=beside) if hierarchy is not None else None
@@ -173,16 +174,19 @@ def retag(
         inferred = infer_tree(skeleton.model) if tree is None else None
         tree = inferred.tree if inferred is not None else tree
         rebuilds = ir_version is not None or any(step.touches & Touches.TOPOLOGY for step in steps)
-        whole = load_whole(source, place) if rebuilds else None
+        whole = load_whole(_local(source, "what changes the graph"), place) if rebuilds else None
     if tree is None:
         raise TaggerError(
-            f"{model}: neither metadata nor names say a module; give --map with the .hierarchy.json saved at export"
+            f"{shown_place(model)}: neither metadata nor names say a module; "
+            "give --map with the .hierarchy.json saved at export"
         )
     distrusted: Collection[str] = ()
     if verify:
         tell("verify")
         with report.phase("verify"):
-            distrusted = _verify(source, hierarchy if verify is True else verify, tree, inputs, report)
+            distrusted = _verify(
+                _local(source, "running it"), hierarchy if verify is True else verify, tree, inputs, report
+            )
     elif inputs is not None:
         raise TaggerError(f"{inputs}: inputs are for verifying; ask for that, too, with --verify")
     chain = default_passes(merge=merge, also=also, distrusted=distrusted, evidence=evidence)
@@ -197,7 +201,7 @@ def retag(
         judge = judge_of(ctx, found, report.verified) if found is not None and not parent else None
         if found is not None:
             kinship = judge.verdict() if judge is not None else BY_LINEAGE
-            forced = _insist_on_kin(kinship, str(model), report, force=force) or forced
+            forced = _insist_on_kin(kinship, shown_place(model), report, force=force) or forced
         PassManager([*chain[:position], *steps, *chain[position:]], verify=verify_passes).run_in(ctx)
         note = note_of_part(ctx, judge) if judge is not None else None
         report.fallbacks.extend([note] if note is not None else ())
@@ -208,7 +212,7 @@ def retag(
     tell("write")
     with report.phase("write"):
         if whole is not None:
-            proved = write_whole(whole, ir_version, source, place, verify_bytes)
+            proved = write_whole(whole, ir_version, _local(source, "this"), place, verify_bytes)
         else:
             proved = write_spliced(
                 skeleton, place, in_place=in_place, link=link, verify_bytes=verify_bytes, pad_key=metadata.PAD
@@ -232,6 +236,13 @@ def _better_map(ctx: Context) -> list[str]:
         f"{counted(guessed, 'node')} could only be inherited: tag the file that the tool was given, and give that "
         "tagged .onnx as --map here"
     ]
+
+
+def _local(source: Place, purpose: str) -> Path:
+    """The path of a file that is needed as a whole."""
+    if isinstance(source, Url):
+        raise TaggerError(f"{source.shown}: {purpose} takes a local file; download it first")
+    return source
 
 
 def _insist_on_kin(kinship: Kinship, where: str, report: Report, *, force: bool) -> str:
@@ -292,9 +303,9 @@ def strip(
     """
     told = report if report is not None else Report()
     insist_on(told, Report, "report", "a Report to fill")
-    place = path_of(target, "the target")
+    place = local_path_of(target, "the target")
     with told.phase("read"):
-        skeleton = read_skeleton(path_of(model, "the model"))
+        skeleton = read_skeleton(place_of(model, "the model"))
     with told.phase("strip"):
         also = metadata.also_of(skeleton.model)
         changed = 0

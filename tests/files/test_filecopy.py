@@ -88,7 +88,7 @@ def test_a_copy_without_the_kernel_reads_a_chunk_at_a_time(
         asked.append(length)
         return data[offset : offset + length]
 
-    monkeypatch.setattr(wire.FileReader, "read", read)
+    monkeypatch.setattr(wire.FileReader, "read_at", read)
     with wire.open_file(tmp_path / "in") as reader, filecopy.replacing(tmp_path / "out") as output:
         output.copy(reader, 7, len(data))
     assert (tmp_path / "out").read_bytes() == data[7:]

@@ -48,17 +48,17 @@ def test_is_what_protobuf_writes(sizes: list[int], data: st.DataObject) -> None:
     names = {f"w{at}" for at in range(len(sizes)) if data.draw(st.booleans())}
     whole, reader = model.SerializeToString(), apart(model, names)
     assert reader.size == len(whole)
-    assert reader.read(0, reader.size) == whole
+    assert reader.read_at(0, reader.size) == whole
     start = data.draw(st.integers(0, len(whole)))
     stop = data.draw(st.integers(start, len(whole)))
-    assert reader.read(start, stop - start) == whole[start:stop]
+    assert reader.read_at(start, stop - start) == whole[start:stop]
     assert b"".join(reader.views(start, stop)) == whole[start:stop]
 
 
 def test_reads_no_further_than_its_end() -> None:
     reader = PiecesReader([memoryview(b"ab"), memoryview(b""), memoryview(b"cde")])
-    assert (reader.size, reader.read(1, 100), reader.read(5, 1), reader.read(9, 1)) == (5, b"bcde", b"", b"")
-    assert PiecesReader([]).read(0, 1) == b""
+    assert (reader.size, reader.read_at(1, 100), reader.read_at(5, 1), reader.read_at(9, 1)) == (5, b"bcde", b"", b"")
+    assert PiecesReader([]).read_at(0, 1) == b""
 
 
 def test_is_read_spliced_and_proved_like_any_source(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_places_and_values_have_to_be_of_the_same_names() -> None:
     values = {"a": memoryview(b"12345678"), "b": memoryview(b"abcdefgh")}
     made = filled(data, values, b"left out")
     whole = model_of({"a": b"12345678", "b": b"abcdefgh", "c": b"more"})
-    assert made.read(0, made.size) == whole.SerializeToString()
+    assert made.read_at(0, made.size) == whole.SerializeToString()
     with pytest.raises(TaggerError, match="placeholder for the values of 'b', which are lost"):
         filled(data, {"a": values["a"]}, b"left out")
     with pytest.raises(TaggerError, match="other values for 'c'"):

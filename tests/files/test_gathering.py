@@ -35,6 +35,10 @@ def test_a_missing_file_is_for_its_reader(folder: Path) -> None:
     assert gather(["missing.onnx"]) == ["missing.onnx"]
 
 
+def test_a_url_is_no_glob(folder: Path) -> None:
+    assert gather(["https://host/*.onnx?x=[1]", "m/a.onnx"]) == ["https://host/*.onnx?x=[1]", "m/a.onnx"]
+
+
 def test_stdin_names_files(folder: Path) -> None:
     assert gather(["-"], ["m/a.onnx\r\n", "\n", "m/deep\n"]) == ["m/a.onnx", "m/deep/c.onnx"]
 

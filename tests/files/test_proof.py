@@ -16,7 +16,7 @@ from onnx_tagger.cli import main
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files import filecopy
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
-from onnx_tagger.files.proof import data_files_of, weights_of, weights_of_model
+from onnx_tagger.files.proof import weights_of, weights_of_model
 from onnx_tagger.files.wire import MemoryReader
 from onnx_tagger.workflows import exporting, retagging
 
@@ -128,7 +128,7 @@ def test_data_files_are_proved_too(tmp_path: Path) -> None:
     data = bytearray((out.parent / "w.bin").read_bytes())
     data[5000] ^= 1
     (out.parent / "w.bin").write_bytes(data)
-    changed = weights_of(MemoryReader(memoryview(out.read_bytes())), data_files_of(["w.bin"], out.parent))
+    changed = weights_of(MemoryReader(memoryview(out.read_bytes())), [out.parent / "w.bin"])
     assert changed.sha256 != proved.sha256
     assert changed.size == proved.size
 

@@ -183,4 +183,4 @@ def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path) -> None
     with open_file(path) as reader:
         os.truncate(path, 10)
         with pytest.raises(TaggerError, match="became shorter"):
-            reader.read(0, 50)
+            reader.read_at(0, 50)

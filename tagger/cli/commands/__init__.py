@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Tag": ("export", "capture", "infer", "retag", "carry", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules"),
-    "Measure": ("profile", "profile-diff", "compare", "bench", "strategies"),
+    "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
 }
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}

@@ -43,7 +43,7 @@ def command(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT.onnx", help="The file to write.")],
     map_file: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--map", metavar="MAP", help="Tag from this .hierarchy.json or .onnx, and not from IN.onnx."),
     ] = None,
     merge: Merge = MergeName.ENCLOSING,

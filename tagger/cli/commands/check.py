@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,7 +65,7 @@ def command(
     from onnx_tagger.workflows import checking, gating
 
     files = gather(models, sys.stdin if "-" in models else ())
-    check_targets([report_file], [*map(Path, files), map_file])
+    check_targets([report_file], [*files, map_file])
     least = evidence_class(min_evidence) if min_evidence is not None else None
     screen, limits = screen_of_run(), Limits(min_coverage, max_root, max_inherited, max_named, least)
     left_out = gating.ignored(names_of(select) or (), names_of(ignore) or ())
@@ -104,11 +103,12 @@ def command(
 
 def _show_one(screen: Screen, file: str, report: Report, limits: Limits, form: str) -> None:
     """Print the verdict on one file, of which every rule counts."""
+    from onnx_tagger.model.urls import shown_place
     from onnx_tagger.model.verdict import Verdict
     from onnx_tagger.reporters.summary import show_notes
 
     text = StringIO()
-    render_verdict(Verdict.of(file, report, limits), form, text)
+    render_verdict(Verdict.of(shown_place(file), report, limits), form, text)
     if form != "text":
         screen.raw(text.getvalue())
         return

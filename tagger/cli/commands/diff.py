@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
@@ -12,8 +12,8 @@ from onnx_tagger.cli.options import AsJson, AsMarkdown, AsTsv, CsvFile, HtmlFile
 
 
 def command(
-    before: Annotated[Path, typer.Argument(metavar="A.onnx", show_default=False)],
-    after: Annotated[Path, typer.Argument(metavar="B.onnx", show_default=False)],
+    before: Annotated[str, typer.Argument(metavar="A.onnx", show_default=False)],
+    after: Annotated[str, typer.Argument(metavar="B.onnx", show_default=False)],
     ignore: Annotated[
         list[str] | None,
         typer.Option(metavar="FIELD", help="Do not compare module, tag, source, origins or call; repeatable."),
@@ -37,5 +37,5 @@ def command(
         show_table(screen, found.by_module, TableFormName.MARKDOWN)
     else:
         show_difference(screen, found, "json" if as_json else "tsv" if as_tsv else "text")
-    save_tables(found.by_module, html, csv, title=f"{before.name} and {after.name}")
+    save_tables(found.by_module, html, csv, title=" and ".join(PurePath(name).name for name in found.names))
     raise typer.Exit(1 if found.difference else 0)

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import screen_of_run
-from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Model, Under
+from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, ModelOrUrl, Under
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     under: Under = None,
     op: Annotated[list[str] | None, typer.Option(metavar="TYPE", help="Only this operator; repeatable.")] = None,
     source: Annotated[

@@ -23,10 +23,6 @@ from onnx_tagger.errors import require
 
 if TYPE_CHECKING:
     from onnx_tagger.measures.profile import Profile
-    from onnx_tagger.measures.table import ModuleTable
-
-# Levels of modules that are shown unless others are asked for.
-_DEPTH = 4
 
 
 def _list_settings(wanted: bool) -> None:
@@ -102,6 +98,7 @@ def command(
     from onnx_tagger.reporters.profile import show_profile, show_ways
     from onnx_tagger.workflows.profiling.comparing import ways
     from onnx_tagger.workflows.profiling.measuring import Plan
+    from onnx_tagger.workflows.profiling.rows import chosen_rows
 
     files = {"chrometrace": trace, "speedscope": speedscope, "overlay": overlay}
     check_targets([output, csv, html, *files.values()], [model, map_file, inputs])
@@ -123,7 +120,7 @@ def command(
     profile = found[0].profile
     rows_by = "operator" if by == "module" and profile.attributed[0] == 0 else by
     shown = grouped(profile, rows_by)
-    table = _chosen(shown, under if shown is profile else None, depth, sort)
+    table = chosen_rows(shown, under if shown is profile else None, depth, sort)
     if len(found) > 1:
         show_ways(screen, found)
     elif not show_table(screen, table, TableFormName.TEXT, as_markdown=as_markdown):
@@ -134,18 +131,6 @@ def command(
     _write_runs(profile, files)
     if len(found) > 1 and any((output, csv, html, *files.values())):
         screen.note(f"files hold the profile of {found[0].name}, the first way")
-
-
-def _chosen(profile: Profile, under: list[str] | None, depth: int | None, sort: str) -> ModuleTable:
-    """The rows that were asked for, in the order that was asked for."""
-    table = profile.modules.filter(under or None, depth=_DEPTH if depth is None else depth)
-    # A container takes the time of what is in it, which has rows of its own.
-    kept = [m for m in table.modules if m.tag is not None or m.parent is None or not m.children]
-    table = table.of_modules(kept)
-    if sort == "order":
-        return table
-    names = {"kernels": "kernels", "self": "time", "µs": "time", "us": "time"}
-    return table.sort(names.get(sort, sort), by="own" if sort == "self" else "total")
 
 
 def _write_runs(profile: Profile, files: dict[str, Path | None]) -> None:

@@ -22,7 +22,7 @@ from onnx_tagger.cli.options import (
     MapFile,
     Merge,
     MergeName,
-    Model,
+    ModelOrUrl,
     NoValues,
     Output,
     ReportFile,
@@ -34,7 +34,7 @@ from onnx_tagger.cli.options import (
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     map_file: MapFile = None,
     output: Output = None,
     merge: Merge = MergeName.ENCLOSING,

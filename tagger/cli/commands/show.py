@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import screen_of_run
-from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, Model
+from onnx_tagger.cli.options import AsJson, AsTsv, MapFile, ModelOrUrl
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     node: Annotated[
         str,
         typer.Argument(

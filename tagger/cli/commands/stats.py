@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
@@ -14,14 +15,14 @@ from onnx_tagger.cli.options import (
     HtmlFile,
     MapFile,
     Measures,
-    Model,
+    ModelOrUrl,
     TableForm,
     TableFormName,
 )
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     measures: Measures = None,
     form: TableForm = TableFormName.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
@@ -45,4 +46,4 @@ def command(
         screen.raw(json_text(checking.stats(model, map_file)))
     elif not show_table(screen, table, form, False, as_tsv, as_markdown):
         show_stats(screen, checking.count(tagged.context), table)
-    save_tables(table, html, csv, title=model.name)
+    save_tables(table, html, csv, title=PurePath(tagged.name).name)

@@ -15,7 +15,7 @@ from onnx_tagger.cli.app import (
 )
 from onnx_tagger.cli.options import (
     InPlace,
-    Model,
+    ModelOrUrl,
     Output,
     ReportFile,
     VerifyBytes,
@@ -23,7 +23,7 @@ from onnx_tagger.cli.options import (
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     output: Output = None,
     stack_traces: Annotated[
         bool, typer.Option("--stack-traces", help="Also remove the local paths that torch leaves on nodes.")

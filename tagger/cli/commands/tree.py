@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
@@ -16,7 +16,7 @@ from onnx_tagger.cli.options import (
     HtmlFile,
     MapFile,
     Measures,
-    Model,
+    ModelOrUrl,
     TableForm,
     TableFormName,
     Under,
@@ -24,14 +24,14 @@ from onnx_tagger.cli.options import (
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     depth: Annotated[
         int | None, typer.Option(metavar="N", min=0, help="Levels below the root, or MODULE, to show.")
     ] = None,
     under: Under = None,
     map_file: MapFile = None,
     before: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="A.onnx", help="The file that M.onnx was made of: how many nodes came in, and are left."),
     ] = None,
     measures: Measures = None,
@@ -61,7 +61,7 @@ def command(
             None,
         )
         if bare is not None and not under:
-            screen.lines([f"{bare[0]}: no tags on {counted(len(bare[1].measured.ops), 'node')}"])
+            screen.lines([f"{bare[1].name}: no tags on {counted(len(bare[1].measured.ops), 'node')}"])
         else:
             show_tree(screen, table.filter(under) if under else table, depth)
-    save_tables(shown, html, csv, title=model.name)
+    save_tables(shown, html, csv, title=PurePath(tagged.name).name)
