@@ -20,7 +20,8 @@ def gather(names: Sequence[str], stdin: Iterable[str] = ()) -> list[str]:
     Parameters
     ----------
     names : sequence of str
-        A file or its URL; a folder, for all ``*.onnx`` in it and below; a glob (``**`` for any folders), if no file is named so;
+        A file or its URL; a folder, for all ``*.onnx`` in it and below; a glob (``**`` for any folders), if no file is
+        named so;
         or ``-``, for the lines of stdin, each of which is a name again.
     stdin : iterable of str
 
