@@ -15,8 +15,8 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.inferred.tree import infer_tree
 from onnx_tagger.hierarchy.map import HierarchyMap, Merge, SavedGraph
-from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.collector import collector_paused
+from onnx_tagger.model.urls import place_of, shown_place
 from onnx_tagger.passes.base import Context, Pass
 from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.manager import PassManager
@@ -37,7 +37,7 @@ def infer(model: Target) -> HierarchyMap:
 
     Parameters
     ----------
-    model : path
+    model : path or URL
         Any ONNX file.
 
     Returns
@@ -66,12 +66,12 @@ def infer(model: Target) -> HierarchyMap:
     >>> found.graph.nodes[0].tag
     Tag(module='blocks.0.act', tag='/~/~blocks.0/~act', source=<Source.NAMED: 3>, origins=(), call=())
     """
-    path = path_of(model, "the model")
+    path = place_of(model, "the model")
     found = map_of(read_skeleton(path).model)
     if found is None:
         raise MapError(
-            f"{path}: neither its metadata nor its names say a module; capture the model that it was made of, or give "
-            "the .hierarchy.json saved at export"
+            f"{shown_place(path)}: neither its metadata nor its names say a module; capture the model that it "
+            "was made of, or give the .hierarchy.json saved at export"
         )
     return found
 

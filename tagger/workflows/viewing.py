@@ -20,6 +20,7 @@ from onnx_tagger.model.graph import Op, Scope
 from onnx_tagger.model.metadata import text_of
 from onnx_tagger.model.report import shown_share
 from onnx_tagger.model.texts import brief_fields
+from onnx_tagger.model.urls import place_of
 from onnx_tagger.workflows.reading import Tagged
 
 _CHUNK = 1 << 20
@@ -60,7 +61,7 @@ class View:
 
 
 def view(
-    tagged: Tagged, measures: Iterable[str | Measure] = (), before: Tagged | None = None, path: Path | None = None
+    tagged: Tagged, measures: Iterable[str | Measure] = (), before: Tagged | None = None, path: str | Path | None = None
 ) -> View:
     """Collect what is shown of a file.
 
@@ -72,8 +73,8 @@ def view(
         Besides the number of nodes; the first is what modules are sized by.
     before : Tagged, optional
         The file that it was made of.
-    path : Path, optional
-        Where the file lies, to be named by its digest.
+    path : path or URL, optional
+        Where the file lies: a local one is named by its digest, which of another would have to be fetched whole.
 
     Raises
     ------
@@ -94,7 +95,8 @@ def view(
     names = dict.fromkeys(["nodes", *given, "fused"])
     table = tagged.table(names)
     first = _first_measure(tagged, given[0]) if given else None
-    facts = [*(_of_file(path) if path is not None else ()), *_counts(tagged)]
+    place = place_of(path, "the model") if path is not None else None
+    facts = [*(_of_file(place) if isinstance(place, Path) else ()), *_counts(tagged)]
     size, colour = first.column.name if first is not None else None, None
     if before is not None:
         table = before.table(names).compare(table)
@@ -102,7 +104,7 @@ def view(
         shown = size or "nodes"
         size, colour = f"{shown} after", f"{shown} change"
     measure = first or sources_measure(tagged)
-    title = path.name if path is not None else tagged.name
+    title = place.name if isinstance(place, Path) else tagged.name
     return View(title, tagged, table, tagged.measured.ops, tuple(facts), measure, size, colour)
 
 

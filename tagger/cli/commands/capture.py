@@ -46,7 +46,7 @@ def command(
         # A file is no model that could be run: what it says by itself is all there is.
         if inputs is not None or report is not None:
             raise TaggerError(f"{source}: an ONNX file is not run for its map; leave --inputs and --report out")
-        infer.command(Path(source), output)
+        infer.command(source, output)
         return
     require("torch", "torch", "capture")
     check_targets([output, report], [*files_of(source), inputs])

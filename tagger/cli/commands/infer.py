@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import check_targets, screen_of_run
-from onnx_tagger.cli.options import Model
+from onnx_tagger.cli.options import ModelOrUrl
 from onnx_tagger.errors import TaggerError
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -25,10 +25,13 @@ def command(
     ] = None,
 ) -> None:
     """Save the map that a file's own metadata or names give, for a file that others made."""
+    from onnx_tagger.model.urls import is_url, shown_place
     from onnx_tagger.reporters.terminal import counted
     from onnx_tagger.workflows.checking import map_path
     from onnx_tagger.workflows.inferring import infer
 
+    if output is None and is_url(model):
+        raise TaggerError(f"{shown_place(model)}: a map cannot be written beside it; name a file with -o")
     target = output if output is not None else map_path(model)
     if target.suffix == ".onnx":
         raise TaggerError(f"{target}: a map is no ONNX file; name it {target.with_suffix('.hierarchy.json').name}")

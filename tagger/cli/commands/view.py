@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from onnx_tagger.cli.app import check_targets, screen_of_run
-from onnx_tagger.cli.options import MapFile, Measures, Model, one_of
+from onnx_tagger.cli.options import MapFile, Measures, ModelOrUrl, one_of
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.reporters import VIEW_FORMS
 
 
 def command(
-    model: Model,
+    model: ModelOrUrl,
     output: Annotated[
         Path,
         typer.Option(
@@ -28,7 +28,7 @@ def command(
         bool, typer.Option("--open", help="Show the file, in the browser or what else opens such files.")
     ] = False,
     before: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="A.onnx", help="The file that M.onnx was made of: numbers before and after, side by side."
         ),

@@ -64,3 +64,11 @@ def test_what_cannot_be_done(run: Run, args: tuple[str, ...], words: str) -> Non
     assert (code, out) == (2, "")
     assert words in err
     assert not list(Path().glob("out*"))
+
+
+def test_a_file_elsewhere_is_shown(run: Run) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.pipe("/view.onnx", Path("after.onnx").read_bytes())
+    assert run("view", "memory://view.onnx", "--before", "before.onnx", "-o", "far.overlay.json")[0] == 0
+    assert run("view", "after.onnx", "--before", "before.onnx", "-o", "near.overlay.json")[0] == 0
+    assert Path("far.overlay.json").read_bytes() == Path("near.overlay.json").read_bytes()
