@@ -17,8 +17,8 @@ import msgspec
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.replacing import replace_file
 from onnx_tagger.hierarchy.validation import place_and_fault
-from onnx_tagger.measures.distances import Metric
 from onnx_tagger.measures.file import as_dict as table_dict, table_of
+from onnx_tagger.measures.metrics import Metric
 from onnx_tagger.measures.table import ModuleTable
 from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.texts import brief, counted

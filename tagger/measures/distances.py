@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.measures.metrics import METRICS, Metric
 
 Values = npt.NDArray[Any]
-Metric = Literal["sqnr", "max", "cosine", "ulp"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
 
 # Masks hold the lowest number of their type, which another type has not got, and beside which all else is nothing.
 LARGEST = 1e4

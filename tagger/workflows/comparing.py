@@ -7,6 +7,7 @@ A reference is a model of torch, another ONNX file, or a recording of either. Th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,14 @@ from onnx_tagger.errors import MapError, TaggerError, require
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.loading import MapSource, load_map
 from onnx_tagger.measures.comparison import LOCAL, Comparison
-from onnx_tagger.measures.distances import METRICS, check_metric
+from onnx_tagger.measures.distances import check_metric
 from onnx_tagger.measures.measure import Column, Measure
+from onnx_tagger.measures.metrics import METRICS
 from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.measures.table import ModuleTable
 from onnx_tagger.model.arguments import insist_on, path_of
 from onnx_tagger.model.graph import walk
+from onnx_tagger.model.metadata import Source
 from onnx_tagger.model.report import Report
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.manager import PassManager
@@ -202,6 +205,9 @@ def compare(
     tree = tagged.modules
     blank = Comparison(other.name, str(target), kind, limit, samples, (), ModuleTable.of(tree, [], []))
     comparison = comparison_of(found, tree, blank)
+    if any(tag is not None and tag.source is Source.NAMED for tag in tagged.measured.tags):
+        spelled = "the file has neither tags nor a map: its modules are those that its own names spell"
+        comparison = replace(comparison, notes=(*comparison.notes, spelled))
     if ops and comparison.bad:
         tell("look for operations")
         comparison = other.with_operations(comparison, trials[0])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.measures.distances import METRICS, check_metric, distance, laid_out, orders
+from onnx_tagger.measures.distances import check_metric, distance, laid_out, orders
+from onnx_tagger.measures.metrics import METRICS
 
 RANDOM = np.random.default_rng(0)
 

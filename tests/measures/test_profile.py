@@ -86,4 +86,4 @@ def test_the_roof_of_some_intensity() -> None:
 
 def test_a_short_representation(tree: ModuleTree, tags: list[Tag | None]) -> None:
     assert repr(profile(tree, tags)) == "<Profile net.onnx, 6 kernels, 21.6 µs>"
-    assert profile(tree, tags)._repr_html_().startswith("<table>")
+    assert profile(tree, tags)._repr_html_().startswith("<svg ")

@@ -12,7 +12,7 @@ from onnx_tagger.model.metadata import Source, add_entries
 
 
 def test_order_is_the_documented_one() -> None:
-    order = "exporter stated node name weight structure run neighbours undecided none"
+    order = "exporter stated node name weight structure spelled run neighbours undecided none"
     assert " ".join(EVIDENCES) == order
     assert sorted(Evidence) == list(Evidence)
 

@@ -104,7 +104,7 @@ def test_nodes(table: ModuleTable) -> None:
     assert found["steps"] == [2, -2, -1]
     assert found["source"] == [0, 2, -1]
     assert found["origins"] == [[1, [1, 2]]]
-    assert data_of(page)["sources"] == [[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert data_of(page)["sources"] == [[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("option", ["size", "colour"])

@@ -211,8 +211,12 @@ def test_what_cannot_be_compared(files: Path, tmp_path: Path, recording: ot.Reco
     for node in bare.graph.node:
         del node.metadata_props[:]
     onnx.save(bare, tmp_path / "bare.onnx")
+    named = ot.compare(recording, tmp_path / "bare.onnx")
+    assert named.notes[-1] == "the file has neither tags nor a map: its modules are those that its own names spell"
+    silent = helper.make_graph([helper.make_node("Relu", ["x"], ["y"], "Relu_1")], "g", [], [])
+    onnx.save(helper.make_model(silent), tmp_path / "silent.onnx")
     with pytest.raises(ot.TaggerError, match=r"says nothing of modules, and neither does the recording; give --map"):
-        ot.compare(recording, tmp_path / "bare.onnx")
+        ot.compare(recording, tmp_path / "silent.onnx")
     assert ot.compare(recording, tmp_path / "bare.onnx", map=files / "fx.hierarchy.json").ok
     random = helper.make_node("RandomNormalLike", ["x"], ["noise"])
     bare.graph.node.insert(0, random)

@@ -11,7 +11,7 @@ import typer
 from onnx_tagger.cli.app import check_targets, files_of, save_tables, screen_of_run
 from onnx_tagger.cli.options import CsvFile, HtmlFile, MapFile, Seed, Under, one_of
 from onnx_tagger.errors import TaggerError, require
-from onnx_tagger.measures.distances import METRICS
+from onnx_tagger.measures.metrics import METRICS
 from onnx_tagger.reporters import COMPARISON_FORMS, render_comparison
 
 if TYPE_CHECKING:

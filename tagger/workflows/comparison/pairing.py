@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnx_tagger.measures.distances import LARGEST, Metric, Values, distance, laid_out, orders
+from onnx_tagger.measures.distances import LARGEST, Values, distance, laid_out, orders
+from onnx_tagger.measures.metrics import Metric
 from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.workflows.comparison.borders import Borders
 

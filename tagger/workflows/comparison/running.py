@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from onnx_tagger.measures.distances import Metric, Values
+from onnx_tagger.measures.distances import Values
+from onnx_tagger.measures.metrics import Metric
 from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.passes.base import Context
 from onnx_tagger.runtime.probing import Probe
