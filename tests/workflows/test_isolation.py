@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import os
 import signal
@@ -31,6 +32,8 @@ def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _kill(number: int) -> None:
+    # pytest has its own handler print where the process was.
+    faulthandler.disable()
     os.kill(os.getpid(), number)
 
 
