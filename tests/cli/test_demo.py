@@ -1,5 +1,6 @@
 """The demo from end to end, once; it is the one test of the command that exports a real model."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ def test_demo(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "onnx_tagger", "demo", "--keep", str(folder)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    # The profile says what it was run on; nothing else has anything to say.
-    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == ["note"] * len(done.stderr.splitlines())
+    # The profile says what it was run on, and how many rows are too small to be shown; nothing else has anything to say.
+    told = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert not told or re.fullmatch(r"\d+ rows? of less than 1 % left out.*", told[0])
+    assert len(told) <= 1
     names = ["bert.hierarchy.json", "bert.onnx", "bert.opt.onnx", "bert.opt.tagged.onnx", "config.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
     steps = [line.split()[1:3] for line in done.stdout.splitlines() if line.startswith("$ ")]
