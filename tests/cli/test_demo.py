@@ -16,7 +16,7 @@ def test_demo(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "onnx_tagger", "demo", "--keep", str(folder)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    # The profile says what it was run on, and how many rows are too small to be shown; nothing else has anything to say.
+    # The profile says what it was run on, and how many rows are too small to show; nothing else has anything to say.
     told = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
     assert not told or re.fullmatch(r"\d+ rows? of less than 1 % left out.*", told[0])
     assert len(told) <= 1
