@@ -139,7 +139,7 @@ class Recording:
     >>> shelf = Shelf()
     >>> ports = [Port("act", "in", shelf.add(np.array([-1.0, 1.0]))), Port("act", "out", shelf.add(np.array([0, 1.0])))]
     >>> Recording(shelf, ports, {"act": (0, 0)}, {})
-    Recording(2 values, 2 ports)
+    <Recording 2 values, 2 ports>
     """
 
     values: Shelf
