@@ -21,22 +21,27 @@ from onnx_tagger.passes.replay.replay import CapturedRun, Run
 
 # An exporter writes them for any operation: constants, sizes, and positions and what picks by them.
 _AUXILIARY = frozenset(
-    {
-        *(
-            "Add",
-            "And",
-            "Concat",
-            "Constant",
-            "ConstantOfShape",
-            "Equal",
-            "Gather",
-            "GatherND",
-            "Less",
-            "Mul",
-            "NonZero",
-        ),
-        *("Range", "ScatterElements", "ScatterND", "Shape", "Size", "Sub", "Tile", "Where"),
-    }
+    [
+        "Add",
+        "And",
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "Equal",
+        "Gather",
+        "GatherND",
+        "Less",
+        "Mul",
+        "NonZero",
+        "Range",
+        "ScatterElements",
+        "ScatterND",
+        "Shape",
+        "Size",
+        "Sub",
+        "Tile",
+        "Where",
+    ]
 )
 
 

@@ -50,16 +50,20 @@ def dropped_stages(draw: st.DrawFn) -> tuple[onnx.ModelProto, HierarchyMap, list
     return model("\n".join(made), stored=stored), tree, [paths[place] for place in kept]
 
 
-@settings(max_examples=100)
-@given(dropped_stages())
-def test_what_tools_dropped_is_not_claimed(drawn: tuple[onnx.ModelProto, HierarchyMap, list[str]]) -> None:
-    made, tree, truth = drawn
+def insist_on_no_claim(made: onnx.ModelProto, tree: HierarchyMap, truth: list[str]) -> None:
+    """Tag a model: what is said to be certain is true, and any other tag encloses what is."""
     ctx = PassManager([Match(), Align(), Inherit()], verify=True).run_in(Context(made, tree))
     for op, path in zip(ctx.ops, truth, strict=True):
         tag = ctx.tags[op]
         if tag.source <= Source.MATCHED:
             assert tag.modules == (path,)
         assert tree.encloses(tag.module, path)
+
+
+@settings(max_examples=100)
+@given(dropped_stages())
+def test_what_tools_dropped_is_not_claimed(drawn: tuple[onnx.ModelProto, HierarchyMap, list[str]]) -> None:
+    insist_on_no_claim(*drawn)
 
 
 ROWS = [ModuleRow("", "Net"), ModuleRow("conv", "Conv"), ModuleRow("act", "Tanh"), ModuleRow("only", "Conv")]
@@ -109,10 +113,4 @@ def runs(draw: st.DrawFn) -> tuple[onnx.ModelProto, HierarchyMap, list[str]]:
 @settings(max_examples=100)
 @given(runs())
 def test_what_a_scope_does_not_tell_is_not_claimed(drawn: tuple[onnx.ModelProto, HierarchyMap, list[str]]) -> None:
-    made, tree, truth = drawn
-    ctx = PassManager([Match(), Align(), Inherit()], verify=True).run_in(Context(made, tree))
-    for op, path in zip(ctx.ops, truth, strict=True):
-        tag = ctx.tags[op]
-        if tag.source <= Source.MATCHED:
-            assert tag.modules == (path,)
-        assert tree.encloses(tag.module, path)
+    insist_on_no_claim(*drawn)
