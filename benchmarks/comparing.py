@@ -23,8 +23,8 @@ import numpy as np
 import onnx
 
 import onnx_tagger as ot
-from onnx_tagger.measures.comparison import Comparison
-from onnx_tagger.measures.recorded import Recording
+from onnx_tagger.measures.comparison.comparison import Comparison
+from onnx_tagger.measures.comparison.recorded import Recording
 from onnx_tagger.workflows.comparing import compare, record
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,7 +21,7 @@ from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.measures.measure import Column, Measure
 from onnx_tagger.measures.table import ModuleTable
 from onnx_tagger.model.metadata import Source
-from onnx_tagger.reporters import page
+from onnx_tagger.reporters.views import page
 
 # Nodes to blocks of twelve modules each.
 SIZES = {10_000: 83, 100_000: 833}

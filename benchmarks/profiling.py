@@ -33,7 +33,7 @@ import numpy as np
 import onnx
 
 import onnx_tagger as ot
-from onnx_tagger.measures.profile import Profile
+from onnx_tagger.measures.profiling.profile import Profile
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "fixtures"))

@@ -25,7 +25,7 @@ from onnx_tagger.exporters.recording.forwards import forwards_wrapped
 from onnx_tagger.exporters.recording.kept import KeepingMode, Kept
 from onnx_tagger.exporters.recording.recording import CallLog, named_modules, plain_modules, quiet_run
 from onnx_tagger.exporters.torchscript.flatcall import flatten_call, structures_in, structures_known
-from onnx_tagger.measures.recorded import Port, Recording, Shelf, Side, Values
+from onnx_tagger.measures.comparison.recorded import Port, Recording, Shelf, Side, Values
 
 
 def record(model: nn.Module, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None) -> Recording:

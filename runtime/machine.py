@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from onnx_tagger.measures.kernel import Overhead, Roof
+from onnx_tagger.measures.profiling.kernel import Overhead, Roof
 from onnx_tagger.runtime.events import percentile_of_ticks, read_events
 from onnx_tagger.runtime.feeds import Array
 from onnx_tagger.runtime.settings import Setup

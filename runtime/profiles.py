@@ -18,7 +18,7 @@ from onnx_tagger.errors import TaggerError, first_sentence
 from onnx_tagger.files.external import contained
 from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
 from onnx_tagger.files.whole import parse_whole
-from onnx_tagger.measures.kernel import Overhead
+from onnx_tagger.measures.profiling.kernel import Overhead
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.texts import brief, counted
 from onnx_tagger.runtime.events import Recording, Times, percentile_of_ticks, read_events

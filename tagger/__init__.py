@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from onnx_tagger.files.saving import save as save
     from onnx_tagger.files.sources import ByteSource as ByteSource
     from onnx_tagger.hierarchy.map import HierarchyMap as HierarchyMap
-    from onnx_tagger.measures.comparison import Comparison as Comparison
+    from onnx_tagger.measures.comparison.comparison import Comparison as Comparison
+    from onnx_tagger.measures.comparison.recorded import Recording as Recording
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
-    from onnx_tagger.measures.profile import Profile as Profile
-    from onnx_tagger.measures.recorded import Recording as Recording
+    from onnx_tagger.measures.profiling.profile import Profile as Profile
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
     from onnx_tagger.model import keys as keys
     from onnx_tagger.model.graph import Op as Op
@@ -71,10 +71,10 @@ _HOMES = {
     "onnx_tagger.files.sources": ("ByteSource",),
     "onnx_tagger.model.graph": ("Op",),
     "onnx_tagger.hierarchy.map": ("HierarchyMap",),
-    "onnx_tagger.measures.comparison": ("Comparison",),
-    "onnx_tagger.measures.recorded": ("Recording",),
+    "onnx_tagger.measures.comparison.comparison": ("Comparison",),
+    "onnx_tagger.measures.comparison.recorded": ("Recording",),
     "onnx_tagger.measures.measure": ("Column", "Measure"),
-    "onnx_tagger.measures.profile": ("Profile",),
+    "onnx_tagger.measures.profiling.profile": ("Profile",),
     "onnx_tagger.measures.table": ("ModuleTable",),
     "onnx_tagger.model.metadata": ("Source", "Tag", "tag_of", "write_tag"),
     "onnx_tagger.passes.align": ("Align",),

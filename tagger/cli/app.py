@@ -232,7 +232,7 @@ def save_tables(
 
     made: list[tuple[Path, StringIO]] = []
     if html is not None:
-        from onnx_tagger.reporters import page
+        from onnx_tagger.reporters.views import page
 
         made.append((html, StringIO()))
         page.render(table, made[-1][1], title=title, size=size, colour=colour)

@@ -11,7 +11,7 @@ from onnx_tagger.model.graph import walk
 from onnx_tagger.model.report import Limits
 from onnx_tagger.model.verdict import Verdict
 from onnx_tagger.reporters.nodes import show_nodes
-from onnx_tagger.reporters.profile import show_profile
+from onnx_tagger.reporters.profiling.text import show_profile
 from onnx_tagger.reporters.summary import show_notes
 from onnx_tagger.reporters.terminal import Screen, counted
 from onnx_tagger.reporters.tree import show_tree

@@ -10,7 +10,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from onnx_tagger.measures.comparison import Comparison
+    from onnx_tagger.measures.comparison.comparison import Comparison
     from onnx_tagger.measures.table import ModuleTable
     from onnx_tagger.model.gated import Gated
     from onnx_tagger.model.verdict import Verdict
@@ -38,7 +38,7 @@ def render_gated(gated: Gated, form: str, out: TextIO) -> None:
 
 
 # What `--format` of commands that show a table by module takes besides text, with the file that writes it.
-TABLE_FORMS = {"json": "jsonform", "csv": "csv", "tsv": "tsv", "markdown": "markdown", "html": "page"}
+TABLE_FORMS = {"json": "jsonform", "csv": "csv", "tsv": "tsv", "markdown": "markdown", "html": "views.page"}
 
 
 def render_table(table: ModuleTable, form: str, out: TextIO) -> None:
@@ -47,7 +47,12 @@ def render_table(table: ModuleTable, form: str, out: TextIO) -> None:
 
 
 # What `view` writes, by the suffix of the file, with the file here that writes it.
-VIEW_FORMS = {"html": "page", "svg": "svg", "me.json": "modelexplorer", "overlay.json": "overlay"}
+VIEW_FORMS = {
+    "html": "views.page",
+    "svg": "views.svg",
+    "me.json": "views.modelexplorer",
+    "overlay.json": "views.overlay",
+}
 
 
 def render_view(view: View, form: str) -> str:
@@ -60,11 +65,11 @@ def render_view(view: View, form: str) -> str:
 
 # What `compare --format` takes, with the file here that writes it.
 COMPARISON_FORMS = {
-    "text": "comparison",
+    "text": "comparison.text",
     "json": "jsonform",
-    "junit": "comparison_junit",
-    "github": "comparison_github",
-    "markdown": "comparison_markdown",
+    "junit": "comparison.junit",
+    "github": "comparison.github",
+    "markdown": "comparison.markdown",
 }
 
 

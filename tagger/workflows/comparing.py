@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from onnx_tagger.errors import MapError, TaggerError, require
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.loading import MapSource, load_map
-from onnx_tagger.measures.comparison import LOCAL, Comparison
-from onnx_tagger.measures.distances import check_metric
+from onnx_tagger.measures.comparison.comparison import LOCAL, Comparison
+from onnx_tagger.measures.comparison.distances import check_metric
+from onnx_tagger.measures.comparison.metrics import METRICS
+from onnx_tagger.measures.comparison.recorded import Recording
 from onnx_tagger.measures.measure import Column, Measure
-from onnx_tagger.measures.metrics import METRICS
-from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.measures.table import ModuleTable
 from onnx_tagger.model.arguments import insist_on, path_of
 from onnx_tagger.model.graph import walk
@@ -141,7 +141,7 @@ def compare(
     map : HierarchyMap or path, optional
         The map of the file, where neither file has tags.
     metric : "sqnr", "max", "cosine" or "ulp"
-        See `onnx_tagger.measures.distances.distance`.
+        See `onnx_tagger.measures.comparison.distances.distance`.
     tolerance : float, optional
         How far a tensor may be off that is computed in float32; coarser types may be off further.
     samples : int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.hierarchy.naming import ModuleRow
 from onnx_tagger.hierarchy.tree import ModuleTree
-from onnx_tagger.measures.comparison import Comparison, Suspect, TensorError
+from onnx_tagger.measures.comparison.comparison import Comparison, Suspect, TensorError
 from onnx_tagger.workflows.comparison.judging import Judged, failures, table_of_tensors
 
 TREE = ModuleTree(

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from examples.profiled import SIDE, blocks, looping, saved
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.measures.kernel import Overhead
+from onnx_tagger.measures.profiling.kernel import Overhead
 from onnx_tagger.model.graph import walk
 from onnx_tagger.runtime.events import Recording
 from onnx_tagger.runtime.machine import Probe, Yardstick, roof

@@ -42,8 +42,8 @@ def command(
     as_markdown: AsMarkdown = False,
 ) -> None:
     """Show by module where the time went in a profile that another runtime or machine took."""
-    from onnx_tagger.measures.profile_groups import grouped
-    from onnx_tagger.reporters.profile import show_profile
+    from onnx_tagger.measures.profiling.groups import grouped
+    from onnx_tagger.reporters.profiling.text import show_profile
     from onnx_tagger.workflows.profiling.attributing import attribute
     from onnx_tagger.workflows.profiling.rows import chosen_rows
 

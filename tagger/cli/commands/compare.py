@@ -11,12 +11,12 @@ import typer
 from onnx_tagger.cli.app import check_targets, files_of, save_tables, screen_of_run
 from onnx_tagger.cli.options import CsvFile, HtmlFile, MapFile, Seed, Under, one_of
 from onnx_tagger.errors import TaggerError, require
-from onnx_tagger.measures.metrics import METRICS
+from onnx_tagger.measures.comparison.metrics import METRICS
 from onnx_tagger.reporters import COMPARISON_FORMS, render_comparison
 
 if TYPE_CHECKING:
     from onnx_tagger.exporters.sources.loading import Source
-    from onnx_tagger.measures.comparison import Comparison
+    from onnx_tagger.measures.comparison.comparison import Comparison
     from onnx_tagger.reporters.terminal import Screen
 
 # A reference as `compare` takes it: itself, its inputs, and those by name.
@@ -153,7 +153,7 @@ def _write(found: Comparison, model: Path, save: Path | None, overlay: Path | No
     if save is not None:
         found.save(save)
     if overlay is not None:
-        from onnx_tagger.reporters.overlay import render
+        from onnx_tagger.reporters.views.overlay import render
         from onnx_tagger.workflows.comparing import errors_of_nodes
 
         text = StringIO()

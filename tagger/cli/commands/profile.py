@@ -22,7 +22,7 @@ from onnx_tagger.cli.options import (
 from onnx_tagger.errors import require
 
 if TYPE_CHECKING:
-    from onnx_tagger.measures.profile import Profile
+    from onnx_tagger.measures.profiling.profile import Profile
 
 
 def _list_settings(wanted: bool) -> None:
@@ -94,8 +94,8 @@ def command(
 ) -> None:
     """Run a file in onnxruntime and show where its time goes, module by module, with error bars."""
     require("onnxruntime", "ort", "profiling")
-    from onnx_tagger.measures.profile_groups import grouped
-    from onnx_tagger.reporters.profile import show_profile, show_ways
+    from onnx_tagger.measures.profiling.groups import grouped
+    from onnx_tagger.reporters.profiling.text import show_profile, show_ways
     from onnx_tagger.workflows.profiling.comparing import ways
     from onnx_tagger.workflows.profiling.measuring import Plan
     from onnx_tagger.workflows.profiling.rows import chosen_rows
@@ -139,8 +139,9 @@ def _write_runs(profile: Profile, files: dict[str, Path | None]) -> None:
 
     from onnx_tagger.files.replacing import replace_file
     from onnx_tagger.measures.measure import Measure
-    from onnx_tagger.measures.profile import TIME
-    from onnx_tagger.reporters import chrometrace, overlay, speedscope
+    from onnx_tagger.measures.profiling.profile import TIME
+    from onnx_tagger.reporters.profiling import chrometrace, speedscope
+    from onnx_tagger.reporters.views import overlay
 
     made: list[tuple[Path, StringIO]] = []
     for name, path in files.items():

@@ -24,8 +24,8 @@ def command(
     ] = "text",
 ) -> None:
     """Compare two profiles module by module; exit with 1 if something is slower for sure."""
-    from onnx_tagger.measures.profile import Profile
-    from onnx_tagger.reporters.profile_change import show_change
+    from onnx_tagger.measures.profiling.profile import Profile
+    from onnx_tagger.reporters.profiling.change import show_change
 
     floor = share_of(max_slowdown)
     found = Profile.load(before).compare(Profile.load(after), floor=floor)

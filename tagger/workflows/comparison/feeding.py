@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.measures.recorded import Port, Recording, Shelf, Side, Values
+from onnx_tagger.measures.comparison.recorded import Port, Recording, Shelf, Side, Values
 from onnx_tagger.model.graph import operator
 from onnx_tagger.model.keys import PREFIX
 from onnx_tagger.passes.base import Context

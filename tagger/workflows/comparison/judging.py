@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from msgspec import structs
 
 from onnx_tagger.hierarchy.tree import ModuleTree
-from onnx_tagger.measures.comparison import (
+from onnx_tagger.measures.comparison.comparison import (
     ACCUMULATED,
     LOCAL,
     TENSORS,
@@ -19,8 +19,8 @@ from onnx_tagger.measures.comparison import (
     TensorError,
     finite,
 )
+from onnx_tagger.measures.comparison.recorded import Recording
 from onnx_tagger.measures.measure import Column, Measure
-from onnx_tagger.measures.recorded import Recording
 from onnx_tagger.measures.table import ModuleTable
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.workflows.comparison.borders import Borders, module_of

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from onnx_tagger.measures.comparison import Comparison, Suspect
-from onnx_tagger.measures.distances import LARGEST, Values
+from onnx_tagger.measures.comparison.comparison import Comparison, Suspect
+from onnx_tagger.measures.comparison.distances import LARGEST, Values
 from onnx_tagger.passes.base import Context
 from onnx_tagger.runtime.probing import Probe
 from onnx_tagger.workflows.comparison.borders import Borders, module_of

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onnx_tagger.measures.distances import LARGEST, Values, distance, laid_out, orders
-from onnx_tagger.measures.metrics import Metric
-from onnx_tagger.measures.recorded import Recording
+from onnx_tagger.measures.comparison.distances import LARGEST, Values, distance, laid_out, orders
+from onnx_tagger.measures.comparison.metrics import Metric
+from onnx_tagger.measures.comparison.recorded import Recording
 from onnx_tagger.workflows.comparison.borders import Borders
 
 # Two tensors are copies if their distances from a value are apart by no more than this share.

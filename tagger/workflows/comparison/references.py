@@ -12,8 +12,8 @@ import numpy as np
 
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.hierarchy.loading import MapSource
-from onnx_tagger.measures.comparison import Comparison
-from onnx_tagger.measures.recorded import Recording, Values, is_recording
+from onnx_tagger.measures.comparison.comparison import Comparison
+from onnx_tagger.measures.comparison.recorded import Recording, Values, is_recording
 from onnx_tagger.model.arguments import described
 from onnx_tagger.runtime.feeds import given_feeds, random_feeds, widths_of
 from onnx_tagger.runtime.probing import Probe

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from onnx_tagger.measures.distances import Values
-from onnx_tagger.measures.metrics import Metric
-from onnx_tagger.measures.recorded import Recording
+from onnx_tagger.measures.comparison.distances import Values
+from onnx_tagger.measures.comparison.metrics import Metric
+from onnx_tagger.measures.comparison.recorded import Recording
 from onnx_tagger.passes.base import Context
 from onnx_tagger.runtime.probing import Probe
 from onnx_tagger.workflows.comparison.borders import Borders

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from onnx_tagger.measures.distances import Values
-from onnx_tagger.measures.metrics import Metric
+from onnx_tagger.measures.comparison.distances import Values
+from onnx_tagger.measures.comparison.metrics import Metric
 from onnx_tagger.model.graph import operator
 from onnx_tagger.workflows.comparison.borders import Borders
 from onnx_tagger.workflows.comparison.pairing import Scale

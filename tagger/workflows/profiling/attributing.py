@@ -19,8 +19,8 @@ from onnx_tagger.errors import TaggerError
 from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record
 from onnx_tagger.hierarchy.tree import ModuleTree
-from onnx_tagger.measures.kernel import Joined, Kernel, Overhead
-from onnx_tagger.measures.profile import Profile
+from onnx_tagger.measures.profiling.kernel import Joined, Kernel, Overhead
+from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.graph import operator
 from onnx_tagger.model.metadata import Tag, text_of

@@ -8,8 +8,8 @@ from math import exp
 from pathlib import Path
 
 from onnx_tagger.hierarchy.loading import MapSource
-from onnx_tagger.measures.profile import Profile
-from onnx_tagger.measures.profile_change import ProfileChange
+from onnx_tagger.measures.profiling.change import ProfileChange
+from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.measures.student import estimate
 from onnx_tagger.model.texts import brief
 from onnx_tagger.workflows.profiling.measuring import Plan, Progress, profiles

@@ -19,9 +19,9 @@ import numpy as np
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.hierarchy.map import HierarchyMap
-from onnx_tagger.measures.kernel import Kernel, Overhead, Roof
-from onnx_tagger.measures.liveness import Step, live_at_peak
-from onnx_tagger.measures.profile import Profile
+from onnx_tagger.measures.profiling.kernel import Kernel, Overhead, Roof
+from onnx_tagger.measures.profiling.liveness import Step, live_at_peak
+from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.measures.work import bytes_of, flops_of, size_of
 from onnx_tagger.model.arguments import insist_on, names_of, path_of
 from onnx_tagger.model.graph import bodies, operator, walk

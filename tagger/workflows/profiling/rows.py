@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onnx_tagger.measures.profile import Profile
+from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.measures.table import ModuleTable
 
 # Levels of modules that are shown unless others are asked for.

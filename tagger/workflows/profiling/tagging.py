@@ -14,7 +14,7 @@ from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.loading import MapSource, owners_of
 from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record, SavedGraph
 from onnx_tagger.hierarchy.tree import ModuleTree
-from onnx_tagger.measures.kernel import Joined
+from onnx_tagger.measures.profiling.kernel import Joined
 from onnx_tagger.model.graph import MAIN, Op
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.report import Report

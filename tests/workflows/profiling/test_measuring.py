@@ -7,7 +7,7 @@ import pytest
 
 import onnx_tagger as ot
 from examples.profiled import SIDE, TREE, blocks, saved
-from onnx_tagger.measures.profile_groups import grouped
+from onnx_tagger.measures.profiling.groups import grouped
 from onnx_tagger.workflows.profiling.measuring import Plan
 
 

@@ -1,0 +1,1 @@
+"""The forms that people look at: the page, the picture, and what Model Explorer reads."""
