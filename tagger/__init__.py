@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.inferring import infer as infer
+    from onnx_tagger.workflows.placing.placing import Placement as Placement, place as place
     from onnx_tagger.workflows.profiling.attributing import attribute as attribute
     from onnx_tagger.workflows.profiling.measuring import profile as profile
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
@@ -90,6 +91,7 @@ _HOMES = {
     "onnx_tagger.workflows.comparing": ("compare", "record"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
     "onnx_tagger.workflows.functions": ("Functions", "functions"),
+    "onnx_tagger.workflows.placing.placing": ("Placement", "place"),
     "onnx_tagger.workflows.profiling.attributing": ("attribute",),
     "onnx_tagger.workflows.profiling.measuring": ("profile",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
