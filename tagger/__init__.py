@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.profiling.measuring import profile as profile
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
+    from onnx_tagger.workflows.splitting.splitting import Split as Split, split as split
 
     __version__: str
 
@@ -96,6 +97,7 @@ _HOMES = {
     "onnx_tagger.workflows.profiling.measuring": ("profile",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
+    "onnx_tagger.workflows.splitting.splitting": ("Split", "split"),
     "onnx_tagger.model.report": ("Limits", "Report"),
 }
 

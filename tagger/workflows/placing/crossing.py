@@ -88,7 +88,7 @@ def tensor_bytes(model: onnx.ModelProto) -> dict[str, int | None]:
     model : onnx.ModelProto
         Weights may be missing.
     """
-    return {value.name: _bytes_of(value.type) for value in _typed(model)}
+    return {value.name: bytes_of_type(value.type) for value in _typed(model)}
 
 
 def _typed(model: onnx.ModelProto) -> Iterable[onnx.ValueInfoProto]:
@@ -102,7 +102,8 @@ def _typed(model: onnx.ModelProto) -> Iterable[onnx.ValueInfoProto]:
     return [*graph.value_info, *graph.input, *graph.output]
 
 
-def _bytes_of(kind: onnx.TypeProto) -> int | None:
+def bytes_of_type(kind: onnx.TypeProto) -> int | None:
+    """Bytes of a tensor of a type; None where a size is open, or it is no tensor of numbers."""
     tensor = kind.tensor_type
     if kind.WhichOneof("value") != "tensor_type" or not tensor.HasField("shape"):
         return None
