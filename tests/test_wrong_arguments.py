@@ -61,6 +61,8 @@ FILES: dict[str, Call] = {
     "profile": lambda value: ot.profile(value),  # type: ignore[arg-type]
     "infer": lambda value: ot.infer(value),  # type: ignore[arg-type]
     "attribute": lambda value: ot.attribute("openvino.json", value),  # type: ignore[arg-type]
+    "place": lambda value: ot.place(value, "gpu(act)"),  # type: ignore[arg-type]
+    "split": lambda value: ot.split(value, "stages", "act | **"),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
     "functions": lambda value: ot.functions(value, "out.onnx"),  # type: ignore[arg-type]
 }

@@ -97,7 +97,8 @@ def write_part(skeleton: Skeleton, part: Part, target: Path) -> int:
                 tensors[k] = _moved(skeleton, graph.initializer[k], output, data.name, written).SerializeToString()
                 written += _length_of(tensors[k])
     with skeleton.opened() as reader, replacing(target) as output:
-        return written + _write(skeleton, part, places, tensors, reader, output, target)
+        _write(skeleton, part, places, tensors, reader, output, target)
+    return written + target.stat().st_size
 
 
 def insist_on_parts(skeleton: Skeleton) -> None:
@@ -131,7 +132,7 @@ def _write(
     reader: Reader,
     output: Output,
     target: Path,
-) -> int:
+) -> None:
     spans, weights = skeleton.layout.nodes, skeleton.layout.initializers
     head, tail = _opening(skeleton.model, part), _border(skeleton.model.graph, part)
     sizes = [spans[3 * k + 2] - spans[3 * k + 1] + len(part.entries.get(k, b"")) for k in part.nodes]
@@ -140,8 +141,7 @@ def _write(
     if inside > MAX_MESSAGE:
         raise TaggerError(f"{target}: would exceed 2 GiB, which protobuf cannot read; take smaller parts")
     output.write(head)
-    functions = list(_functions(skeleton))
-    for start, stop in functions:
+    for start, stop in _functions(skeleton):
         output.write(_FUNCTION + length_prefix(stop - start))
         output.copy(reader, start, stop)
     output.write(_GRAPH + length_prefix(inside))
@@ -156,7 +156,6 @@ def _write(
         else:
             output.copy(reader, weights[3 * k + 1], weights[3 * k + 2])
     output.write(tail)
-    return len(head) + sum(2 + len(length_prefix(b - a)) + b - a for a, b in functions) + inside
 
 
 def _functions(skeleton: Skeleton) -> Iterator[tuple[int, int]]:

@@ -13,13 +13,13 @@ import pytest
 from onnx import helper
 
 import onnx_tagger as ot
+from examples.placed import annotated, beside, chain, model_of, value
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.model.graph import walk
 from onnx_tagger.runtime.assignment import assigned
 from onnx_tagger.workflows.placing.predicting import inlined, predicted
 from onnx_tagger.workflows.placing.rules import Rule, setting_of
 from onnx_tagger.workflows.placing.verifying import verify
-from tests.examples.placed import annotated, beside, chain, model_of, value
 
 CPU, PLUGIN = "CPUExecutionProvider", "cpu_ep"
 ANNOTATIONS = ["/N/B.1/", "/N/B.10/", "/N/B.1/C/", "/N/B.2/", "/N/", "/N/E/", "", "/M/"]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import onnx
 
+from examples.staged import net
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.runtime.bordertypes import types_of
-from tests.examples.staged import net
 
 
 def test_type_and_shape_as_onnxruntime_infers_them(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import onnx
 import pytest
 
 import onnx_tagger as ot
+from examples.staged import net
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.runtime.chaining import chain, same, shapes_of
-from tests.examples.staged import net
 
 
 @pytest.fixture

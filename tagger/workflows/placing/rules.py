@@ -106,6 +106,7 @@ def _entry(entry: str) -> list[Rule]:
         exact = item.startswith("=")
         name = item[exact:].strip()
         if name:
+            expanded(name)  # a brace without its partner is said here
             rules.append(Rule(device.strip(), name, exact))
     if not rules:
         raise TaggerError(f"the rule {entry!r} names no module; {_EXAMPLE}")

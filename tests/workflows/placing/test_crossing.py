@@ -1,10 +1,10 @@
 """Tensors that go from one device to another."""
 
+from examples.placed import chain
 from onnx_tagger.model.graph import walk
 from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.placing.crossing import crossings, tensor_bytes
-from tests.examples.placed import chain
 
 
 def test_each_tensor_counts_once_for_each_device_that_reads_it() -> None:

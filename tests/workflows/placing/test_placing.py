@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 import onnx_tagger as ot
+from examples.placed import beside, chain
 from onnx_tagger.errors import TaggerError
-from tests.examples.placed import beside, chain
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import onnx
 import pytest
 from onnx import helper
 
+from examples.placed import annotated, beside, model_of, value
 from onnx_tagger.model.graph import walk
 from onnx_tagger.workflows.placing.predicting import predicted
 from onnx_tagger.workflows.placing.rules import Rule, parse_rules
-from tests.examples.placed import annotated, beside, model_of, value
 
 
 def literal(text: str) -> list[Rule]:

@@ -2,10 +2,10 @@
 
 import pytest
 
+from examples.placed import LAYERS
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.workflows.placing.rules import Rule, parse_rules, resolve_rules, setting_of
-from tests.examples.placed import LAYERS
 
 TREE = ModuleTree(LAYERS)
 

@@ -7,11 +7,11 @@ from itertools import combinations, pairwise
 
 import pytest
 
+from examples.staged import TREE, net
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.workflows.checking import read_tags
 from onnx_tagger.workflows.splitting.balancing import balanced_cuts
 from onnx_tagger.workflows.splitting.maingraph import main_graph
-from tests.examples.staged import TREE, net
 
 GRAPH = main_graph(read_tags(net(), TREE))
 LIVE = [index for index in GRAPH.order if index not in GRAPH.constant]

@@ -11,8 +11,8 @@ import pytest
 from onnx import helper
 
 import onnx_tagger as ot
+from examples.staged import TREE, net, value
 from onnx_tagger.errors import TaggerError
-from tests.examples.staged import TREE, net, value
 
 
 @pytest.fixture

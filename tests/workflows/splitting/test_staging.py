@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from examples.staged import TREE, net
 from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.checking import read_tags
@@ -17,7 +18,6 @@ from onnx_tagger.workflows.splitting.staging import (
     staged_by_modules,
     wanted_stages,
 )
-from tests.examples.staged import TREE, net
 
 
 def staged(text: str) -> tuple[MainGraph, Staging, Context]:
