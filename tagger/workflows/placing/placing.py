@@ -18,6 +18,7 @@ from onnx_tagger.model.graph import Op
 from onnx_tagger.model.keys import LAYER_ANN
 from onnx_tagger.model.metadata import props_of, text_of
 from onnx_tagger.model.texts import brief, counted
+from onnx_tagger.model.urls import place_of
 from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.workflows.placing.crossing import Crossing, crossings, tensor_bytes
 from onnx_tagger.workflows.placing.predicting import Matcher, inlined, predicted
@@ -202,6 +203,7 @@ def place(model: str | os.PathLike[str], rules: str, *, map: MapSource | None = 
     >>> [(one.source, one.target, one.tensors) for one in placement.crossing]
     [('gpu', 'cpu', ('a',))]
     """
+    place_of(model, "the model")
     insist_on(rules, str, "the rules", "a text such as 'gpu(encoder.layer.0); cpu(embeddings)'")
     parsed = parse_rules(rules)
     with collector_paused():

@@ -171,6 +171,6 @@ def _insist_on_nodes(made: Staging, asked: dict[int, int]) -> None:
             why = (
                 f"all {counted(belong, 'node')} of its modules are needed by earlier stages"
                 if belong
-                else "its modules have no nodes that are not in an earlier stage"
+                else "its modules have no nodes in the main graph but those of earlier stages"
             )
             raise TaggerError(f"stage {place} ({name!r}) would be empty: {why}; leave it out or put it earlier")
