@@ -119,7 +119,7 @@ def main() -> None:
             except Exception as error:  # noqa: BLE001 - what cannot be exported is no case
                 print(f"{name} {strategy}: {type(error).__name__}: {str(error)[:200]}", file=sys.stderr)
     print(machine())
-    headers = ("files", "models", "ways", "bit-equal", "refused", "skip connections", "hoisted nodes")
+    headers = ("file", "models", "ways", "bit-equal", "refused", "skip connections", "hoisted nodes")
     table(
         "Stages, chained",
         headers,
