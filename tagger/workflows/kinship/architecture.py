@@ -254,8 +254,8 @@ def layers(
     """Stacks of equal layers of which the file has another number than the map: path to (in the map, in the file).
 
     A stack counts if of its layers' matrices most are missing, or there once more, equally often by their sizes, and
-    hardly any the other way; other weights may be of these sizes, too. Stacks whose layers have sizes in common, as those of
-    an encoder and a decoder, are taken to have lost or gained as many layers each.
+    hardly any the other way; other weights may be of these sizes, too. Stacks whose layers have sizes in common, as
+    those of an encoder and a decoder, are taken to have lost or gained as many layers each.
     """
     distinct = [each for each in _distinct(parameters) if len(each.shape) > 1]
     in_map = sizes_of(distinct)
