@@ -121,19 +121,20 @@ def read_skeleton(source: Source) -> Skeleton:
     if isinstance(source, (bytes, bytearray, memoryview)):
         view = memoryview(source)
         view = view.cast("B") if view.c_contiguous else memoryview(bytes(view))
-        return _read(MemoryReader(view), None)
+        return read_opened(MemoryReader(view), None)
     if isinstance(source, MemoryReader):
-        return _read(source, None)
+        return read_opened(source, None)
     if not isinstance(source, (str, os.PathLike)) and hasattr(source, "seek"):
-        return _read(StreamReader(cast(BinaryIO, source)), None)
+        return read_opened(StreamReader(cast(BinaryIO, source)), None)
     if is_source(source) and isinstance(source, ByteSource):
-        return _read(SourceReader(source), None)
+        return read_opened(SourceReader(source), None)
     place = place_of(source, "the model")
     with open_place(place) as reader:
-        return _read(reader, place)
+        return read_opened(reader, place)
 
 
-def _read(reader: Reader, place: Place | None) -> Skeleton:
+def read_opened(reader: Reader, place: Place | None) -> Skeleton:
+    """The same of what is open already; `place` is where it lies, None for what is in memory."""
     if reader.size == 0:
         raise FileFormatError(f"{reader.name} is empty; give an ONNX model")
     insist_on_content(reader)

@@ -232,20 +232,32 @@ def check(
         skeleton = read_skeleton(place_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
     with report.phase("check"):
-        if dialect is None:
-            problems, ctx = _own_problems(skeleton.model, tree)
-        else:
-            problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
-        ctx.report = report
-        step = coverage_by(limits, assume=False)
-        PassManager([step]).run_in(ctx)
-        report.failures.extend(problems)
-        if forced := metadata.model_value(skeleton.model, metadata.FORCED):
-            told = report.fallbacks if allow_forced else report.failures
-            told.append(f"the tags rest on a map that was taken with --force, although {forced}")
-        report.ok = not report.failures
+        check_skeleton(skeleton, tree, limits, report, dialect=dialect, allow_forced=allow_forced)
     report.peak_rss_mb = peak_rss_mb()
     return report
+
+
+def check_skeleton(
+    skeleton: Skeleton,
+    tree: HierarchyMap | None,
+    limits: Limits,
+    report: Report,
+    *,
+    dialect: str | None = None,
+    allow_forced: bool = False,
+) -> None:
+    """The same of a file that was read, into a report."""
+    if dialect is None:
+        problems, ctx = _own_problems(skeleton.model, tree)
+    else:
+        problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
+    ctx.report = report
+    PassManager([coverage_by(limits, assume=False)]).run_in(ctx)
+    report.failures.extend(problems)
+    if forced := metadata.model_value(skeleton.model, metadata.FORCED):
+        told = report.fallbacks if allow_forced else report.failures
+        told.append(f"the tags rest on a map that was taken with --force, although {forced}")
+    report.ok = not report.failures
 
 
 def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[list[str], Context]:
