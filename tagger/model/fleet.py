@@ -7,13 +7,14 @@ from typing import Literal
 
 import msgspec
 
-from onnx_tagger.model.texts import brief_fields
+from onnx_tagger.model.texts import brief_fields, shortened
 from onnx_tagger.version import version
 
 Ask = Literal["check", "stats", "retag", "infer"]
 
-# Findings that a row spells out; `by_rule` counts all of them.
+# Findings that a row spells out; `by_rule` counts all of them. So long may their sentences be.
 MOST_FINDINGS = 20
+LONGEST = 2000
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _BOUNDS = ("seconds", "megabytes")
+
+# The rule of findings for such a file, which takes longer to import than a fleet's driver may wait.
+_UNREADABLE = "OT006"
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -161,6 +165,11 @@ class Row(msgspec.Struct, kw_only=True):
     def ok(self) -> bool:
         """Whether the file was read and nothing was found in it."""
         return self.error is None and not self.by_rule
+
+    def fail(self, why: str) -> None:
+        """Say that nothing can be told of the file."""
+        self.error = shortened(why, LONGEST)
+        self.by_rule = {_UNREADABLE: 1}
 
     @property
     def stamp(self) -> Stamp | None:

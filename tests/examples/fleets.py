@@ -14,15 +14,19 @@ import onnx
 from examples.tiny import TREE, tiny_model
 from onnx_tagger.model.fleet import Row
 from onnx_tagger.workflows.fleet.tables import read_rows
-from onnx_tagger.workflows.retagging import retag
+from onnx_tagger.workflows.retagging import retag, strip
 
 
-def fleet_of(folder: Path, count: int) -> list[str]:
-    """Tagged files, of which every fifth has no tags and the last is no model."""
+def fleet_of(folder: Path, count: int, sample: Path | None = None) -> list[str]:
+    """Tagged files, of which every fifth has no tags and the last is no model; all the same, or those of a sample."""
     folder.mkdir()
-    onnx.save(tiny_model(), folder / "plain.bin")
-    TREE.save(folder / "tiny.hierarchy.json")
-    retag(folder / "plain.bin", folder / "tiny.hierarchy.json", folder / "tagged.bin")
+    if sample is None:
+        onnx.save(tiny_model(), folder / "plain.bin")
+        TREE.save(folder / "tiny.hierarchy.json")
+        retag(folder / "plain.bin", folder / "tiny.hierarchy.json", folder / "tagged.bin")
+    else:
+        (folder / "tagged.bin").write_bytes(sample.read_bytes())
+        strip(sample, folder / "plain.bin")
     plain, tagged = (folder / "plain.bin").read_bytes(), (folder / "tagged.bin").read_bytes()
     files = [folder / f"{number:04d}.onnx" for number in range(count)]
     for number, file in enumerate(files):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from onnx_tagger.model.fleet import Job, Row, Stamp
+from onnx_tagger.model.findings import UNREADABLE
+from onnx_tagger.model.fleet import LONGEST, Job, Row, Stamp
 from onnx_tagger.version import version
 
 
@@ -32,3 +33,11 @@ def test_what_is_ok() -> None:
     assert Row(url="a").ok
     assert not Row(url="a", error="no").ok
     assert not Row(url="a", by_rule={"OT001": 1}).ok
+
+
+def test_a_file_of_which_nothing_can_be_told() -> None:
+    row = Row(url="a")
+    row.fail("why " * 1000)
+    assert row.by_rule == {UNREADABLE.id: 1}
+    assert row.error is not None
+    assert len(row.error) <= LONGEST

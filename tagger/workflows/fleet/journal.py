@@ -5,7 +5,6 @@ One JSON row a line, the last one of a URL counts. Of the rows that are there, h
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
@@ -38,7 +37,8 @@ class Journal:
         self.path = path
         self._turn = threading.Lock()  # who takes tasks asks for rows while others are added
         try:
-            self._file = path.open("a+b")
+            self._file = path.open("a+b", buffering=0)
+            self._reader = path.open("rb")
         except OSError as error:
             raise TaggerError(f"{path}: cannot be written ({error.strerror}); name another output") from error
         try:
@@ -46,7 +46,7 @@ class Journal:
             self._places: dict[bytes, int] = {}
             self._end = self._read()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def __enter__(self) -> Journal:
@@ -67,7 +67,6 @@ class Journal:
         """Append a row as JSON; it is in the file when this returns, whatever happens to the process then."""
         with self._turn:
             self._file.write(line + b"\n")
-            self._file.flush()
             self._places[_key(url)] = self._end
             self._end += len(line) + 1
 
@@ -77,8 +76,8 @@ class Journal:
         if place is None:
             return None
         with self._turn:
-            self._file.seek(place)
-            return _decode(self._file.readline())
+            self._reader.seek(place)
+            return _decode(self._reader.readline())
 
     def rows(self, urls: Iterable[str]) -> Iterator[Row]:
         """The rows of some URLs that have one, in their order."""
@@ -90,6 +89,7 @@ class Journal:
     def close(self) -> None:
         """Let go of the file, which stays."""
         self._file.close()
+        self._reader.close()
 
     def remove(self) -> None:
         """Take the file away: its rows are elsewhere now."""
@@ -97,9 +97,8 @@ class Journal:
 
     def _read(self) -> int:
         """Note where rows are, and cut off what is no row."""
-        self._file.seek(0)
         end = 0
-        for line in self._file:
+        for line in self._reader:
             if not line.endswith(b"\n"):
                 break
             try:
@@ -111,7 +110,6 @@ class Journal:
             self._places[_key(row.url)] = end
             end += len(line)
         self._file.truncate(end)
-        self._file.seek(0, os.SEEK_END)
         return end
 
 

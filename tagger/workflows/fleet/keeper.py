@@ -6,12 +6,15 @@ The same in any engine: a worker of Dask or Ray keeps such a process of its own.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import IO
 
@@ -22,12 +25,54 @@ from onnx_tagger.model.fleet import Job, Row, Stamp, Task
 from onnx_tagger.model.urls import shown_place
 from onnx_tagger.version import version
 from onnx_tagger.workflows.fleet.child import ROW, SAME, STAMP
-from onnx_tagger.workflows.fleet.one import failed
 
 # One core a process: with several there are as many of them as cores already.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 _encode = msgspec.json.Encoder().encode
+
+
+class _Watch:
+    """Calls a function if something takes too long: one thread for all of it, which sleeps while nothing is late.
+
+    Parameters
+    ----------
+    strike : callable
+    """
+
+    def __init__(self, strike: Callable[[], None]) -> None:
+        self._strike = strike
+        self._until = self._late_at = math.inf
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def over(self, seconds: float) -> Iterator[Callable[[], bool]]:
+        """Give what is done in the block so many seconds; the function says whether it took longer."""
+        if self._thread is None:
+            self._seconds = seconds
+            self._thread = threading.Thread(target=self._look, daemon=True)
+            self._thread.start()
+        until = self._until = time.monotonic() + seconds
+        try:
+            yield lambda: self._late_at == until
+        finally:
+            self._until = math.inf
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped = True
+        self._wake.set()
+
+    def _look(self) -> None:
+        while not self._stopped:
+            now, until = time.monotonic(), self._until
+            if now >= until:
+                self._until, self._late_at = math.inf, until
+                self._strike()
+            # What begins while this sleeps ends later than it.
+            self._wake.wait(min(self._seconds, until - now) if until > now else self._seconds)
 
 
 class Keeper:
@@ -49,6 +94,7 @@ class Keeper:
         self.job = job
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
+        self._watch = _Watch(self._kill)
 
     def __enter__(self) -> Keeper:
         return self
@@ -61,12 +107,8 @@ class Keeper:
     def do(self, task: Task) -> bytes | None:
         """A file's row as JSON, None if nothing is new."""
         pipes = self._pipes()
-        late = threading.Event()
-        timer = threading.Timer(self.job.seconds, self._kill, [late])
-        timer.daemon = True
-        timer.start()
         stamp: Stamp | None = None
-        try:
+        with self._watch.over(self.job.seconds) as late:
             with suppress(BrokenPipeError):
                 pipes[0].write(_encode(task) + b"\n")
                 pipes[0].flush()
@@ -76,13 +118,12 @@ class Keeper:
                     stamp = msgspec.json.decode(value, type=Stamp)
                 elif kind in (ROW, SAME) and line.endswith(b"\n"):
                     return value if kind == ROW else None
-        finally:
-            timer.cancel()
-        return _encode(self._lost(task, stamp, late.is_set()))
+        return _encode(self._lost(task, stamp, late()))
 
     def close(self) -> None:
         """End the process; no other one is started."""
         self._closed = True
+        self._watch.stop()
         self._end()
 
     def _end(self) -> None:
@@ -113,8 +154,7 @@ class Keeper:
         assert self._process.stdout is not None
         return self._process.stdin, self._process.stdout
 
-    def _kill(self, late: threading.Event) -> None:
-        late.set()
+    def _kill(self) -> None:
         if self._process is not None:
             self._process.kill()
 
@@ -127,11 +167,11 @@ class Keeper:
             row.size, row.etag, row.mtime = stamp.size, stamp.etag, stamp.mtime
         if late:
             row.seconds = self.job.seconds
-            failed(row, f"it takes longer than {self.job.seconds:g} s; allow more with --timeout, or leave it out")
+            row.fail(f"it takes longer than {self.job.seconds:g} s; allow more with --timeout, or leave it out")
         elif stamp is None and code == 1:
             raise TaggerError("a process of the fleet cannot start; run it with --jobs 1 and see what it prints")
         else:
-            failed(row, f"the process that read it ended with {_ended(code)}; leave the file out, or report it")
+            row.fail(f"the process that read it ended with {_ended(code)}; leave the file out, or report it")
         return row
 
 

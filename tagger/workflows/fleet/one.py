@@ -16,8 +16,7 @@ from onnx_tagger.files.sources import open_place
 from onnx_tagger.hierarchy.loading import load_map
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model.collector import collector_paused
-from onnx_tagger.model.findings import UNREADABLE
-from onnx_tagger.model.fleet import MOST_FINDINGS, Found, Job, Row, Stamp, Task
+from onnx_tagger.model.fleet import LONGEST, MOST_FINDINGS, Found, Job, Row, Stamp, Task
 from onnx_tagger.model.gated import Judged
 from onnx_tagger.model.report import Limits, Report
 from onnx_tagger.model.texts import shortened
@@ -25,10 +24,7 @@ from onnx_tagger.model.urls import Place, Url, place_of, shown_place
 from onnx_tagger.version import version
 from onnx_tagger.workflows.checking import check_skeleton, count, read_tags
 from onnx_tagger.workflows.gating import judged
-from onnx_tagger.workflows.inferring import map_of
-from onnx_tagger.workflows.retagging import retag
 
-_LONGEST = 2000  # characters of a sentence in a row
 _MAIN_DOMAINS = ("", "ai.onnx")
 
 
@@ -62,17 +58,11 @@ def row_of(job: Job, task: Task, begun: Callable[[Stamp], object] = lambda _: No
         _of_model(row, skeleton)
         _JOBS[job.ask](job, place, skeleton, row)
     except (TaggerError, OSError) as error:
-        failed(row, str(error))
+        row.fail(str(error))
     except MemoryError:
-        failed(row, f"it takes more than {job.megabytes} MB; allow more with --memory, or leave the file out")
+        row.fail(f"it takes more than {job.megabytes} MB; allow more with --memory, or leave the file out")
     row.seconds = round(time.perf_counter() - start, 6)
     return row
-
-
-def failed(row: Row, why: str) -> None:
-    """Write into a row that nothing can be told of its file."""
-    row.error = shortened(why, _LONGEST)
-    row.by_rule = {UNREADABLE.id: 1}
 
 
 def stamp_of(place: Place, size: int, version_: tuple[str | None, str | None]) -> Stamp:
@@ -109,7 +99,7 @@ def _check(job: Job, place: Place, skeleton: Skeleton, row: Row) -> None:
 def _of_findings(row: Row, found: Judged) -> None:
     row.by_rule = dict(sorted(Counter(each.rule.id for each in found.findings).items()))
     row.findings = [
-        Found(each.rule.id, shortened(each.says, _LONGEST), each.node, each.module)
+        Found(each.rule.id, shortened(each.says, LONGEST), each.node, each.module)
         for each in found.findings[:MOST_FINDINGS]
     ]
 
@@ -120,12 +110,16 @@ def _stats(job: Job, place: Place, skeleton: Skeleton, row: Row) -> None:
 
 
 def _retag(job: Job, place: Place, skeleton: Skeleton, row: Row) -> None:
+    from onnx_tagger.workflows.retagging import retag  # which other jobs do without
+
     target = _target(job, row.url, ".onnx")
     _of_report(row, retag(place, job.hierarchy if job.hierarchy is not None else _beside(place), target))
     row.output = str(target)
 
 
 def _infer(job: Job, place: Place, skeleton: Skeleton, row: Row) -> None:
+    from onnx_tagger.workflows.inferring import map_of
+
     tree = map_of(skeleton.model)
     if tree is None:
         raise TaggerError(f"{row.url}: neither its metadata nor its names say a module")
