@@ -38,6 +38,9 @@ _RETURNS = (
 # The modules that files were loaded as, by name: they may give way to another file's of the same name.
 _ours: dict[str, ModuleType] = {}
 
+# Files that were executed: what came of them, and the size and time that they had.
+_executed: dict[Path, tuple[ModuleType, tuple[int, int]]] = {}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -236,15 +239,25 @@ def _on_sys_path(folder: Path) -> Iterator[None]:
 def _execute(path: Path) -> ModuleType:
     """Import a file under its own name, as its classes are looked up by that later: by pickle, inspect and torch.
 
-    A module of that name that is loaded already stays where it is, since others import it. So does one of another name
-    that is this file: it is taken as it is.
+    As `import` does, a file is executed once, until it changes: a second time would take the operators away that the
+    file registers with torch, and models made before would call freed memory. A module of that name that is loaded
+    already stays where it is, since others import it; one of any name that is this file is taken as it is.
     """
+    stamp = _stamp(path)
+    before = _executed.get(path)
+    if before is not None and before[1] == stamp:
+        return before[0]
+    if before is None and (imported := _imported(path)) is not None:
+        return imported
+    module = _executed_anew(path)
+    _executed[path] = module, stamp
+    return module
+
+
+def _executed_anew(path: Path) -> ModuleType:
     name = path.stem
     loaded = sys.modules.get(name)
     taken = loaded is not None and loaded is not _ours.get(name)
-    if taken and _is_file(loaded, path):
-        assert loaded is not None
-        return loaded
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise ImportError(f"no importer takes {path.name}")
@@ -261,10 +274,23 @@ def _execute(path: Path) -> ModuleType:
     return module
 
 
-def _is_file(module: ModuleType | None, path: Path) -> bool:
-    """Whether a module was loaded from a file."""
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and Path(file).resolve() == path
+def _imported(path: Path) -> ModuleType | None:
+    """The module that somebody else imported from a file; a script that is running may not have come to its end."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if (
+            name != "__main__"
+            and isinstance(file, str)
+            and Path(file).name == path.name
+            and Path(file).resolve() == path
+        ):
+            return module
+    return None
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _unpacked(made: object, source: str, described: bool) -> _Call:

@@ -64,13 +64,16 @@ def test_a_loop_has_its_own_time_without_its_body(tmp_path: Path) -> None:
     kept = tmp_path / "optimised.onnx"
     recording = profiled(subject, Setup(), feeds, 5, tmp_path, saved=kept, facts=True).recording
     owners = owners_of(onnx.load(kept))
-    own = dict(zip(recording.names, own_times(recording, owners, Overhead(0.0, 0.0)), strict=True))
+    own, nested = (
+        dict(zip(recording.names, own_times(recording, owner, Overhead(0.0, 0.0)), strict=True))
+        for owner in (owners, {})
+    )
     loop = next(name for name in own if recording.facts[name].op == "Loop")
     product = next(name for name in own if recording.facts[name].op == "MatMul")
-    whole = np.percentile(recording.us[recording.names.index(loop)], 10)
     assert recording.counts[recording.names.index(product)].tolist() == [50.0] * (WARM_UP + 5)
-    assert own[product] > own[loop]
-    assert whole > own[product] + own[loop] - 50
+    # Which of the two takes longer depends on the machine.
+    assert own[product] == nested[product] > 0
+    assert 0 <= own[loop] < nested[loop]
 
 
 def test_own_times_by_hand() -> None:

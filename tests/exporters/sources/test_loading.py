@@ -1,6 +1,7 @@
 """Sources of models: configs, directories, factories; that inputs are made for each of them, or taken from a spec."""
 
 import importlib
+import importlib.util
 import inspect
 import json
 import pickle
@@ -462,3 +463,47 @@ def test_a_file_that_is_imported_already_is_taken_as_it_is(tmp_path, monkeypatch
         assert type(load_source(f"{path}:make").model) is module.Net
     finally:
         del sys.modules["imported_before"]
+
+
+REGISTERING = """
+import torch
+
+@torch.library.custom_op("onnx_tagger_test::raised", mutates_args=())
+def raised(x: torch.Tensor) -> torch.Tensor:
+    return x + 1
+
+class Raised(torch.nn.Module):
+    def forward(self, x):
+        return raised(x)
+
+def make():
+    return Raised(), (torch.zeros(2),)
+"""
+
+
+def test_a_file_is_executed_once_until_it_changes(tmp_path: Path) -> None:
+    # Registered once more, torch would free the operator that the first model calls.
+    path = tmp_path / "registering_an_operator.py"
+    path.write_text(REGISTERING)
+    first = load_source(f"{path}:make")
+    second = load_source(f"{path}:make")
+    assert type(first.model) is type(second.model)
+    assert first.model is not second.model
+    assert torch.equal(first.model(*first.args), torch.ones(2))
+    path.write_text(REGISTERING.replace("x + 1", "x + 22"))
+    assert torch.equal(load_source(f"{path}:make").model(torch.zeros(2)), torch.full((2,), 22.0))
+
+
+def test_a_file_that_was_imported_under_another_name_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "named_otherwise.py"
+    path.write_text(REGISTERING.replace("::raised", "::risen"))
+    found = importlib.util.spec_from_file_location("another_name_of_it", path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules["another_name_of_it"] = module
+    try:
+        found.loader.exec_module(module)
+        assert type(load_source(f"{path}:make").model) is module.Raised
+    finally:
+        del sys.modules["another_name_of_it"]
