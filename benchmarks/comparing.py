@@ -152,7 +152,9 @@ def alarms(subject: Subject, tools: Sequence[Tool], score: Score) -> None:
                 continue
             score.counts["files"] += 1
             score.counts["modules"] += sum(bool(row.own.get("tensors")) for row in found.modules.rows)
-            score.counts["called broken"] += len(found.bad)
+            by_tool = {module for module, error in found.bad.items() if error.coarse}
+            score.counts["broken by the tool"] += len(by_tool)
+            score.counts["called broken"] += len(set(found.bad) - by_tool)
             score.counts["files with alarms"] += bool(found.bad)
             if found.failures:
                 score.details.append(f"alarm: {subject.name} {strategy} {tool.name}: {found.failures[:3]}")
