@@ -218,6 +218,13 @@ class Pairing:
         wild = bool(np.isfinite(wanted[~np.isfinite(numbers)]).any())
         return distance(wanted, numbers, metric or self.metric), wild and not _masks(wanted, numbers)
 
+    def apart(self, name: str, one: Values, other: Values) -> float:
+        """How far two values of a tensor are apart."""
+        first, second = (self._numbers(name, each) for each in (one, other))
+        assert first is not None
+        assert second is not None
+        return distance(first, second)
+
     def within_range(self, name: str, found: Values) -> float:
         """How far an integer tensor is from its value, rounded to and cut off by the range of these integers."""
         if name not in self.scales or found.dtype.kind not in "iu":

@@ -179,6 +179,15 @@ class Roundings:
         elif masked:
             self.coarse[name] = step
 
+    def redrawn(self, seed: int) -> Roundings:
+        """The same with the directions drawn anew."""
+        other = Roundings(self.made)
+        other.kinds = self.kinds
+        random = np.random.default_rng(seed)
+        for name, steps in self.steps.items():
+            other.steps[name] = (steps * (2 * random.integers(0, 2, steps.shape, dtype=np.int8) - 1)).astype(np.int8)
+        return other
+
     def nudges(self, sign: int) -> dict[str, Nudge]:
         """How the computed integers are moved."""
         return {

@@ -27,6 +27,9 @@ _STEP = 24
 # How often tensors are paired again, how many that are off are asked what they are computed of, and of how many each.
 _ROUNDS, _ASKED, _TRIED = 5, 24, 8
 
+# How often integers are moved anew to see whether that changes what is chosen by them, as the experts of a token are.
+_DRAWS = 8
+
 # An error that is so many times larger with some values than without them comes from them.
 _MUCH = 5.0
 
@@ -153,7 +156,7 @@ class Trial:
 
     def _measure(self, stop_at_first: bool) -> None:
         self.local, self.wild, self._cut_off, self._off = {}, set(), {}, {}
-        self.tolerances.measured = {}
+        self.tolerances.measured, self.tolerances.jumps = {}, {}
         points = list(self.pairing.chosen)
         self._rounded = frozenset(self.tolerances.rounded())
         given = self.pairing.given(points)
@@ -191,6 +194,9 @@ class Trial:
         self.coarse |= rounding.coarse
         if behind:
             self._round_otherwise(behind, given, rounding)
+            doubtful = [name for name in behind if self.differs(name) and name not in self.wild][:_ASKED]
+            if doubtful:
+                self._look_for_jumps(doubtful, given, rounding)
         for name in points:
             self._doubt(name)
 
@@ -217,9 +223,25 @@ class Trial:
         for name in points:
             self.tolerances.measured[name] = noise_of_rounding(self._off[name], errors[name])
 
-    def _stored_moved(self, sign: int) -> dict[str, Values]:
+    def _look_for_jumps(self, points: Sequence[str], given: Mapping[str, Values], rounding: Roundings) -> None:
+        """Allow what a step of rounding does where it changes which numbers are taken, which no noise describes."""
+        plain: dict[str, Values] = {}
+        self.probe.run(self.feeds, points, plain.__setitem__, given=given)
+        largest: dict[str, float] = defaultdict(float)
+
+        def look(name: str, found: Values) -> None:
+            off = self.pairing.apart(name, plain[name], found)
+            largest[name] = max(largest[name], off if np.isfinite(off) else 0.0)
+
+        for draw in range(_DRAWS):
+            other = rounding.redrawn(draw + 1)
+            moved, stored = other.nudges(1), self._stored_moved(1, draw + 1)
+            self.probe.run(self.feeds, points, look, given=other.given(1, given), nudged=moved, stored=stored)
+        self.tolerances.jumps |= largest
+
+    def _stored_moved(self, sign: int, seed: int = 0) -> dict[str, Values]:
         """The weights that are stored as integers, each moved by a step."""
-        random = np.random.default_rng(1)
+        random = np.random.default_rng(seed)
         stored = ((name, self.probe.weight(name)) for name in self.tolerances.stored())
         return {
             name: stored_moved(value, self.tolerances.bits(name), sign, random)

@@ -59,6 +59,8 @@ class Tolerances:
         Integer tensor to the noise of its rounding, as a share of its numbers.
     measured : dict
         Point to the noise of rounding that arrives there, as a share of it, where that was measured.
+    jumps : dict
+        Point to the most that it was off by with each integer in front of it a step off, where that was measured.
     """
 
     metric: Metric
@@ -68,6 +70,7 @@ class Tolerances:
     ranks: Mapping[str, int] = field(default_factory=dict)
     noise: dict[str, float] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
+    jumps: dict[str, float] = field(default_factory=dict)
     _bits: dict[str, int] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
     _rounded: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -143,7 +146,8 @@ class Tolerances:
         """How far a point may be off, all that it is computed of being the reference's."""
         if point not in self.measured:
             return self.near(point)
-        return max(self.floor(point), _in_metric(_TIMES * self.measured[point], self.metric))
+        noise = max(_TIMES * self.measured[point], self.jumps.get(point, 0.0))
+        return max(self.floor(point), _in_metric(noise, self.metric))
 
     def near(self, point: str) -> float:
         """How far a point may be off for it to agree with a value, before more has been measured than its integers."""
