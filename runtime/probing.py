@@ -20,7 +20,7 @@ from onnx_tagger.errors import first_sentence, require
 from onnx_tagger.files.whole import read_whole
 from onnx_tagger.model.texts import brief
 from onnx_tagger.runtime.feeds import Array
-from onnx_tagger.runtime.sessions import NotRunError
+from onnx_tagger.runtime.sessions import NotRunError, opened, plain_options
 
 # Smaller weights stay in the graph, where onnxruntime looks for shapes and axes.
 _SMALL = 1024
@@ -204,15 +204,13 @@ class Probe:
                 tensor.CopyFrom(numpy_helper.from_array(stored[tensor.name], tensor.name))
         self._add_inputs(graph, given)
         self._add_outputs(graph, names, nudged)
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4
+        options = plain_options()
         weights = {name: stored.get(name, value) for name, value in self.weights.items()}
         shared = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in weights.values()]
         if shared:
             options.add_external_initializers(list(self.weights), shared)
         try:
-            return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            return opened(model.SerializeToString(), options)
         except Exception as error:
             raise NotRunError(
                 f"{self.path}: onnxruntime does not load it: {first_sentence(error)}; comparing needs it to run"
