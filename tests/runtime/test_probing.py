@@ -140,7 +140,7 @@ def test_integers_are_moved_where_they_are_shown_and_read(tmp_path: Path) -> Non
     np.testing.assert_array_equal(moved["q"], np.clip(plain["q"] + steps, 0, 255))
     assert off[1, 3] == 0
     np.testing.assert_allclose(moved["out"] - plain["out"], off * plain["s"], atol=1e-6)
-    assert repr(Nudge(steps, "s", "z")) == "Nudge(8 numbers, s)"
+    assert repr(Nudge(steps, "s", "z")) == "<Nudge 8 numbers, s>"
 
 
 def test_what_is_given_in_place_of_a_moved_tensor_is_read_and_the_moved_one_is_shown(tmp_path: Path) -> None:
