@@ -229,7 +229,8 @@ def in_two_processes(names: list[str]) -> None:
 # --- alarms -----------------------------------------------------------------------------------------------------------
 
 
-def alarms(names: list[str], draws: int = 100, pool: int = 12) -> None:
+def alarms(names: list[str], sessions: int = 5, draws: int = 100) -> None:
+    pool = max(12, 2 * sessions + 2)
     line("model", "modules judged", "false alarms", "10 % slower found", "20 % slower found", "50 % slower found")
     line(*"------")
     sums: Counter[str] = Counter()
@@ -239,10 +240,11 @@ def alarms(names: list[str], draws: int = 100, pool: int = 12) -> None:
         whole = ot.profile(path, path.with_suffix(".hierarchy.json"), inputs=values, sessions=pool)
         random = np.random.default_rng(0)
         counts: Counter[str] = Counter()
-        judged = [row.module for row in drawn(whole, range(5)).compare(drawn(whole, range(5, 10))).rows if row.module]
+        first, second = (drawn(whole, range(at, at + sessions)) for at in (0, sessions))
+        judged = [row.module for row in first.compare(second).rows if row.module]
         for _ in range(draws):
             order = random.permutation(pool)
-            before, after = drawn(whole, order[:5]), drawn(whole, order[5:10])
+            before, after = (drawn(whole, order[at : at + sessions]) for at in (0, sessions))
             counts["false"] += bool(before.compare(after).slower)
             path_of = judged[int(random.integers(len(judged)))]
             for percent in (10, 20, 50):
@@ -397,11 +399,15 @@ def main() -> Iterator[str]:
     parser.add_argument(
         "--models", type=int, default=DEFAULT, help="how many models of the zoo; a large number for all"
     )
+    parser.add_argument("--sessions", type=int, default=5, help="of each profile that is drawn for alarms")
     parser.add_argument("--part", action="append", choices=list(PARTS), help="only this; repeatable")
     given = parser.parse_args()
     for part in given.part or PARTS:
         yield part
-        PARTS[part](models(given.models))
+        if part == "alarms":
+            alarms(models(given.models), given.sessions)
+        else:
+            PARTS[part](models(given.models))
 
 
 if __name__ == "__main__":
