@@ -5,7 +5,7 @@ a whole step up or down at random, in a weight or where a run makes it, and what
 of 12, the noise that rounding makes there: however many roundings lie on the way, and whatever they pass through. It is
 the model of Widrow and Kollár, *Quantization Noise* (2008), chapter 4, with the file itself in the place of a formula.
 
-A step that is far too coarse for the numbers is not counted as rounding: nothing is expected of a wrong scale.
+A step that is too coarse because a mask takes up the range is not counted as rounding: it loses all other numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Steps = npt.NDArray[np.int8]
 # The deviation of a whole step up or down, in those of a number that lies anywhere within a step.
 AMPLIFIED = sqrt(12)
 
-# Numbers that span less than this part of a type's range are rounded too coarsely: two bits of it are of no use.
+# Numbers beside a mask that span less than this part of the range are rounded too coarsely: two bits are of no use.
 _SPANNED = 1 / 4
 
 _FLOATS = (np.float16, np.float32)
@@ -174,10 +174,10 @@ class Roundings:
             return
         at, step = int(zero.ravel()[0]) if zero is not None and zero.size else 0, float(scale.ravel()[0])
         part, masked = spanned(found, at, step)
-        if part >= _SPANNED:
-            self.steps[name], self.kinds[name] = steps_of(found, at, self._random), scale.dtype
-        elif masked:
+        if masked and part < _SPANNED:
             self.coarse[name] = step
+        else:
+            self.steps[name], self.kinds[name] = steps_of(found, at, self._random), scale.dtype
 
     def redrawn(self, seed: int) -> Roundings:
         """The same with the directions drawn anew."""

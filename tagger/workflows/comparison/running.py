@@ -256,9 +256,14 @@ class Trial:
         """
         if not self._cut_off:
             return
-        feeding = self._feeding()
-        needed = {one for name, several in feeding.items() if self.differs(name) for one in several}
-        self.local |= {name: error for name, error in self._cut_off.items() if name not in needed}
+        computed: dict[str, list[str]] = defaultdict(list)
+        for name, several in self._feeding().items():
+            for one in several - {name}:
+                computed[one].append(name)
+        # From the last one on: what is computed of a tensor may have to be forgiven itself.
+        for name in sorted(self._cut_off, key=self._rank, reverse=True):
+            if not any(self.differs(other) for other in computed[name]):
+                self.local[name] = self._cut_off[name]
 
     def _look(self, name: str, found: Values) -> None:
         if name in self._rounded:

@@ -118,11 +118,14 @@ def test_a_scale_for_each_channel_or_more_than_a_byte_is_left_alone() -> None:
     assert not seen.steps
 
 
-def test_few_equal_numbers_are_neither_moved_nor_called_coarse() -> None:
+def test_numbers_that_take_up_little_of_the_range_are_moved_like_others_unless_a_mask_takes_up_the_rest() -> None:
     seen = Roundings({})
-    seen.look("q", np.full(4, 127, dtype=np.int8), np.array(0.1, dtype=np.float32), np.array(-128, dtype=np.int8))
-    assert not seen.steps
-    assert not seen.coarse
+    few = np.array([125, 126, 127], dtype=np.int8)
+    seen.look("q", few, np.array(0.1, dtype=np.float32), np.array(-128, dtype=np.int8))
+    assert list(seen.steps) == ["q"]
+    seen.look("m", np.append(few, np.int8(-128)), np.array(1e36, dtype=np.float32), np.array(127, dtype=np.int8))
+    assert list(seen.coarse) == ["m"]
+    assert list(seen.steps) == ["q"]
     assert spanned(np.array([-128, 127], dtype=np.int8), 0, float("inf"))[1]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
 from examples.faulty import file_of, tagged
-from examples.trials import X, chain, trial_of
+from examples.trials import WEIGHTS, X, chain, trial_of
 
 
 def test_an_equal_file_has_no_errors(tmp_path: Path) -> None:
@@ -72,3 +73,32 @@ def test_a_tensor_that_was_taken_for_another_value_is_let_go(tmp_path: Path) -> 
     trial.run_as_it_is()
     trial.run_with_reference()
     assert not any(map(trial.differs, trial.local))
+
+
+def hidden_layers(*, quantised: bool) -> onnx.ModelProto:
+    """Two products with a Relu behind each; in integers, whose range does the work of the Relus."""
+    ends, nodes, reads = {"u": ("us", "zero"), "v": ("vs", "zero")}, [], "x"
+    for weight in ("u", "v"):
+        made = f"y{weight}"
+        nodes.append(tagged(helper.make_node("MatMul", [reads, weight], [made]), f"fc_{weight}"))
+        if quantised:
+            rounded = helper.make_node("QuantizeLinear", [made, *ends[weight]], [f"q{weight}"])
+            nodes.append(tagged(rounded, f"fc_{weight}"))
+            back = helper.make_node("DequantizeLinear", [f"q{weight}", *ends[weight]], [f"r{weight}"])
+            nodes.append(tagged(back, "head" if weight == "v" else "fc_v"))
+        else:
+            nodes.append(tagged(helper.make_node("Relu", [made], [f"r{weight}"]), f"act_{weight}"))
+        reads = f"r{weight}"
+    nodes.append(tagged(helper.make_node("MatMul", [reads, "w"], ["out"]), "head"))
+    stored = {**WEIGHTS, "us": np.float32(0.02), "vs": np.float32(0.03), "zero": np.array(0, dtype=np.uint8)}
+    if not quantised:
+        stored = dict(WEIGHTS)
+    return file_of(*nodes, **stored)
+
+
+def test_a_range_that_does_the_work_of_a_relu_is_no_error_in_layer_after_layer(tmp_path: Path) -> None:
+    trial = trial_of(tmp_path, hidden_layers(quantised=False), hidden_layers(quantised=True))
+    trial.run_as_it_is()
+    trial.run_with_reference()
+    assert {"qu", "qv"} & set(trial.pairing.chosen)
+    assert not [name for name in trial.local if trial.differs(name)]
