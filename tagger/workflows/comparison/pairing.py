@@ -229,12 +229,9 @@ class Pairing:
         """How far an integer tensor is from its value, rounded to and cut off by the range of these integers."""
         if name not in self.scales or found.dtype.kind not in "iu":
             return float("inf")
-        scale, match = self.scales[name], self.chosen[name]
-        wanted = scale.numbers(self.given([name])[name])
-        off = distance(wanted, scale.numbers(found), self.metric)
-        # What is allowed is a share of the whole value, of which little may be left within the range.
-        whole = float(np.linalg.norm(self.recording.values[match.value]))
-        return off * min(1.0, float(np.linalg.norm(wanted)) / whole) if self.metric == "sqnr" and whole else off
+        scale = self.scales[name]
+        wanted = self.given([name])[name]
+        return distance(scale.numbers(wanted), scale.numbers(found), self.metric)
 
     def look_again(self, name: str, found: Values) -> None:
         """Compare a tensor, computed of the reference's values, with the values that it was not taken for."""
