@@ -26,6 +26,7 @@ from onnx_tagger.measures.work import bytes_of, flops_of, size_of
 from onnx_tagger.model.arguments import insist_on, names_of, path_of
 from onnx_tagger.model.graph import bodies, operator, walk
 from onnx_tagger.model.texts import brief_fields, counted
+from onnx_tagger.workflows.profiling.planning import Plan
 from onnx_tagger.workflows.profiling.tagging import UNTAGGED, Known, Optimised, map_of
 
 if TYPE_CHECKING:
@@ -38,35 +39,6 @@ Progress = Callable[[str], None]
 
 # A run that scatters more than this says little of single modules.
 _NOISY = 0.10
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured.
-
-    Parameters
-    ----------
-    sessions, runs : int
-        Sessions of each kind, and runs in each that count.
-    roofline, memory : bool
-        Count operations and bytes, and what is held at the peak.
-    seed : int
-        Of random inputs.
-    """
-
-    sessions: int = 5
-    runs: int = 30
-    roofline: bool = False
-    memory: bool = False
-    seed: int = 0
-
-    __repr__ = brief_fields
-
-    def __post_init__(self) -> None:
-        for name, value in (("sessions", self.sessions), ("runs", self.runs)):
-            insist_on(value, int, f"the number of {name}", "a whole number")
-            if value < 1:
-                raise TaggerError(f"{value} {name} measure nothing; ask for one or more")
 
 
 @dataclass
@@ -86,6 +58,8 @@ class Measured:
         With the profiler.
     optimised : Optimised or None
         The model as it ran.
+    peak : float or None
+        Bytes that were held at most where each result has its own memory; None if that was not measured.
     """
 
     setup: Setup
@@ -94,6 +68,7 @@ class Measured:
     creations: list[float] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)
     optimised: Optimised | None = None
+    peak: float | None = None
 
     __repr__ = brief_fields
 
@@ -114,7 +89,7 @@ def profile(
     settings: Sequence[str] = (),
     provider: str | None = None,
     threads: int = 1,
-    sessions: int = 5,
+    sessions: int | None = None,
     runs: int = 30,
     roofline: bool = False,
     memory: bool = False,
@@ -140,8 +115,10 @@ def profile(
         Execution provider; the CPU if left out.
     threads : int
         Inside a kernel; 0 for onnxruntime's own choice. With more than one, times scatter on a busy machine.
-    sessions, runs : int
-        How many sessions, and how many runs in each count.
+    sessions : int, optional
+        How many sessions; if left out, as many as take a few seconds, 5 at least and 20 at most.
+    runs : int
+        How many runs in each count.
     roofline : bool
         Count operations and bytes of each kernel, and measure what the machine can do.
     memory : bool
@@ -220,13 +197,16 @@ def profiles(
         top = roof(folder, setups[0].threads) if plan.roofline else None
         found = [Measured(setup) for setup in setups]
         yards = []
-        for turn in range(plan.sessions):
-            tell(f"session {turn + 1} of {plan.sessions}")
+        for turn in plan.turns():
+            tell(f"session {turn + 1}" if plan.sessions is None else f"session {turn + 1} of {plan.sessions}")
             _without_profiler(subject, found, feeds, runs, turn)
             yards.append(stick.measure())
             probe.measure()
             for way in _turned(found, turn):
                 _with_profiler(subject, way, feeds, runs, folder, tree)
+        for way in found if plan.memory else ():
+            tell("look at memory")
+            way.peak = _peak(subject, way.setup, feeds, folder)
         common = _Common(subject.path.name, tree, probe.cost, top, tuple(yards), tuple(notes))
         return [(way, _profile_of(way, common, plan)) for way in found]
 
@@ -278,6 +258,17 @@ def _with_profiler(
         way.optimised = Optimised(saved, tree)
 
 
+def _peak(subject: Subject, setup: Setup, feeds: Mapping[str, Array], folder: Path) -> float | None:
+    """Bytes that were held at most in one run of a session without the memory pattern.
+
+    With it one block is taken for all results before the first kernel runs, and no kernel's event says what it holds.
+    """
+    from onnx_tagger.runtime.profiles import profiled
+
+    plain = replace(setup, settings={**setup.settings, "enable_mem_pattern": "0"})
+    return profiled(subject, plain, feeds, 1, folder, facts=True).recording.peak
+
+
 @dataclass(frozen=True)
 class _Common:
     """What all profiles of a call share."""
@@ -313,7 +304,7 @@ def _profile_of(way: Measured, common: _Common, plan: Plan) -> Profile:
         tuple(way.creations),
         cost,
         common.roof,
-        first.peak,
+        first.peak if way.peak is None else way.peak,
         common.yardsticks,
         common.notes,
     )
