@@ -16,6 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Tag": ("export", "capture", "infer", "retag", "carry", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules"),
+    "Change": ("optimize",),
     "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
 }
 
