@@ -46,15 +46,12 @@ def choose(tries: Sequence[Try], speedups: Mapping[str, Interval], targets: Targ
     front = pareto(exact, speedups)
     fastest = max(front, key=lambda each: speedups[each.id].mean)
     if targets.speedup is None:
-        sure = speedups[fastest.id].surely_above > 1
-        if fastest.id == ORIGINAL or not sure:
+        sure = [each for each in front if speedups[each.id].surely_above > 1]
+        if not sure:
             first = next(each for each in tries if each.id == ORIGINAL)
-            return (
-                first,
-                True,
-                "nothing that was tried is faster than the original for sure, so it is written as it was",
-            )
-        return fastest, True, f"{fastest.id} is the fastest, {_shown(speedups[fastest.id])} the original"
+            return first, True, "nothing that was tried is faster than the original for sure: it is written as it was"
+        best = max(sure, key=lambda each: speedups[each.id].mean)
+        return best, True, f"{best.id} is the fastest, {_shown(speedups[best.id])} the original"
     wanted = targets.speedup
     enough = [each for each in front if speedups[each.id].mean >= wanted]
     if enough:
