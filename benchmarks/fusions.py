@@ -24,10 +24,11 @@ import onnx
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "fixtures" / "zoo"), str(ROOT / "benchmarks"), str(ROOT / "tests")]
 
+from index import ZOO, build  # noqa: E402
+
 import onnx_tagger as ot  # noqa: E402
 from examples import fusible  # noqa: E402 - folders, no packages
 from examples.fusing_nets import random_net  # noqa: E402
-from index import ZOO, build  # noqa: E402
 from onnx_tagger.exporters.truth.judging import Judgement, feeds_of, judge, observe  # noqa: E402
 from onnx_tagger.passes.registry import make_pass  # noqa: E402
 from onnx_tagger.runtime.sessions import tensors_of  # noqa: E402
@@ -57,12 +58,13 @@ def passes() -> list[ot.Pass]:
 
 def zoo_row(name: str, strategy: str, folder: Path) -> Row:
     """Export, fuse, run both and judge the result."""
-    model, args, kwargs = build(name)
+    model, args, kwargs = build(name, perturb=True)
+    observations = observe(model, args, kwargs)
     source, target = folder / "m.onnx", folder / "f.onnx"
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         made = ot.export(model, args, source, kwargs=kwargs, strategy=strategy)
     report = ot.retag(source, made.hierarchy, target, passes=passes())
-    feeds = feeds_of(onnx.load(target), model, args, kwargs)
+    feeds = feeds_of(target, model, args, kwargs)
     one, other = tensors_of(source, feeds), tensors_of(target, feeds)
     row = Row(f"{name} {strategy}", made.report.nodes, report.nodes, Counter(each.by for each in report.fused))
     for value in onnx.load(source).graph.output:
@@ -70,7 +72,7 @@ def zoo_row(name: str, strategy: str, folder: Path) -> Row:
         if a is None or b is None or a.size == 0 or a.dtype.kind != "f":
             continue
         row.off = max(row.off, float(np.abs(a - b).max() / max(1.0, np.abs(a).max())))
-    row.judgement = judge(target, made.hierarchy, observe(model, args, kwargs, made.hierarchy), feeds)
+    row.judgement = judge(target, made.hierarchy, observations, feeds)
     return row
 
 
@@ -84,7 +86,8 @@ def random_rows(count: int) -> tuple[int, int, int, int]:
         found = {(each.by, each.output) for each in ctx.report.fused}
         right += found == net.expected
         nodes += len(found)
-        by_output = {name: module for node, module in zip(net.model.graph.node, net.modules, strict=True) for name in node.output}
+        nodes_of = zip(net.model.graph.node, net.modules, strict=True)
+        by_output = {name: module for node, module in nodes_of for name in node.output}
         tags += sum(each.module == by_output[each.output] for each in ctx.report.fused)
     return same, right, nodes, tags
 
@@ -111,7 +114,7 @@ def main() -> None:
             found = row.judgement
             print(
                 f"| {row.name} | {row.before} | {row.after} | {fused} | {row.off:.1e} | {found.testable} | "
-                f"{found.right} |",
+                f"{found.verdicts['right']} |",
                 flush=True,
             )
             for detail in found.details:

@@ -9,20 +9,13 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.files.replacing import replace_file
-from onnx_tagger.hierarchy.validation import place_and_fault
 from onnx_tagger.model.arguments import path_of
-from onnx_tagger.model.limits import advice, input_limits
 from onnx_tagger.model.texts import brief, counted
-
-FORMAT = "onnx-tagger/optimisation"
-VERSION = 1
 
 # What came of a try: part of the pipeline; no slower for sure, and kept for later stages to build on; or not.
 Outcome = Literal["kept", "held", "dropped", "failed"]
 Count = Annotated[int, Meta(ge=0)]
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Interval(Struct, frozen=True):
@@ -208,34 +201,11 @@ class Optimized(Struct, frozen=True):
         TaggerError
             If it cannot be read as one; the message says where it is wrong.
         """
-        found = read_record(path_of(path, "the report"), cls, "the report of an optimisation")
+        from onnx_tagger.measures.optimising.file import read_record
+
+        found = read_record(path)
         if all(each.id != found.chosen for each in found.tries):
             raise TaggerError(
                 f"{path}: what it chose, {found.chosen!r}, is none of its {counted(len(found.tries), 'record')}"
             )
         return found
-
-
-def read_record(path: object, kind: type[Optimized], what: str) -> Optimized:
-    """Read a JSON file as a record, within the limits on inputs.
-
-    Raises
-    ------
-    TaggerError
-        If it cannot be read as one.
-    """
-    place, most = path_of(path, what), input_limits().map_bytes
-    try:
-        with place.open("rb") as stream:
-            data = stream.read(most + 1)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        meant = advice_on_missing(place) if isinstance(error, FileNotFoundError) else ""
-        raise TaggerError(f"{place}: cannot be read ({why}); {meant or 'give a file that optimize wrote'}") from None
-    if len(data) > most:
-        raise TaggerError(f"{place}: holds more than {most} bytes, the limit for a report; {advice('map_bytes')}")
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except _UNREADABLE as error:
-        where, fault = place_and_fault(error)
-        raise TaggerError(f"{place}: {where or 'the file'}: {fault}; give a file that optimize wrote") from None
