@@ -10,6 +10,7 @@ from pathlib import Path
 
 from onnx_tagger.errors import TaggerError, require
 from onnx_tagger.files.external import contained, insist_on_no_data_file, same_file
+from onnx_tagger.files.filecopy import permissions_of
 from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
 from onnx_tagger.measures.optimising.choosing import choose
 from onnx_tagger.measures.optimising.optimised import Optimized, Targets
@@ -105,6 +106,9 @@ def optimize(
     skeleton = read_skeleton(source)
     if same_file(source, place):
         raise TaggerError(f"{place}: is the input file; choose another output")
+    permissions_of(place)
+    if not place.parent.is_dir() or place.is_dir():
+        raise TaggerError(f"{place}: cannot be written; name a file in a folder that is there")
     insist_on_no_data_file(skeleton.external, source, place)
     (setup,) = setups_of(["all"], [], None, threads)
     given = path_of(inputs, "the inputs") if inputs is not None else None

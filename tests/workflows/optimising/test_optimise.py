@@ -137,6 +137,13 @@ def test_what_is_refused(model: Path, tmp_path: Path, options: dict[str, Any], s
     assert not (tmp_path / "o.onnx").exists()
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(model: Path, tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "no" / "o.onnx"):
+        with pytest.raises(ot.TaggerError):
+            ot.optimize(model, place, workdir=tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+
+
 def test_the_input_is_never_the_output(model: Path) -> None:
     with pytest.raises(ot.TaggerError, match="is the input file"):
         ot.optimize(model, model)
