@@ -1,31 +1,25 @@
-"""The JSON file of an optimisation: read within the limits on inputs, and its schema.
-
-`python -m onnx_tagger.measures.optimising.file` prints the JSON schema that ships with the package.
-"""
+"""Reading the JSON file of a record, within the limits on inputs."""
 
 from __future__ import annotations
 
-import json
 from os import PathLike
+from typing import TypeVar
 
 import msgspec
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.hierarchy.validation import place_and_fault
-from onnx_tagger.measures.optimising.optimised import Optimized
 from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.limits import advice, input_limits
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def json_schema() -> str:
-    """The JSON schema of the file, as it ships in ``optimisation.schema.json``."""
-    return json.dumps(msgspec.json.schema(Optimized), indent=1, sort_keys=True) + "\n"
+T = TypeVar("T")
 
 
-def read_record(path: str | PathLike[str]) -> Optimized:
+def read_record(path: str | PathLike[str], kind: type[T]) -> T:
     """Read a JSON file as a record, within the limits on inputs.
 
     Raises
@@ -44,11 +38,7 @@ def read_record(path: str | PathLike[str]) -> Optimized:
     if len(data) > most:
         raise TaggerError(f"{place}: holds more than {most} bytes, the limit for a report; {advice('map_bytes')}")
     try:
-        return msgspec.json.decode(data, type=Optimized)
+        return msgspec.json.decode(data, type=kind)
     except _UNREADABLE as error:
         where, fault = place_and_fault(error)
         raise TaggerError(f"{place}: {where or 'the file'}: {fault}; give a file that optimize wrote") from None
-
-
-if __name__ == "__main__":
-    print(json_schema(), end="")

@@ -1,7 +1,11 @@
-"""An optimisation as a record: every try of every stage, which were kept and why, and what was chosen."""
+"""An optimisation as a record: every try of every stage, which were kept and why, and what was chosen.
+
+`python -m onnx_tagger.measures.optimising.optimised` prints the JSON schema that ships with the package.
+"""
 
 from __future__ import annotations
 
+import json
 from os import PathLike
 from typing import Annotated, Literal
 
@@ -10,6 +14,7 @@ from msgspec import Meta, Struct, field
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.replacing import replace_file
+from onnx_tagger.measures.optimising.file import read_record
 from onnx_tagger.model.arguments import path_of
 from onnx_tagger.model.texts import brief, counted
 
@@ -201,11 +206,18 @@ class Optimized(Struct, frozen=True):
         TaggerError
             If it cannot be read as one; the message says where it is wrong.
         """
-        from onnx_tagger.measures.optimising.file import read_record
-
-        found = read_record(path)
+        found = read_record(path, cls)
         if all(each.id != found.chosen for each in found.tries):
             raise TaggerError(
                 f"{path}: what it chose, {found.chosen!r}, is none of its {counted(len(found.tries), 'record')}"
             )
         return found
+
+
+def json_schema() -> str:
+    """The JSON schema of the file, as it ships in ``optimisation.schema.json``."""
+    return json.dumps(msgspec.json.schema(Optimized), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")
