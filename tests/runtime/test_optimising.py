@@ -23,7 +23,7 @@ def test_levels(tmp_path: Path) -> None:
 def test_the_optimiser_for_transformers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source = write_model(tmp_path / "m.onnx")
     as_transformer("bert", source, tmp_path / "t.onnx")
-    assert "Gelu" in {node.op_type for node in onnx.load(tmp_path / "t.onnx").graph.node}
+    assert len(onnx.load(tmp_path / "t.onnx").graph.node) <= 14
     assert capfd.readouterr().out == ""
     assert logging.root.manager.disable == logging.NOTSET
 
