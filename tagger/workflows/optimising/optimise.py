@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import module_from_spec, spec_from_file_location
+from math import isfinite
 from pathlib import Path
 
 from onnx_tagger.errors import TaggerError, require
@@ -183,20 +183,17 @@ def _metric(given: str | Callable[[Path], float] | None) -> Metric | None:
     if given is None or callable(given):
         return given
     insist_on(given, str, "the metric", "FILE.py:FN, or a function of a path")
-    file, _, name = given.rpartition(":")
-    spec = spec_from_file_location("onnx_tagger_metric", file) if Path(file).is_file() else None
-    if spec is None or spec.loader is None:
-        raise TaggerError(f"{given}: no such Python file; give FILE.py:FN")
-    module = module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise TaggerError(f"{file}: cannot be imported ({type(error).__name__}: {error}); mend it first") from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        raise TaggerError(f"{file}: has no function {name!r}; give FILE.py:FN")
-    fn: Metric = found
-    return fn
+    from onnx_tagger.runtime.userfunctions import user_function
+
+    function = user_function(given, "metric")
+
+    def scored(path: Path) -> float:
+        found = function(path)
+        if not isinstance(found, (int, float)) or not isfinite(found):
+            raise TaggerError(f"{given}: the metric returned {found!r}; return one finite number, higher is better")
+        return float(found)
+
+    return scored
 
 
 @contextmanager
