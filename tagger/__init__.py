@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from onnx_tagger.measures.comparison.comparison import Comparison as Comparison
     from onnx_tagger.measures.comparison.recorded import Recording as Recording
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
+    from onnx_tagger.measures.optimising.optimised import Optimized as Optimized
     from onnx_tagger.measures.profiling.profile import Profile as Profile
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
     from onnx_tagger.model import keys as keys
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.inferring import infer as infer
+    from onnx_tagger.workflows.optimising.optimise import optimize as optimize
     from onnx_tagger.workflows.placing.placing import Placement as Placement, place as place
     from onnx_tagger.workflows.profiling.attributing import attribute as attribute
     from onnx_tagger.workflows.profiling.measuring import profile as profile
@@ -76,6 +78,7 @@ _HOMES = {
     "onnx_tagger.measures.comparison.comparison": ("Comparison",),
     "onnx_tagger.measures.comparison.recorded": ("Recording",),
     "onnx_tagger.measures.measure": ("Column", "Measure"),
+    "onnx_tagger.measures.optimising.optimised": ("Optimized",),
     "onnx_tagger.measures.profiling.profile": ("Profile",),
     "onnx_tagger.measures.table": ("ModuleTable",),
     "onnx_tagger.model.metadata": ("Source", "Tag", "tag_of", "write_tag"),
@@ -93,6 +96,7 @@ _HOMES = {
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
     "onnx_tagger.workflows.functions": ("Functions", "functions"),
     "onnx_tagger.workflows.placing.placing": ("Placement", "place"),
+    "onnx_tagger.workflows.optimising.optimise": ("optimize",),
     "onnx_tagger.workflows.profiling.attributing": ("attribute",),
     "onnx_tagger.workflows.profiling.measuring": ("profile",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),

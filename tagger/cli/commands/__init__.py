@@ -18,7 +18,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules", "fleet"),
     "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
-    "Change": ("split", "place"),
+    "Change": ("optimize", "split", "place"),
 }
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}

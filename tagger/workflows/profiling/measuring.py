@@ -7,10 +7,9 @@ what a busy machine does to one of them it does to the others.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +24,10 @@ from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.measures.work import bytes_of, flops_of, size_of
 from onnx_tagger.model.arguments import insist_on, names_of, path_of
 from onnx_tagger.model.graph import bodies, operator, walk
-from onnx_tagger.model.texts import brief_fields, counted
+from onnx_tagger.model.texts import counted
 from onnx_tagger.workflows.profiling.planning import Plan
 from onnx_tagger.workflows.profiling.tagging import UNTAGGED, Known, Optimised, map_of
+from onnx_tagger.workflows.profiling.turns import Measured, by_turns, turned
 
 if TYPE_CHECKING:
     from onnx_tagger.runtime.events import Recording
@@ -39,38 +39,6 @@ Progress = Callable[[str], None]
 
 # A run that scatters more than this says little of single modules.
 _NOISY = 0.10
-
-
-@dataclass
-class Measured:
-    """What was measured of one way to run a model, session by session.
-
-    Attributes
-    ----------
-    setup : Setup
-    latencies : list of float
-        Microseconds of a run without the profiler.
-    ratios : list of float
-        Logarithm of the latency over that of the first way, run by run in the same round.
-    creations : list of float
-        Seconds that making a session took.
-    recordings : list of Recording
-        With the profiler.
-    optimised : Optimised or None
-        The model as it ran.
-    peak : float or None
-        Bytes that were held at most where each result has its own memory; None if that was not measured.
-    """
-
-    setup: Setup
-    latencies: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
-    creations: list[float] = field(default_factory=list)
-    recordings: list[Recording] = field(default_factory=list)
-    optimised: Optimised | None = None
-    peak: float | None = None
-
-    __repr__ = brief_fields
 
 
 @contextmanager
@@ -199,44 +167,16 @@ def profiles(
         yards = []
         for turn in plan.turns():
             tell(f"session {turn + 1}" if plan.sessions is None else f"session {turn + 1} of {plan.sessions}")
-            _without_profiler(subject, found, feeds, runs, turn)
+            by_turns([(way, subject) for way in found], feeds, runs, turn)
             yards.append(stick.measure())
             probe.measure()
-            for way in _turned(found, turn):
+            for way in turned(found, turn):
                 _with_profiler(subject, way, feeds, runs, folder, tree)
         for way in found if plan.memory else ():
             tell("look at memory")
             way.peak = _peak(subject, way.setup, feeds, folder)
         common = _Common(subject.path.name, tree, probe.cost, top, tuple(yards), tuple(notes))
         return [(way, _profile_of(way, common, plan)) for way in found]
-
-
-def _turned(ways: list[Measured], turn: int) -> list[Measured]:
-    """All ways, each time another one first."""
-    at = turn % len(ways)
-    return ways[at:] + ways[:at]
-
-
-def _without_profiler(subject: Subject, ways: list[Measured], feeds: Mapping[str, Array], runs: int, turn: int) -> None:
-    """One session of each way without the profiler; their runs take turns."""
-    from onnx_tagger.runtime.machine import timed
-    from onnx_tagger.runtime.profiles import PERCENTILE, WARM_UP
-
-    sessions = []
-    for way in _turned(ways, turn):
-        start = time.perf_counter()
-        sessions.append((way, subject.session(way.setup)))
-        way.creations.append(time.perf_counter() - start)
-    times: dict[int, list[float]] = {id(way): [] for way in ways}
-    for _, session in sessions:
-        timed(session, feeds, WARM_UP)
-    for run in range(runs):
-        for way, session in sessions if run % 2 else reversed(sessions):
-            times[id(way)] += timed(session, feeds, 1)
-    base = np.log(times[id(ways[0])])
-    for way in ways:
-        way.latencies.append(float(np.percentile(times[id(way)], PERCENTILE)))
-        way.ratios.append(float(np.median(np.log(times[id(way)]) - base)))
 
 
 def _with_profiler(
