@@ -21,6 +21,7 @@ from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.base import Analysis, Context, Touches
 from onnx_tagger.passes.replay.complexes import named_trace
 from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
+from onnx_tagger.passes.replay.recurrent import LAYER, RECURRENT, first_of_calls, layers
 from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, assigned
 
 _Places = tuple[int, ...]
@@ -162,6 +163,10 @@ class Replay:
             if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in inserted
         ]
         self.possible = {op: self.run.possible(op.node.op_type, ctx.tags.get(op), self._read(op)) for op in self.items}
+        recurrent = {op: places for op, places in self.possible.items() if op.node.op_type in RECURRENT}
+        self.layers, self.steps = layers(self.run.trace, (places or () for places in recurrent.values()))
+        for op, places in recurrent.items():
+            self.possible[op] = first_of_calls(self.run.trace, places) if places else None
         certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
         self.pins = _in_order(self.items, self._by_weights() | certain)
         self.done: dict[int, tuple[str, ...]] = {}
@@ -194,7 +199,9 @@ class Replay:
         found: dict[Op, int] = {}
         for names, by_operator in readers.items():
             for operator, ops in by_operator.items():
-                fitting = [place for place in self.run.reading(names) if self.run.fits(place, operator)]
+                fitting: Sequence[int] = [place for place in self.run.reading(names) if self.run.fits(place, operator)]
+                if operator in RECURRENT:
+                    fitting = [place for place in self.possible[ops[0]] or () if place in self.layers]
                 if len(ops) == len(fitting):
                     found.update(zip(ops, fitting, strict=True))
         return found
@@ -258,7 +265,9 @@ class Replay:
     def _assign(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
         """Assign the nodes of a window to its operations."""
         # Whatever only looks at a weight in another way has been done beforehand, or is among what prepares weights.
-        kept = [place for place in range(first, last + 1) if not self._looks_at_weight(place)]
+        kept = [
+            place for place in range(first, last + 1) if place not in self.steps and not self._looks_at_weight(place)
+        ]
         number = {place: position for position, place in enumerate(kept)}
         nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last, number)) for op in window)
         operations = tuple(self._letter(place) for place in kept)
@@ -355,6 +364,8 @@ class Replay:
 
     def _letter(self, place: int) -> OperationLetter:
         operation = self.run.trace[place]
+        if place in self.layers:
+            return OperationLetter(LAYER, False, self.done.get(place, ()))
         optional = operation.view or MOVES.issuperset(writes(operation.operator) or {""})
         return OperationLetter(operation.operator, optional, self.done.get(place, ()))
 
