@@ -20,6 +20,7 @@ from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
 from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.base import Analysis, Context, Touches
 from onnx_tagger.passes.replay.complexes import named_trace
+from onnx_tagger.passes.replay.consistency import by_dataflow, numbered, unattached
 from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
 from onnx_tagger.passes.replay.recurrent import LAYER, RECURRENT, first_of_calls, layers
 from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, assigned
@@ -50,6 +51,7 @@ class Run:
         self.of_module: dict[str, list[int]] = defaultdict(list)
         self.of_weight: dict[str, list[int]] = defaultdict(list)
         self.known: dict[object, _Places] = {}
+        self.numbers = numbered(trace)
         for place, operation in enumerate(self.trace):
             self.of_module[operation.module].append(place)
             self.of_call[operation.module, operation.call].append(place)
@@ -210,7 +212,12 @@ class Replay:
         """For each node of which something is known the operations that it may be part of."""
         # A weight tells whose its reader is, also of one that the order of nodes has in another place.
         known = {op: found for op, found in self.possible.items() if found is not None}
-        return known | {op: (place,) for op, place in self.pins.items()} | self.assigned()
+        found = known | {op: (place,) for op, place in self.pins.items()} | self.assigned()
+        found = by_dataflow(self.items, self.flow, self.run.trace, self.run.numbers, found)
+        for op in unattached(self.items, self.flow, self.run.trace, found) - self.pins.keys():
+            if self.possible[op] is None:
+                del found[op]
+        return found
 
     def rests_on(self, op: Op) -> Evidence:
         """What the place of a node in the run rests on: a weight that it reads, or those around it."""
@@ -226,7 +233,10 @@ class Replay:
             done = [self.run.trace[place] for place in folded.get(op, ways)]
             modules, calls = {operation.module for operation in done}, {operation.call for operation in done}
             if op in folded:
-                tags[op] = tree.merged([tree.tag(step.module, source, call=step.call) for step in done], merge, source)
+                # Of several equal calls that were made one, which one it was is not known.
+                known = len(ways) == 1
+                each = [tree.tag(step.module, source, call=step.call if known else ()) for step in done]
+                tags[op] = tree.merged(each, merge, source)
             elif len(modules) > 1:
                 bounds[op] = tree.enclosing(modules)
             else:
@@ -323,8 +333,10 @@ class Replay:
         places : mapping
             All nodes that are placed, with the operations that each may be part of.
         """
-        sure = {op: found[0] for op, found in places.items() if len(found) == 1}
-        done, trace, readers = set(sure.values()), self.run.trace, self._readers()
+        numbers = self.run.numbers
+        sure = {op: found[0] for op, found in places.items() if len({numbers[place] for place in found}) == 1}
+        done = {place for op in sure for place in places[op]}
+        trace, readers = self.run.trace, self._readers()
         folded: dict[Op, list[int]] = {}
         # What several nodes lead to is the last one's: the others' results were there before.
         for op in reversed([op for op in self.items if op in sure]):
