@@ -52,6 +52,8 @@ class Run:
         self.of_weight: dict[str, list[int]] = defaultdict(list)
         self.known: dict[object, _Places] = {}
         self.numbers = numbered(trace)
+        firsts = {number: place for place, number in reversed([*enumerate(self.numbers)])}
+        self.repeats = {place for place, number in enumerate(self.numbers) if firsts[number] != place}
         for place, operation in enumerate(self.trace):
             self.of_module[operation.module].append(place)
             self.of_call[operation.module, operation.call].append(place)
@@ -126,12 +128,15 @@ class Said:
         Of the nodes whose module is known.
     bounds : dict
         Of the nodes that may be part of operations of several modules, the module that encloses those.
+    choices : dict
+        Of the same nodes, these modules.
     strays : dict
         Of the nodes that do no operation of the run, the module that encloses those before and after them.
     """
 
     tags: dict[Op, Tag]
     bounds: dict[Op, str]
+    choices: dict[Op, frozenset[str]]
     strays: dict[Op, str]
 
 
@@ -228,7 +233,7 @@ class Replay:
         places = self.places()
         folded = self.folded(places)
         tags: dict[Op, Tag] = {}
-        bounds: dict[Op, str] = {}
+        choices: dict[Op, frozenset[str]] = {}
         for op, ways in places.items():
             done = [self.run.trace[place] for place in folded.get(op, ways)]
             modules, calls = {operation.module for operation in done}, {operation.call for operation in done}
@@ -238,10 +243,11 @@ class Replay:
                 each = [tree.tag(step.module, source, call=step.call if known else ()) for step in done]
                 tags[op] = tree.merged(each, merge, source)
             elif len(modules) > 1:
-                bounds[op] = tree.enclosing(modules)
+                choices[op] = frozenset(modules)
             else:
                 tags[op] = tree.tag(modules.pop(), source, call=calls.pop() if len(calls) == 1 else ())
-        return Said(tags, bounds, self._strays(tree, places))
+        bounds = {op: tree.enclosing(modules) for op, modules in choices.items()}
+        return Said(tags, bounds, choices, self._strays(tree, places))
 
     def _strays(self, tree: HierarchyMap, places: Mapping[Op, _Places]) -> dict[Op, str]:
         """For each node that does no operation of the run what encloses the ones before and after it in the file."""
@@ -378,7 +384,8 @@ class Replay:
         operation = self.run.trace[place]
         if place in self.layers:
             return OperationLetter(LAYER, False, self.done.get(place, ()))
-        optional = operation.view or MOVES.issuperset(writes(operation.operator) or {""})
+        # Of operations that are equal, exporters make one.
+        optional = operation.view or place in self.run.repeats or MOVES.issuperset(writes(operation.operator) or {""})
         return OperationLetter(operation.operator, optional, self.done.get(place, ()))
 
     def _within(self, op: Op, first: int, last: int, number: Mapping[int, int]) -> frozenset[int] | None:
