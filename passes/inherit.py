@@ -217,8 +217,8 @@ class _Sweep:
             module = bound if self.tree.encloses(module, bound) else self.tree.enclosing([module, bound])
         elif op in self.choices:
             # Between two children of a container that did nothing itself runs what is around it, or one of them.
-            within = self.tree.chain(module)[::-1]
-            module = next((path for path in within if path in self.choices[op]), bound)
+            outwards = self.tree.chain(module)[::-1]
+            module = next((path for path in outwards if path in self.choices[op]), bound)
         owner = op.scope.owner
         if owner is not None and owner in self.tags:
             within = self.tags[owner].module

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import onnx
+import torch
+from torch import nn
 
+import onnx_tagger as ot
 from onnx_tagger.hierarchy.map import HierarchyMap, Operation
 from onnx_tagger.hierarchy.naming import ModuleRow
+from onnx_tagger.model.metadata import own_tag, props_of
 from onnx_tagger.passes.analyses.dataflow import DataFlow
 from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.replay.consistency import by_dataflow, numbered, unattached
@@ -78,3 +83,40 @@ def test_a_move_between_others_is_no_part_of_an_operation_that_it_hands_nothing_
     trace = [step("relu", module="act"), step("tanh"), step("add", 0, 1)]
     places = dict(zip(ctx.ops, [(0,), (0,), (1,), (0,), (0,), (2,)], strict=True))
     assert [op.id for op in unattached(ctx.ops, ctx.get(DataFlow), trace, places)] == [3]
+
+
+class Twice(nn.Module):
+    """Calls a container's children around work of its own, and is called twice on one input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([nn.SiLU(), nn.Linear(4, 4)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.parts[1](self.parts[0](x * 1.5))
+        y = self.parts[1](self.parts[0](y) * 0.5) * 0.25
+        return torch.tanh(self.parts[0](y) + y)
+
+
+class Both(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Twice()
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.part(x), self.part(x) + 1
+
+
+def test_work_between_a_container_s_children_is_never_the_container_s(tmp_path: Path) -> None:
+    model, args = Both().eval(), (torch.randn(2, 3, 4),)
+    exported = ot.export(model, args, tmp_path / "whole.onnx", strategy="fx")
+    ot.strip(exported.path, tmp_path / "bare.onnx")
+    ot.retag(tmp_path / "bare.onnx", ot.capture(model, args), tmp_path / "tagged.onnx")
+    for was, now in zip(
+        *(onnx.load(tmp_path / name).graph.node for name in ("whole.onnx", "tagged.onnx")), strict=True
+    ):
+        true, said = own_tag(props_of(was)), own_tag(props_of(now))
+        assert true is not None
+        assert said is not None
+        assert said.module != "part.parts", now.name
+        assert exported.hierarchy.encloses(said.module, true.module) or now.op_type == "Constant", now
