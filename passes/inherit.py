@@ -18,7 +18,8 @@ from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.analyses.weights import Anchors, StoredWeights, WeightOwners
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.repetition import Repetition
-from onnx_tagger.passes.replay.replay import CapturedRun, Replay
+from onnx_tagger.passes.replay.replay import Replay
+from onnx_tagger.passes.replay.run import CapturedRun
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
 _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})
