@@ -23,7 +23,7 @@ def command(
         str | None,
         typer.Option(
             metavar="DATA",
-            help="What to calibrate and measure on: an .npz file, a folder of them, file.py:function, random:SPEC.json.",
+            help="What to calibrate and measure on: an .npz, a folder of them, file.py:function, random:SPEC.json.",
         ),
     ] = None,
     map_file: MapFile = None,

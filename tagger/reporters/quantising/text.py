@@ -60,9 +60,7 @@ def show_quantized(screen: Screen, found: Quantized) -> None:
     quantised = sum(each.precision == "int8" for each in found.modules)
     screen.lines([f"quantised: {counted(quantised, 'module')}; kept in float: {', '.join(kept) or 'none'}"])
     if found.mended:
-        screen.lines(
-            [f"{counted(found.mended, 'input')} of kept modules read their tensors again, and no rounded copies"]
-        )
+        screen.lines([f"{counted(found.mended, 'input')} of kept modules read their tensors again, no rounded copies"])
     screen.lines([f"{found.output}: {shown_share(round(found.coverage * 100), 10_000)} of its nodes tagged"])
     for failure in found.failures:
         screen.styled(f"missed: {failure}", "red")
