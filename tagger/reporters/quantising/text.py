@@ -32,7 +32,8 @@ def show_sensitivity(screen: Screen, found: Sensitivity) -> None:
     screen.lines(
         [
             f"all {counted(len(rows), 'module')} quantised: {found.all_sqnr:.1f} dB found, "
-            f"{found.predicted_sqnr:.1f} dB if noise adds up ({found.how}, {counted(found.samples, 'sample')} of {found.data})"
+            f"{found.predicted_sqnr:.1f} dB if noise adds up "
+            f"({found.how}, {counted(found.samples, 'sample')} of {found.data})"
         ]
     )
     for note in found.notes:
