@@ -5,7 +5,7 @@ What a single file of arrays or an input spec holds is read by ``feeds`` and ``s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,8 +33,9 @@ class Calibration:
 
     Parameters
     ----------
-    source : str
-        What the user named: an ``.npz`` file (one sample), a folder of them, a factory or ``random:SPEC``.
+    source : str or sequence of dicts
+        What the user named: an ``.npz`` file (one sample), a folder of them, a factory or ``random:SPEC``; or the
+        samples themselves.
     inputs : mapping
         Input name to its type and shape, as the file states them.
     model : Path
@@ -48,7 +49,7 @@ class Calibration:
         While iterating, if there is no sample, or one does not fit the inputs or holds NaN.
     """
 
-    source: str
+    source: str | Sequence[Mapping[str, object]]
     inputs: Inputs
     model: Path = field(default=Path("the file"))
     limit: int | None = None
@@ -56,7 +57,12 @@ class Calibration:
     @property
     def random(self) -> bool:
         """Whether the values are made up; ranges found with them say little of real data."""
-        return self.source.startswith(RANDOM)
+        return isinstance(self.source, str) and self.source.startswith(RANDOM)
+
+    @property
+    def described(self) -> str:
+        """Where the samples come from, for reports and errors."""
+        return self.source if isinstance(self.source, str) else "the given samples"
 
     def __iter__(self) -> Iterator[Sample]:
         """Samples in order; arrays that are no inputs (labels, say) stay for a metric."""
@@ -67,7 +73,9 @@ class Calibration:
             yield fitted(where, sample, self.inputs, self.model)
             number += 1
         if not number:
-            raise TaggerError(f"{self.source}: holds no sample to calibrate with; give at least one, better 8 or more")
+            raise TaggerError(
+                f"{self.described}: holds no sample to calibrate with; give at least one, better 8 or more"
+            )
 
     def feeds(self) -> Iterator[Sample]:
         """The samples without the arrays that are no inputs."""
@@ -78,9 +86,13 @@ class Calibration:
         """Sentences for a report on what weakens the samples, given how many were read."""
         said = []
         if self.random:
-            said.append(f"{self.source}: the samples are random values, so ranges and errors may differ on real data")
+            said.append(
+                f"{self.described}: the samples are random values, so ranges and errors may differ on real data"
+            )
         if count == 1:
-            said.append(f"{self.source}: ranges come from one sample alone; give more for ranges that hold elsewhere")
+            said.append(
+                f"{self.described}: ranges come from one sample alone; give more for ranges that hold elsewhere"
+            )
         return said
 
 
@@ -137,8 +149,17 @@ def _checked(where: str, name: str, value: Array, kind: onnx.TypeProto.Tensor, m
     return cast
 
 
-def _read(source: str, inputs: Inputs) -> Iterator[tuple[str, Mapping[str, object]]]:
+def inputs_of(graph: onnx.GraphProto) -> dict[str, onnx.TypeProto.Tensor]:
+    """What a graph takes: its inputs that are no initializers, with their types."""
+    stored = {tensor.name for tensor in graph.initializer}
+    return {value.name: value.type.tensor_type for value in graph.input if value.name not in stored}
+
+
+def _read(source: str | Sequence[Mapping[str, object]], inputs: Inputs) -> Iterator[tuple[str, Mapping[str, object]]]:
     """What errors call each sample, and the sample."""
+    if not isinstance(source, str):
+        yield from ((f"sample {number}", sample) for number, sample in enumerate(source))
+        return
     if source.startswith(RANDOM):
         path = Path(source.removeprefix(RANDOM))
         for number in range(_RANDOM_SAMPLES):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 from onnx_tagger.errors import TaggerError, first_sentence
+from onnx_tagger.files.factories import executed, on_sys_path
 from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.model.suggestions import advice_on
 
@@ -21,7 +19,7 @@ def user_function(named: str, purpose: str) -> Callable[..., object]:
     Parameters
     ----------
     named : str
-        ``file.py:name`` or ``package.module:name``. The file or module is executed.
+        ``file.py:name`` or ``package.module:name``. A file is executed once, until it changes.
     purpose : str
         What errors call the function, such as "metric".
 
@@ -49,35 +47,12 @@ def user_function(named: str, purpose: str) -> Callable[..., object]:
 
 
 def _module(home: str, named: str, purpose: str) -> ModuleType:
-    path = Path(home)
+    path = Path(home).expanduser().resolve()
     if path.suffix == ".py" and not path.is_file():
         raise TaggerError(f"{named}: there is no file {home}; {advice_on_missing(path) or 'check the path'}")
     try:
-        with _on_path(path.parent if path.suffix == ".py" else Path.cwd()):
-            return _executed(path) if path.suffix == ".py" else importlib.import_module(home)
+        with on_sys_path(path.parent if path.suffix == ".py" else Path.cwd()):
+            return executed(path) if path.suffix == ".py" else importlib.import_module(home)
     except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {first_sentence(error)}"
         raise TaggerError(f"{named}: {home}, which holds the {purpose}, cannot be imported: {said}; mend it") from error
-
-
-@contextmanager
-def _on_path(folder: Path) -> Iterator[None]:
-    """The folder comes first, as it would for ``python file.py``, so that a file may import its neighbours."""
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        if entry in sys.path:
-            sys.path.remove(entry)
-
-
-def _executed(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"_onnx_tagger_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError("it is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by name while they are made.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module

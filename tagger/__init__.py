@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
     from onnx_tagger.measures.optimising.optimised import Optimized as Optimized
     from onnx_tagger.measures.profiling.profile import Profile as Profile
+    from onnx_tagger.measures.quantising import Quantized as Quantized, Sensitivity as Sensitivity
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
     from onnx_tagger.model import keys as keys
     from onnx_tagger.model.graph import Op as Op
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.placing.placing import Placement as Placement, place as place
     from onnx_tagger.workflows.profiling.attributing import attribute as attribute
     from onnx_tagger.workflows.profiling.measuring import profile as profile
+    from onnx_tagger.workflows.quantising.quantizing import quantize as quantize
+    from onnx_tagger.workflows.quantising.sensing import sensitivity as sensitivity
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
     from onnx_tagger.workflows.splitting.splitting import Split as Split, split as split
@@ -80,6 +83,7 @@ _HOMES = {
     "onnx_tagger.measures.measure": ("Column", "Measure"),
     "onnx_tagger.measures.optimising.optimised": ("Optimized",),
     "onnx_tagger.measures.profiling.profile": ("Profile",),
+    "onnx_tagger.measures.quantising": ("Quantized", "Sensitivity"),
     "onnx_tagger.measures.table": ("ModuleTable",),
     "onnx_tagger.model.metadata": ("Source", "Tag", "tag_of", "write_tag"),
     "onnx_tagger.passes.align": ("Align",),
@@ -99,6 +103,8 @@ _HOMES = {
     "onnx_tagger.workflows.optimising.optimise": ("optimize",),
     "onnx_tagger.workflows.profiling.attributing": ("attribute",),
     "onnx_tagger.workflows.profiling.measuring": ("profile",),
+    "onnx_tagger.workflows.quantising.quantizing": ("quantize",),
+    "onnx_tagger.workflows.quantising.sensing": ("sensitivity",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
     "onnx_tagger.workflows.splitting.splitting": ("Split", "split"),

@@ -17,8 +17,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Tag": ("export", "capture", "infer", "retag", "carry", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules", "fleet"),
-    "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
-    "Change": ("optimize", "split", "place"),
+    "Measure": ("profile", "profile-diff", "attribute", "compare", "sensitivity", "bench", "strategies"),
+    "Change": ("quantize", "optimize", "split", "place"),
 }
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}

@@ -30,7 +30,7 @@ def command(
         str | None,
         typer.Option(
             metavar="FILE.py:FN",
-            help="A function that takes a file's path and returns a number, the higher the better.",
+            help="A function of run(inputs) and samples that returns a number; higher is better.",
         ),
     ] = None,
     stages: Annotated[

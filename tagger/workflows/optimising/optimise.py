@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import isfinite
 from pathlib import Path
 
 from onnx_tagger.errors import TaggerError, require
@@ -64,7 +63,9 @@ def optimize(
     max_drop : float, optional
         By how much the metric may fall.
     metric : "FILE.py:FN" or callable, optional
-        Called with the path of a file; returns a number, the higher the better.
+        A function ``fn(run, samples)`` of a file, which gives a number: `run` takes inputs and gives outputs, both
+        dicts of name to array; there are no samples here. Or a callable that takes a file's path.
+        The higher the better.
     keep : sequence of str
         Modules whose operators must stay as they are; see `onnx_tagger.hierarchy.globs`.
     inputs : path, optional
@@ -183,15 +184,16 @@ def _metric(given: str | Callable[[Path], float] | None) -> Metric | None:
     if given is None or callable(given):
         return given
     insist_on(given, str, "the metric", "FILE.py:FN, or a function of a path")
+    from onnx_tagger.runtime.calibration import inputs_of
+    from onnx_tagger.runtime.metrics import Metric as Named
+    from onnx_tagger.runtime.quantising.noise import running
     from onnx_tagger.runtime.userfunctions import user_function
 
-    function = user_function(given, "metric")
+    user_function(given, "metric")  # what is wrong with it is said before anything is measured
 
     def scored(path: Path) -> float:
-        found = function(path)
-        if not isinstance(found, (int, float)) or not isfinite(found):
-            raise TaggerError(f"{given}: the metric returned {found!r}; return one finite number, higher is better")
-        return float(found)
+        # No samples are read here: the user's function brings its own.
+        return Named(given)(running(path), inputs_of(read_skeleton(path).model.graph), ())
 
     return scored
 

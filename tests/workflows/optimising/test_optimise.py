@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import onnx_tagger as ot
@@ -101,11 +102,14 @@ def test_targets_that_can_and_cannot_be_met(model: Path, tmp_path: Path) -> None
 
 def test_a_metric_that_falls(model: Path, tmp_path: Path) -> None:
     source = tmp_path / "judge.py"
-    source.write_text("import onnx\n\ndef nodes(path):\n    return len(onnx.load(path).graph.node)\n")
-    options: dict[str, Any] = {"stages": ["fusions"], "metric": f"{source}:nodes", **FAST}
+    source.write_text("def one(run, samples):\n    return 1 + len(list(samples))\n")
+    nodes = lambda path: float(len(onnx.load(path).graph.node))  # noqa: E731
+    options: dict[str, Any] = {"stages": ["fusions"], "metric": nodes, **FAST}
     found = ot.optimize(model, tmp_path / "o.onnx", max_drop=3, **options)
     assert [each.drop for each in found.tries][:2] == [0.0, 10.0]
     assert found.chosen == "original", "all else has lost more than 3 nodes"
+    named = ot.optimize(model, tmp_path / "n.onnx", max_drop=0, **{**options, "metric": f"{source}:one"})
+    assert {each.drop for each in named.tries} == {0.0}
     for wrong in ("none.py:f", f"{source}:other", "judge"):
         with pytest.raises(ot.TaggerError, match=r"check the path|for the metric|names no metric|write FILE"):
             ot.optimize(model, tmp_path / "o.onnx", metric=wrong)
