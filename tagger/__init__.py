@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.inferring import infer as infer
+    from onnx_tagger.workflows.placing.placing import Placement as Placement, place as place
     from onnx_tagger.workflows.profiling.attributing import attribute as attribute
     from onnx_tagger.workflows.profiling.measuring import profile as profile
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
+    from onnx_tagger.workflows.splitting.splitting import Split as Split, split as split
 
     __version__: str
 
@@ -90,10 +92,12 @@ _HOMES = {
     "onnx_tagger.workflows.comparing": ("compare", "record"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
     "onnx_tagger.workflows.functions": ("Functions", "functions"),
+    "onnx_tagger.workflows.placing.placing": ("Placement", "place"),
     "onnx_tagger.workflows.profiling.attributing": ("attribute",),
     "onnx_tagger.workflows.profiling.measuring": ("profile",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
+    "onnx_tagger.workflows.splitting.splitting": ("Split", "split"),
     "onnx_tagger.model.report": ("Limits", "Report"),
 }
 

@@ -61,6 +61,8 @@ FILES: dict[str, Call] = {
     "profile": lambda value: ot.profile(value),  # type: ignore[arg-type]
     "infer": lambda value: ot.infer(value),  # type: ignore[arg-type]
     "attribute": lambda value: ot.attribute("openvino.json", value),  # type: ignore[arg-type]
+    "place": lambda value: ot.place(value, "gpu(act)"),  # type: ignore[arg-type]
+    "split": lambda value: ot.split(value, "stages", "act | **"),  # type: ignore[arg-type]
     "carry": lambda value: ot.carry(value, "out.onnx", lambda model: None),  # type: ignore[arg-type]
     "functions": lambda value: ot.functions(value, "out.onnx"),  # type: ignore[arg-type]
 }
@@ -149,6 +151,14 @@ OTHERS: dict[str, tuple[Call, list[object]]] = {
     "attribute, profile": (lambda v: ot.attribute(v, "m.onnx"), [None, 3, "", "missing.json", "m.onnx", "a\0b"]),  # type: ignore[arg-type]
     "attribute, form": (lambda v: ot.attribute("openvino.json", "m.onnx", form=v), [3, "xla", []]),  # type: ignore[arg-type]
     "capture": (lambda v: ot.capture(v, ()), [None, 3, "net.py", Module(), Module, []]),  # type: ignore[arg-type]
+    "place, model": (lambda v: ot.place(v, "gpu(act)"), [None, model(), Module()]),  # type: ignore[arg-type]
+    "place, rules": (lambda v: ot.place("m.onnx", v), [None, 3, [], "", "gpu", "gpu()"]),  # type: ignore[arg-type]
+    "place, map": (lambda v: ot.place("m.onnx", "gpu(act)", map=v), NO_MAPS),  # type: ignore[arg-type]
+    "split, folder": (lambda v: ot.split("m.onnx", v, "act | **"), [None, 3, "", []]),  # type: ignore[arg-type]
+    "split, stages": (lambda v: ot.split("m.onnx", "s", v), [3, [], "", "act", "act |"]),  # type: ignore[arg-type]
+    "split, balance": (lambda v: ot.split("m.onnx", "s", balance=v), ["2", 1, 1.5, True, None]),  # type: ignore[arg-type]
+    "split, by": (lambda v: ot.split("m.onnx", "s", balance=2, by=v), [None, 3, "weights"]),  # type: ignore[arg-type]
+    "split, map": (lambda v: ot.split("m.onnx", "s", "act | **", map=v), NO_MAPS),  # type: ignore[arg-type]
 }
 
 

@@ -17,6 +17,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules"),
     "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
+    "Change": ("split", "place"),
 }
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
