@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ from onnx_tagger.runtime.feeds import Array, given_feeds, numpy_type, random_fee
 
 
 class Runner:
-    """One file in onnxruntime, as it stands, with some of its tensors exposed."""
+    """One file in onnxruntime, as it stands, with some of its tensors exposed, and with nodes added behind its own."""
 
-    def __init__(self, path: Path, skeleton: Skeleton, names: list[str]) -> None:
+    def __init__(
+        self, path: Path, skeleton: Skeleton, names: list[str], nodes: Sequence[onnx.NodeProto] = ()
+    ) -> None:
         import onnxruntime as ort
 
         self.path, self.names = path, names
@@ -38,6 +40,7 @@ class Runner:
         # Messages that follow each other are merged when they are read, so outputs can be added to the bytes.
         more = onnx.ModelProto()
         more.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in stated)
+        more.graph.node.extend(nodes)
         data = path.read_bytes() + more.SerializeToString()
         try:
             self.session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
