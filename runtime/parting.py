@@ -13,8 +13,8 @@ from onnx_tagger.errors import require
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.runtime.chaining import first_run, same
-from onnx_tagger.runtime.sessions import Runner
-from onnx_tagger.runtime.verify import error_of
+from onnx_tagger.runtime.sessions import Runner, run_both
+from onnx_tagger.runtime.verify import TOLERANCES, error_of, kind_of_numbers
 
 _BLOCKED, _PLAIN = "com.microsoft.nchwc", "__plain"
 
@@ -118,3 +118,44 @@ def _apart(one: object, other: object) -> float:
     return float("inf") if error is None else error
 
 
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How far the outputs of two files are apart.
+
+    Attributes
+    ----------
+    errors : dict
+        Output to the distance as a share of its size; infinite where they cannot be compared.
+    tolerance : float
+        How far they may be, by what kind of numbers the files compute in.
+    """
+
+    errors: dict[str, float]
+    tolerance: float
+
+    __repr__ = brief_fields
+
+    @property
+    def ok(self) -> bool:
+        """Whether all are near enough."""
+        return all(error <= self.tolerance for error in self.errors.values())
+
+
+def outputs_apart(original: Path, changed: Path, inputs: Path | None = None) -> Apart:
+    """Run two files on the same inputs without optimisation and compare their outputs.
+
+    Raises
+    ------
+    MissingExtraError
+        If onnxruntime is not installed.
+    TaggerError
+        If either does not run.
+    """
+    require("onnxruntime", "ort", "verifying")
+    left, right = read_skeleton(original), read_skeleton(changed)
+    names = [value.name for value in left.model.graph.output]
+    one, other = run_both(Runner(original, left, names), Runner(changed, right, names), inputs)
+    errors = {name: 0.0 if same(one[name], other[name]) else _apart(one[name], other[name]) for name in names}
+    return Apart(errors, TOLERANCES[kind_of_numbers(left.model, right.model)])

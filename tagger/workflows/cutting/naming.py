@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import onnx
 
-from onnx_tagger.model.graph import bodies
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.workflows.cutting.region import Region, owners_of
 from onnx_tagger.workflows.splitting.maingraph import MainGraph
@@ -42,22 +41,6 @@ def _free(wanted: str, taken: set[str], own: str) -> str:
         name, number = f"{wanted}_{number}", number + 1
     taken.add(name)
     return name
-
-
-def rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    """Give tensors that a node and its bodies read and make other names."""
-    for held in (node.input, node.output):
-        for place, name in enumerate(held):
-            if name in names:
-                held[place] = names[name]
-    for _, body in bodies(node):
-        own = {name for inner in body.node for name in inner.output}
-        own |= {held.name for held in (*body.input, *body.initializer)}
-        outer = {name: new for name, new in names.items() if name not in own}
-        for inner in body.node:
-            rename(inner, outer)
-        for value in body.output:
-            value.name = outer.get(value.name, value.name)
 
 
 def renamed(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:

@@ -12,9 +12,10 @@ from onnx_tagger.hierarchy.loading import owners_of
 from onnx_tagger.hierarchy.map import HierarchyMap, SavedGraph
 from onnx_tagger.model.graph import bodies, callee, function_key, walk
 from onnx_tagger.model.metadata import MAP, own_tag, props_of, text_of
+from onnx_tagger.passes.folding.renaming import rename
 from onnx_tagger.workflows.cutting.cut import Cut, Opened
 from onnx_tagger.workflows.cutting.layouts import inside_name, to_blocked, to_plain
-from onnx_tagger.workflows.cutting.naming import inner_values, rename, renamed
+from onnx_tagger.workflows.cutting.naming import inner_values, renamed
 from onnx_tagger.workflows.cutting.relative import rerooted, retag_node
 
 
