@@ -118,8 +118,6 @@ def _apart(one: object, other: object) -> float:
     return float("inf") if error is None else error
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Apart:
     """How far the outputs of two files are apart.

@@ -18,9 +18,7 @@ from onnx_tagger.runtime.feeds import Array, given_feeds, numpy_type, random_fee
 class Runner:
     """One file in onnxruntime, as it stands, with some of its tensors exposed, and with nodes added behind its own."""
 
-    def __init__(
-        self, path: Path, skeleton: Skeleton, names: list[str], nodes: Sequence[onnx.NodeProto] = ()
-    ) -> None:
+    def __init__(self, path: Path, skeleton: Skeleton, names: list[str], nodes: Sequence[onnx.NodeProto] = ()) -> None:
         import onnxruntime as ort
 
         self.path, self.names = path, names

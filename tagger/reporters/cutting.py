@@ -65,6 +65,7 @@ def show_filtered(screen: Screen, made: Filtered) -> None:
     kept = f"{counted(made.nodes, 'node')} kept, {made.dropped} left out"
     screen.lines([f"{made.file}: {kept}" if made.file is not None else f"not written: {kept}"])
     screen.lines([f"  unsafe: {text}" for text in made.unsafe])
+    screen.lines([f"  note: {text}" for text in made.notes])
     if made.file is None:
         screen.lines(["  --force writes it all the same, to look at"])
 

@@ -29,9 +29,7 @@ def command(
         str, typer.Option(help="As the module was extracted.", **one_of(("include", "exclude")))
     ] = "include",
     back: Annotated[str, typer.Option(help="As the module was extracted.", **one_of(("refuse", "drop")))] = "refuse",
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Run both files and compare their outputs.")
-    ] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Run both files and compare their outputs.")] = False,
     values: Values = None,
     map_file: MapFile = None,
     as_json: AsJson = False,

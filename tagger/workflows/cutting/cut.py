@@ -165,9 +165,9 @@ class Opened:
         if choice.fused == "exclude" and shared:
             return "its work is done by nodes that do work of other modules, too; take them with --fused include"
         for op, tag in self.tagged.context.tags.items():
-            if op.scope.owner is not None or op.scope.family != "main":
-                if any(lies_under(path, module) for path in tag.modules):
-                    return f"its nodes are in {op.scope.name}, and only those of the main graph can be taken"
+            apart = op.scope.owner is not None or op.scope.family != "main"
+            if apart and any(lies_under(path, module) for path in tag.modules):
+                return f"its nodes are in {op.scope.name}, and only those of the main graph can be taken"
         return "no node does work of it: it was fused away, folded, or never called"
 
     def ask_types(self, names: Collection[str]) -> None:

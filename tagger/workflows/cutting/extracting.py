@@ -18,6 +18,7 @@ from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.texts import brief, brief_fields, counted
 from onnx_tagger.workflows.cutting.cut import Choice, Cut, Opened
 from onnx_tagger.workflows.cutting.naming import NAMES
+from onnx_tagger.workflows.cutting.records import record_json
 from onnx_tagger.workflows.cutting.region import BACK, FUSED, NotExtractedError, owners_of
 from onnx_tagger.workflows.cutting.writing import write_cut
 
@@ -106,6 +107,10 @@ class Extraction:
     def ok(self) -> bool:
         """Whether no part gives other values than the whole."""
         return all(part.verified is not False for part in self.parts)
+
+    def to_json(self) -> str:
+        """All of it, for a machine."""
+        return record_json(self)
 
 
 @collector_paused()
@@ -289,8 +294,6 @@ def _verified(opened: Opened, parts: Sequence[Extracted], inputs: Path | None) -
     whole = Whole(opened.path, list(pieces.values()), inputs)
     found = {module: whole.held(piece).different for module, piece in pieces.items()}
     return [
-        replace(part, verified=not found[part.module], different=found[part.module])
-        if part.module in found
-        else part
+        replace(part, verified=not found[part.module], different=found[part.module]) if part.module in found else part
         for part in parts
     ]

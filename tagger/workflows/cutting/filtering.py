@@ -20,6 +20,7 @@ from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.metadata import Tag, encoded_entries, own_tag, props_of, text_of
 from onnx_tagger.model.texts import brief, counted
 from onnx_tagger.workflows.cutting.cut import Opened
+from onnx_tagger.workflows.cutting.records import record_json
 from onnx_tagger.workflows.cutting.region import NotExtractedError
 
 # Nodes that a sentence names.
@@ -40,7 +41,9 @@ class Filtered:
     inputs, outputs : tuple of str
         Tensors that no kept node makes, and tensors that are read elsewhere or given back.
     unsafe : tuple of str
-        What makes the result something other than a part of the model that runs.
+        What makes the result something that may not run, or computes something other than the model does.
+    notes : tuple of str
+        What else a reader has to know.
     """
 
     model: str
@@ -50,6 +53,7 @@ class Filtered:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     unsafe: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return brief(self, self.model, counted(self.nodes, "node"))
@@ -58,6 +62,10 @@ class Filtered:
     def ok(self) -> bool:
         """Whether it was written."""
         return self.file is not None
+
+    def to_json(self) -> str:
+        """All of it, for a machine."""
+        return record_json(self)
 
 
 @collector_paused()
@@ -139,10 +147,10 @@ def _written(
         for name in graph.makes[index]
         if name in graph.outputs or not set(readers.get(name, ())) <= chosen or not readers.get(name)
     ]
-    unsafe = [*_split_nodes(opened, wanted, unwanted), *_astray(opened, chosen), *_cut_off(opened, inputs, outputs)]
+    unsafe = [*_split_nodes(opened, wanted, unwanted), *_untagged(opened, wanted), *_astray(opened, chosen)]
     types, lost = _types(opened, (*inputs, *outputs))
     unsafe += [f"the type of {name!r} at the border is not known" for name in lost]
-    found = (tuple(inputs), tuple(outputs), tuple(unsafe))
+    found = (tuple(inputs), tuple(outputs), tuple(unsafe), tuple(_notes(opened, inputs, outputs)))
     if unsafe and not force:
         return Filtered(str(opened.path), None, len(nodes), len(opened.tags) - len(nodes), *found)
     entries = {
@@ -192,12 +200,18 @@ def _astray(opened: Opened, chosen: set[int]) -> list[str]:
     return []
 
 
-def _cut_off(opened: Opened, inputs: list[str], outputs: list[str]) -> list[str]:
-    """What the filter's graph lacks of the model's own inputs and outputs."""
+def _untagged(opened: Opened, wanted: frozenset[str] | None) -> list[str]:
+    """Nodes of which nothing says whether they are to be kept."""
+    count = sum(tag is None for tag in opened.tags)
+    return [f"{counted(count, 'node')} without a tag left out"] if count and wanted is not None else []
+
+
+def _notes(opened: Opened, inputs: list[str], outputs: list[str]) -> list[str]:
+    """What the result lacks of the model's own inputs and outputs."""
     graph = opened.graph
     found = [f"the output {name!r} of the model is no longer computed" for name in graph.outputs if name not in outputs]
     holes = [name for name in inputs if name not in graph.inputs]
-    if holes and len(holes) < len(inputs):
+    if holes:
         shown = ", ".join(holes[:_NAMED]) + (", ..." if len(holes) > _NAMED else "")
-        found.append(f"{counted(len(holes), 'tensor')} that dropped nodes made become inputs ({shown})")
+        found.append(f"{counted(len(holes), 'tensor')} of nodes that were left out became inputs ({shown})")
     return found

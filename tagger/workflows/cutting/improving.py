@@ -8,20 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnx
+from google.protobuf.message import Message  # type: ignore[import-untyped]
+
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.external import insist_on_no_data_file, same_file
 from onnx_tagger.files.filecopy import permissions_of
+from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.files.saving import save
 from onnx_tagger.files.scratch import scratch_folder
 from onnx_tagger.files.whole import read_whole
+from onnx_tagger.files.wire import length_prefix
 from onnx_tagger.hierarchy.globs import select
 from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.model.arguments import choice_of, insist_on, path_of
+from onnx_tagger.model.graph import walk
 from onnx_tagger.model.texts import brief, brief_fields, counted
 from onnx_tagger.workflows.carrying import ModelTool, PathTool, carry
 from onnx_tagger.workflows.cutting.cut import Choice, Cut, Opened
 from onnx_tagger.workflows.cutting.extracting import Extracted, write_extracted
 from onnx_tagger.workflows.cutting.layouts import channels_of
+from onnx_tagger.workflows.cutting.records import record_json
 from onnx_tagger.workflows.cutting.region import NotExtractedError
 from onnx_tagger.workflows.cutting.splicing import put_back
 
@@ -51,11 +58,11 @@ class Gain:
     tolerance : float or None
         How far it may be.
     nodes, bytes : tuple of two int, or None
-        Of the module before and after.
+        Of the module before and after; bytes are of the file and its data file, without metadata.
     micros : tuple of two float, or None
         Median time of a run of the module before and after, in microseconds.
     ratio : tuple of three float, or None
-        Time after as a share of that before: lower quartile, median, upper quartile over runs in turn.
+        Time after as a share of that before: median, between the bounds of its interval of 99 % confidence.
     """
 
     module: str
@@ -81,7 +88,7 @@ class Improvement:
     file : Path
     gains : tuple of Gain
     bytes : tuple of two int
-        Of the file before and after, without data files.
+        Of the file before and after, with data file and without metadata.
     """
 
     model: str
@@ -97,6 +104,10 @@ class Improvement:
     def put_back(self) -> int:
         """How many modules are in the result as the tool made them."""
         return sum(gain.verdict == KEPT for gain in self.gains)
+
+    def to_json(self) -> str:
+        """All of it, for a machine."""
+        return record_json(self)
 
 
 def each(
@@ -168,7 +179,7 @@ def each(
         if tried and all(one.verdict == FAILED for one in tried):
             raise TaggerError(f"{source}: {tool} fails on every module; on {tried[0].module!r}: {tried[0].why}")
         save(read_whole(trial.current), place)
-    sizes = (source.stat().st_size, place.stat().st_size)
+    sizes = (_size(source), _size(place))
     return Improvement(str(source), str(tool), place, tuple(gains), sizes)
 
 
@@ -223,7 +234,7 @@ class _Trial:
         except NotExtractedError as error:
             return Gain(path, REFUSED, str(error))
         try:
-            carry(place, made, self.tool, hierarchy=None)  # type: ignore[arg-type]
+            carry(place, made, self.tool, hierarchy=None)
             return self._judged(cut, part, place, made)
         except TaggerError as error:
             return Gain(path, FAILED, str(error).replace(f"{self.folder}{os.sep}", ""))
@@ -264,9 +275,7 @@ class _Trial:
 
         names = {one.name: one.source for one in part.inputs}
         channels = {
-            source: channels_of(self.opened.types[source])
-            for source in names.values()
-            if source in self.opened.blocked
+            source: channels_of(self.opened.types[source]) for source in names.values() if source in self.opened.blocked
         }
         before, after = Piece(place, names, {}, channels), Piece(made, takes, {}, channels)
         whole = Whole(self.current, [before, after], self.inputs)
@@ -274,9 +283,24 @@ class _Trial:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file and of the data file beside it."""
+    """Bytes of a file and the data file beside it, without metadata: tools drop it, which gains nothing at run time."""
     data = path.with_name(f"{path.name}.data")
-    return path.stat().st_size + (data.stat().st_size if data.exists() else 0)
+    model = read_skeleton(path).model
+    told = sum(map(_length, model.metadata_props))
+    told += sum(_length(entry) for node in _nodes(model) for entry in node.metadata_props)
+    told += sum(_length(value) for value in model.graph.value_info)
+    told += sum(len(node.doc_string) for node in _nodes(model))
+    return path.stat().st_size - told + (data.stat().st_size if data.exists() else 0)
+
+
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    return (op.node for op in walk(model).ops)
+
+
+def _length(message: Message) -> int:
+    """Bytes of a message as a field of another one."""
+    size: int = message.ByteSize()
+    return 1 + len(length_prefix(size)) + size
 
 
 def _why_not(smaller: bool, faster: bool) -> str:

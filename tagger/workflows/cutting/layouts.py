@@ -57,5 +57,3 @@ def channels_of(value: onnx.ValueInfoProto) -> int:
     if len(dims) < 2 or not dims[1].dim_value:
         raise TaggerError(f"the number of channels of {value.name!r}, which has the blocked layout, is not known")
     return int(dims[1].dim_value)
-
-

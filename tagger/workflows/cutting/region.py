@@ -1,4 +1,4 @@
-"""The nodes of a module closed to something that runs: what is copied in, what comes in and goes out, and what stops it.
+"""The nodes of a module closed to something that runs: what is copied in, what comes in and goes out, what stops it.
 
 Convexity: a part is convex if no path of the data flow leaves it and comes back. A part that is not cannot be one file
 that takes its inputs and then gives its outputs.
@@ -110,13 +110,17 @@ class Cutter:
             If there is no such call.
         """
         inside = {
-            index for index, tag in enumerate(self.tags) if tag is not None and _does_work(tag, path, fused == "include")
+            index
+            for index, tag in enumerate(self.tags)
+            if tag is not None and _does_work(tag, path, fused == "include")
         }
         calls = self.calls(path, inside)
         if call is None:
             return inside
         if not 0 <= call < max(len(calls), 1):
-            raise NotExtractedError(f"its tags tell {counted(len(calls) or 1, 'call')} apart; give --call 0 to this - 1")
+            raise NotExtractedError(
+                f"its tags tell {counted(len(calls) or 1, 'call')} apart; give --call 0 to this - 1"
+            )
         wanted = list(calls)[call] if calls else None
         return inside if wanted is None else {index for index in inside if wanted in _calls(self.tags[index], path)}
 
@@ -202,8 +206,8 @@ class Cutter:
         tag, node = self.tags[index], self.nodes[index]
         owner = "no module" if tag is None else (tag.module or "(root)")
         return (
-            f"its own results come back to it through {node.op_type} {node.name!r} of {owner}, so that it is no function "
-            "of its inputs; drop the nodes that reach back with --back drop, or choose the module around both"
+            f"its own results come back to it through {node.op_type} {node.name!r} of {owner}, so that it is no "
+            "function of its inputs; drop the nodes that reach back with --back drop, or choose the module around both"
         )
 
     def _bases(self, index: int) -> frozenset[str] | None:

@@ -27,6 +27,7 @@ from onnx_tagger.workflows.cutting.joining import free_prefix, in_order, join_fu
 from onnx_tagger.workflows.cutting.layouts import inside_name, to_blocked, to_plain
 from onnx_tagger.workflows.cutting.naming import border_names
 from onnx_tagger.workflows.cutting.region import BACK, FUSED, NotExtractedError
+from onnx_tagger.workflows.cutting.records import record_json
 from onnx_tagger.workflows.cutting.relative import absolute_tag
 
 
@@ -66,6 +67,10 @@ class Splice:
     def ok(self) -> bool:
         """Whether the model gives what it did, within the tolerance, as far as that was tried."""
         return self.errors is None or all(error <= (self.tolerance or 0.0) for error in self.errors.values())
+
+    def to_json(self) -> str:
+        """All of it, for a machine."""
+        return record_json(self)
 
 
 @collector_paused()
@@ -136,10 +141,10 @@ def splice(
         call, choice_of(fused, FUSED, "the way with fused nodes"), "torch", choice_of(back, BACK, "the way back")
     )
     permissions_of(place)
-    for path in (source, inner):
-        if same_file(place, path):
+    for file in (source, inner):
+        if same_file(place, file):
             raise TaggerError(f"{place}: is an input file; choose another output")
-        insist_on_no_data_file(read_skeleton(path).external, path, place)
+        insist_on_no_data_file(read_skeleton(file).external, file, place)
     opened = Opened.of(source, map)
     found = select(opened.tagged.modules, module)
     if len(found) > 1:

@@ -61,9 +61,7 @@ def write_cut(opened: Opened, cut: Cut, target: Path) -> tuple[int, Path]:
     return write_part(opened.skeleton, part, target), saved
 
 
-def _nodes(
-    opened: Opened, cut: Cut, tree: HierarchyMap, names: dict[str, str]
-) -> Iterable[tuple[int, onnx.NodeProto]]:
+def _nodes(opened: Opened, cut: Cut, tree: HierarchyMap, names: dict[str, str]) -> Iterable[tuple[int, onnx.NodeProto]]:
     for index, node in nodes_of(opened.skeleton, cut.region.nodes):
         retag_node(node, opened.tags[index], cut.module, tree, opened.also)
         if names:
