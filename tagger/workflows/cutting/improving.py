@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnx
-from google.protobuf.message import Message  # type: ignore[import-untyped]
-
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.external import insist_on_no_data_file, same_file
 from onnx_tagger.files.filecopy import permissions_of
@@ -18,7 +15,6 @@ from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.files.saving import save
 from onnx_tagger.files.scratch import scratch_folder
 from onnx_tagger.files.whole import read_whole
-from onnx_tagger.files.wire import length_prefix
 from onnx_tagger.hierarchy.globs import select
 from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.model.arguments import choice_of, insist_on, path_of
@@ -37,6 +33,9 @@ if TYPE_CHECKING:
 
 # What a module has to gain to be put back.
 GAINS = ("either", "faster", "smaller", "both", "any")
+
+# Bytes by which one model may differ from itself, with other lengths in front of its parts.
+_PREFIXES = 16
 
 REFUSED, FAILED, DIFFERS, NO_GAIN, KEPT = "refused", "failed", "differs", "no gain", "put back"
 
@@ -255,7 +254,7 @@ class _Trial:
             return Gain(cut.module, DIFFERS, why, **facts)  # type: ignore[arg-type]
         raced = self._race(part, place, made, takes)
         facts |= {"micros": (raced.before, raced.after), "ratio": (raced.low, raced.ratio, raced.high)}
-        smaller, faster = sizes[1] < sizes[0], raced.faster
+        smaller, faster = sizes[1] + _PREFIXES < sizes[0], raced.faster
         wanted = {
             "either": smaller or faster,
             "faster": faster,
@@ -286,21 +285,16 @@ def _size(path: Path) -> int:
     """Bytes of a file and the data file beside it, without metadata: tools drop it, which gains nothing at run time."""
     data = path.with_name(f"{path.name}.data")
     model = read_skeleton(path).model
-    told = sum(map(_length, model.metadata_props))
-    told += sum(_length(entry) for node in _nodes(model) for entry in node.metadata_props)
-    told += sum(_length(value) for value in model.graph.value_info)
-    told += sum(len(node.doc_string) for node in _nodes(model))
+    before: int = model.ByteSize()
+    for op in walk(model).ops:
+        op.node.ClearField("doc_string")
+        del op.node.metadata_props[:]
+    for field in ("producer_name", "producer_version", "doc_string"):
+        model.ClearField(field)
+    model.graph.ClearField("name")
+    del model.metadata_props[:], model.graph.value_info[:]
+    told: int = before - model.ByteSize()
     return path.stat().st_size - told + (data.stat().st_size if data.exists() else 0)
-
-
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    return (op.node for op in walk(model).ops)
-
-
-def _length(message: Message) -> int:
-    """Bytes of a message as a field of another one."""
-    size: int = message.ByteSize()
-    return 1 + len(length_prefix(size)) + size
 
 
 def _why_not(smaller: bool, faster: bool) -> str:

@@ -26,8 +26,8 @@ from onnx_tagger.workflows.cutting.cut import Choice, Cut, Opened
 from onnx_tagger.workflows.cutting.joining import free_prefix, in_order, join_functions, matched, reconciled
 from onnx_tagger.workflows.cutting.layouts import inside_name, to_blocked, to_plain
 from onnx_tagger.workflows.cutting.naming import border_names
-from onnx_tagger.workflows.cutting.region import BACK, FUSED, NotExtractedError
 from onnx_tagger.workflows.cutting.records import record_json
+from onnx_tagger.workflows.cutting.region import BACK, FUSED, NotExtractedError
 from onnx_tagger.workflows.cutting.relative import absolute_tag
 
 
@@ -212,7 +212,8 @@ def put_back(
     kept = _with_constants(whole, kept, new, gone)
     nodes = [node for _, node in kept] + new
     ranks = [float(index) for index, _ in kept] + [first + place / (len(new) + 1) for place in range(len(new))]
-    ordered = in_order(nodes, ranks.__getitem__)
+    passing = {name for index in region.copied for name in whole.graph.node[index].output if name}
+    ordered = _read(in_order(nodes, ranks.__getitem__), passing, whole.graph)
     copies = onnx.GraphProto(node=ordered)
     removed = len(whole.graph.node) + len(new) - len(ordered)
     del whole.graph.node[:]
@@ -239,6 +240,19 @@ def _with_constants(
                 found[index] = whole.graph.node[index]
                 pending.append(found[index])
     return sorted(found.items())
+
+
+def _read(nodes: list[onnx.NodeProto], passing: set[str], graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Nodes without those that only the module read, which make some tensors, by what is left."""
+    wanted = {value.name for value in graph.output}
+    found = []
+    for node in reversed(nodes):
+        made = {name for name in node.output if name}
+        if made and made <= passing and wanted.isdisjoint(made):
+            continue
+        wanted.update(outer_reads(node))
+        found.append(node)
+    return found[::-1]
 
 
 def _inserted(
