@@ -58,7 +58,7 @@ def chain(whole: Path, stages: Sequence[Path], inputs: Path | None = None) -> Ch
     skeleton = read_skeleton(whole)
     names = [value.name for value in skeleton.model.graph.output]
     runner = Runner(whole, skeleton, names)
-    feeds, wanted = _first_run(runner, inputs)
+    feeds, wanted = first_run(runner, inputs)
     known: dict[str, object] = dict(feeds)
     for path in stages:
         part = read_skeleton(path)
@@ -86,7 +86,7 @@ def shapes_of(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     require("onnxruntime", "ort", "finding out the shapes that a file leaves open")
     skeleton = read_skeleton(path)
     names = [name for node in skeleton.model.graph.node for name in node.output if name]
-    feeds, values = _first_run(Runner(path, skeleton, names), None)
+    feeds, values = first_run(Runner(path, skeleton, names), None)
     found = {tensor.name: ("", tuple(tensor.dims)) for tensor in skeleton.model.graph.initializer}
     arrays = {**feeds, **values}
     return found | {
@@ -94,7 +94,7 @@ def shapes_of(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     }
 
 
-def _first_run(runner: Runner, inputs: Path | None) -> tuple[Mapping[str, Array], Mapping[str, object]]:
+def first_run(runner: Runner, inputs: Path | None) -> tuple[Mapping[str, Array], Mapping[str, object]]:
     """Inputs that the whole runs with, and what it gives."""
     tried: Iterable[dict[str, Array]]
     tried = random_feeds(runner, runner) if inputs is None else [given_feeds(inputs, runner.inputs)]

@@ -6,7 +6,7 @@ Whoever runs a file to see its values opens it here: `verify`, `agreement`, `pro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,9 +54,9 @@ def expose(graph: onnx.GraphProto, names: Iterable[str], stated: onnx.GraphProto
 
 
 class Runner:
-    """One file in onnxruntime, as it stands, with some of its tensors exposed."""
+    """One file in onnxruntime, as it stands, with some of its tensors exposed, and with nodes added behind its own."""
 
-    def __init__(self, path: Path, skeleton: Skeleton, names: list[str]) -> None:
+    def __init__(self, path: Path, skeleton: Skeleton, names: list[str], nodes: Sequence[onnx.NodeProto] = ()) -> None:
         self.path, self.names = path, names
         graph = skeleton.model.graph
         stored = {tensor.name for tensor in graph.initializer}
@@ -71,6 +71,7 @@ class Runner:
         # Messages that follow each other are merged when they are read, so outputs can be added to the bytes.
         more = onnx.ModelProto()
         expose(more.graph, names, graph)
+        more.graph.node.extend(nodes)
         try:
             self.session = opened(path.read_bytes() + more.SerializeToString(), options)
         except Exception as error:

@@ -174,7 +174,7 @@ def verify(original: Path, changed: Path, *, inputs: Path | None = None) -> Veri
         raise TaggerError(f"{changed}: has no tensor in common with {original}; there is nothing to verify")
     before, after = Runner(original, left, names), Runner(changed, right, names)
     one, other = run_both(before, after, inputs)
-    kind = _kind(left.model, right.model)
+    kind = kind_of_numbers(left.model, right.model)
     errors = {name: error_of(one[name], other[name], _FLOORS[kind]) for name in names}
     differing = [name for name, error in errors.items() if error is not None and error > TOLERANCES[kind]]
     return Verification(
@@ -290,7 +290,7 @@ def _shared(left: onnx.ModelProto, right: onnx.ModelProto) -> list[str]:
     return [name for name in dict.fromkeys([*stored, *computed]) if name in made]
 
 
-def _kind(left: onnx.ModelProto, right: onnx.ModelProto) -> str:
+def kind_of_numbers(left: onnx.ModelProto, right: onnx.ModelProto) -> str:
     """What a file computes in that the other does not: the tolerance goes by it."""
     if any(is_quantising(op.node.op_type) for model in (left, right) for op in walk(model).ops):
         return "quantised"

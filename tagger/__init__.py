@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.carrying import Command as Command, carry as carry
     from onnx_tagger.workflows.checking import check as check, stats as stats
     from onnx_tagger.workflows.comparing import compare as compare, record as record
+    from onnx_tagger.workflows.cutting.extracting import Extraction as Extraction, extract as extract
+    from onnx_tagger.workflows.cutting.improving import Improvement as Improvement, each as each
+    from onnx_tagger.workflows.cutting.splicing import Splice as Splice, splice as splice
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.inferring import infer as infer
@@ -97,6 +100,9 @@ _HOMES = {
     "onnx_tagger.passes.named": ("Named",),
     "onnx_tagger.passes.surgery": ("GraphSurgeonPass", "OnnxscriptPass"),
     "onnx_tagger.workflows.comparing": ("compare", "record"),
+    "onnx_tagger.workflows.cutting.extracting": ("Extraction", "extract"),
+    "onnx_tagger.workflows.cutting.improving": ("Improvement", "each"),
+    "onnx_tagger.workflows.cutting.splicing": ("Splice", "splice"),
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
     "onnx_tagger.workflows.functions": ("Functions", "functions"),
     "onnx_tagger.workflows.placing.placing": ("Placement", "place"),

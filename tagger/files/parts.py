@@ -7,7 +7,7 @@ the weights. Which nodes belong together, and of what type the tensors at the bo
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -17,6 +17,7 @@ from onnx_tagger.files import wire
 from onnx_tagger.files.external import contained, tensors_of
 from onnx_tagger.files.filecopy import Output, permissions_of, replacing
 from onnx_tagger.files.onnxfile import Skeleton
+from onnx_tagger.files.splice import parse
 from onnx_tagger.files.wire import MAX_MESSAGE, Reader, length_prefix, open_file, varint
 from onnx_tagger.model.texts import brief, counted
 
@@ -42,6 +43,14 @@ class Part:
         Position of a node to metadata entries, serialized, that it gets behind those that it has.
     metadata : sequence of (str, str)
         Entries of the new model, in place of the source's.
+    rewritten : mapping
+        Position of a node to what is written in its place, serialized.
+    functions : sequence of bytes, optional
+        The functions that come along, serialized; those of the source if left out.
+    values : sequence of onnx.ValueInfoProto
+        What is stated of tensors inside.
+    before, after : sequence of bytes
+        Nodes to put in front of the others and behind them, serialized.
     """
 
     nodes: Sequence[int]
@@ -50,6 +59,11 @@ class Part:
     outputs: Sequence[onnx.ValueInfoProto]
     entries: Mapping[int, bytes]
     metadata: Sequence[tuple[str, str]] = ()
+    rewritten: Mapping[int, bytes] = field(default_factory=dict)
+    functions: Sequence[bytes] | None = None
+    values: Sequence[onnx.ValueInfoProto] = ()
+    before: Sequence[bytes] = ()
+    after: Sequence[bytes] = ()
 
     def __repr__(self) -> str:
         return brief(self, counted(len(self.nodes), "node"), counted(len(self.initializers), "initializer"))
@@ -101,6 +115,24 @@ def write_part(skeleton: Skeleton, part: Part, target: Path) -> int:
     return written + target.stat().st_size
 
 
+def nodes_of(skeleton: Skeleton, places: Sequence[int]) -> Iterator[tuple[int, onnx.NodeProto]]:
+    """Nodes of the main graph with all that is in them, tensors in attributes too, one after the other."""
+    spans = skeleton.layout.nodes
+    with skeleton.opened() as reader:
+        for k in places:
+            data = reader.read_at(spans[3 * k + 1], spans[3 * k + 2] - spans[3 * k + 1])
+            yield k, parse(onnx.NodeProto.FromString, bytearray(data), reader, spans[3 * k + 1])
+
+
+def functions_of(skeleton: Skeleton) -> list[onnx.FunctionProto]:
+    """The functions of a model with all that is in them."""
+    with skeleton.opened() as reader:
+        return [
+            parse(onnx.FunctionProto.FromString, bytearray(reader.read_at(start, stop - start)), reader, start)
+            for start, stop in _functions(skeleton)
+        ]
+
+
 def insist_on_parts(skeleton: Skeleton) -> None:
     """Raise unless parts of a model can be written.
 
@@ -135,20 +167,34 @@ def _write(
 ) -> None:
     spans, weights = skeleton.layout.nodes, skeleton.layout.initializers
     head, tail = _opening(skeleton.model, part), _border(skeleton.model.graph, part)
-    sizes = [spans[3 * k + 2] - spans[3 * k + 1] + len(part.entries.get(k, b"")) for k in part.nodes]
+    whole = [part.rewritten.get(k) for k in part.nodes]
+    sizes = [
+        (spans[3 * k + 2] - spans[3 * k + 1] if data is None else len(data)) + len(part.entries.get(k, b""))
+        for k, data in zip(part.nodes, whole, strict=True)
+    ]
+    around = [len(data) for data in (*part.before, *part.after)]
     stored = [len(tensors[k]) if k in tensors else weights[3 * k + 2] - weights[3 * k + 1] for k in places]
-    inside = sum(1 + len(length_prefix(size)) + size for size in (*sizes, *stored)) + len(tail)
+    inside = sum(1 + len(length_prefix(size)) + size for size in (*sizes, *stored, *around)) + len(tail)
     if inside > MAX_MESSAGE:
         raise TaggerError(f"{target}: would exceed 2 GiB, which protobuf cannot read; take smaller parts")
     output.write(head)
-    for start, stop in _functions(skeleton):
+    for start, stop in _functions(skeleton) if part.functions is None else ():
         output.write(_FUNCTION + length_prefix(stop - start))
         output.copy(reader, start, stop)
+    for data in part.functions or ():
+        output.write(_FUNCTION + length_prefix(len(data)) + data)
     output.write(_GRAPH + length_prefix(inside))
-    for k, size in zip(part.nodes, sizes, strict=True):
+    for data in part.before:
+        output.write(_NODE + length_prefix(len(data)) + data)
+    for k, size, new in zip(part.nodes, sizes, whole, strict=True):
         output.write(_NODE + length_prefix(size))
-        output.copy(reader, spans[3 * k + 1], spans[3 * k + 2])
+        if new is None:
+            output.copy(reader, spans[3 * k + 1], spans[3 * k + 2])
+        else:
+            output.write(new)
         output.write(part.entries.get(k, b""))
+    for data in part.after:
+        output.write(_NODE + length_prefix(len(data)) + data)
     for k, size in zip(places, stored, strict=True):
         output.write(_INITIALIZER + length_prefix(size))
         if k in tensors:
@@ -179,6 +225,7 @@ def _border(graph: onnx.GraphProto, part: Part) -> bytes:
     made = onnx.GraphProto(name=graph.name or "part")
     made.input.extend(part.inputs)
     made.output.extend(part.outputs)
+    made.value_info.extend(part.values)
     made.quantization_annotation.extend(
         note
         for note in graph.quantization_annotation

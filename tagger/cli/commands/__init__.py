@@ -14,11 +14,11 @@ from onnx_tagger.cli.app import app
 # Command names under the headings of --help; `a-b` is the file `a_b.py`.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
-    "Tag": ("export", "capture", "infer", "retag", "carry", "strip"),
+    "Tag": ("export", "capture", "infer", "retag", "carry", "each", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
     "Gate": ("check", "rules", "fleet"),
     "Measure": ("profile", "profile-diff", "attribute", "compare", "sensitivity", "bench", "strategies"),
-    "Change": ("quantize", "optimize", "split", "place"),
+    "Change": ("quantize", "optimize", "extract", "splice", "split", "place"),
 }
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
