@@ -101,7 +101,7 @@ def carry(
         made a model that cannot be tagged, that is kept beside the target and the message says where.
     """
     before, place = path_of(source, "the source"), path_of(target, "the target")
-    by_path = _takes_paths(fn)
+    by_path = takes_paths(fn)
     skeleton = read_skeleton(before)
     permissions_of(place)
     if same_file(before, place):
@@ -154,7 +154,7 @@ def carry(
     return report
 
 
-def _takes_paths(fn: Callable[..., object]) -> bool:
+def takes_paths(fn: Callable[..., object]) -> bool:
     """Whether a tool takes two paths and not a model, by how many of its parameters have to be given."""
     if not callable(fn):
         raise TaggerError(

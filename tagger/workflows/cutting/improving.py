@@ -20,7 +20,7 @@ from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.model.arguments import choice_of, insist_on, path_of
 from onnx_tagger.model.graph import walk
 from onnx_tagger.model.texts import brief, brief_fields, counted
-from onnx_tagger.workflows.carrying import ModelTool, PathTool, carry
+from onnx_tagger.workflows.carrying import ModelTool, PathTool, carry, takes_paths
 from onnx_tagger.workflows.cutting.cut import Choice, Cut, Opened
 from onnx_tagger.workflows.cutting.extracting import Extracted, write_extracted
 from onnx_tagger.workflows.cutting.layouts import channels_of
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # What a module has to gain to be put back.
 GAINS = ("either", "faster", "smaller", "both", "any")
+
+LEAST_RUNS = 4
 
 # Bytes by which one model may differ from itself, with other lengths in front of its parts.
 _PREFIXES = 16
@@ -163,6 +165,9 @@ def each(
     insist_on(modules, str, "the modules", "a pattern such as 'encoder.layer.*'")
     insist_on(tolerance, (int, float, type(None)), "the tolerance", "a share such as 0.001, or None")
     insist_on(runs, int, "the number of runs", "a number from 4")
+    if runs < LEAST_RUNS:
+        raise TaggerError(f"the number of runs is {runs}; give a number from {LEAST_RUNS}")
+    takes_paths(tool)  # raises if it is none
     choice_of(gain, GAINS, "the gain")
     permissions_of(place)
     opened = Opened.of(source, map)
