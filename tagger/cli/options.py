@@ -63,6 +63,14 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+GatedModels = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[M.onnx]...",
+        help="ONNX files, folders of them, globs, URLs, or - for names on stdin; else those of the settings.",
+        show_default=False,
+    ),
+]
 ModelOrUrl = Annotated[
     str,
     typer.Argument(metavar="M.onnx", help="The ONNX file to read, or its URL.", show_default=False),
@@ -150,6 +158,15 @@ Isolate = Annotated[
         show_default="isolate",
     ),
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Take settings from this file; else from onnx-tagger.toml or pyproject.toml, here or above.",
+    ),
+]
+NoConfig = Annotated[bool, typer.Option("--no-config", help="Take settings from no file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsTsv = Annotated[bool, typer.Option("--tsv", help="Print tab-separated values, with a header.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]

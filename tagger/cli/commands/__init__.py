@@ -15,7 +15,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
     "Tag": ("export", "capture", "infer", "retag", "carry", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
-    "Gate": ("check", "rules"),
+    "Gate": ("check", "config", "rules"),
     "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
 }
 
