@@ -137,6 +137,16 @@ InPlace = Annotated[bool, typer.Option("--in-place", help="Write to the input fi
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT.onnx", help="The file to write.", show_default=False)
 ]
+OutputOrFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT.onnx|FOLDER",
+        help="The file to write; with many files the folder.",
+        show_default=False,
+    ),
+]
 Under = Annotated[
     list[str] | None,
     typer.Option(
