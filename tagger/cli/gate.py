@@ -57,17 +57,27 @@ class Asked:
         from onnx_tagger.files.gathering import gather, names_many
         from onnx_tagger.model.gate.settings import names_in
 
-        found = {name: setting.value for name, setting in settings.in_force(options).items()}
-        named = found["files"]
+        named = settings.in_force(options)["files"].value
         names = list(models or ()) or [settings.path_of(name) for name in names_in(named)]
         if not names:
             raise TaggerError("no file is named; give M.onnx, a folder or a glob, or set files in the settings")
+        files = gather(names, sys.stdin if "-" in names else ())
+        return cls._by(settings, options, files, not models or names_many(names))
+
+    @classmethod
+    def without_files(cls, settings: Settings) -> Asked:
+        """The same for a caller that knows the files."""
+        return cls._by(settings, {}, (), True)
+
+    @classmethod
+    def _by(cls, settings: Settings, options: Mapping[str, object], files: Sequence[str], many: bool) -> Asked:
+        found = {name: setting.value for name, setting in settings.in_force(options).items()}
         baseline = options.get("baseline") or (settings.path_of(str(found["baseline"])) if found["baseline"] else None)
         return cls(
             settings,
             options,
-            gather(names, sys.stdin if "-" in names else ()),
-            not models or names_many(names),
+            files,
+            many,
             str(found["format"]),
             Path(str(baseline)) if baseline else None,
             bool(found["strict-baseline"]),
