@@ -136,6 +136,9 @@ class Report:
         Source to ids of nodes, for the sources that a limit may name; not part of the JSON.
     names : dict
         Id to the node's own name, for the nodes that fall short; not part of the JSON.
+    modules : dict
+        Id to the path of the module that the node is, or says to be, in, for the nodes that fall short; not part of
+        the JSON.
     tags : dict
         Tag to number of nodes.
     origins : int
@@ -175,6 +178,7 @@ class Report:
     failures: list[str] = field(default_factory=list)
     weak: dict[str, list[str]] = field(default_factory=dict, repr=False)
     names: dict[str, str] = field(default_factory=dict, repr=False)
+    modules: dict[str, str] = field(default_factory=dict, repr=False)
     tags: dict[str, int] = field(default_factory=dict)
     origins: int = 0
     strategy: str | None = None

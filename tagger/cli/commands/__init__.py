@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
     "Tag": ("export", "capture", "infer", "retag", "carry", "each", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
-    "Gate": ("check", "rules", "fleet"),
+    "Gate": ("check", "config", "rules", "fleet"),
     "Measure": ("profile", "profile-diff", "attribute", "compare", "sensitivity", "bench", "strategies"),
     "Change": ("quantize", "optimize", "extract", "splice", "split", "place"),
 }
