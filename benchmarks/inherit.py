@@ -22,7 +22,8 @@ from pathlib import Path
 import onnx
 
 import onnx_tagger as ot
-from onnx_tagger.files.onnxfile import read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import read_skeleton
+from onnx_tagger.files.tensors import read_initializer
 from onnx_tagger.model.graph import Op
 from onnx_tagger.model.metadata import clear_model, clear_node
 from onnx_tagger.passes.base import Context

@@ -20,7 +20,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import onnx
@@ -28,7 +28,8 @@ import torch
 from torch import nn
 
 import onnx_tagger as ot
-from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
+from onnx_tagger.files.tensors import read_blocks
 from onnx_tagger.hierarchy.map import Parameter
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.checking import LoadedMap, MapSource, judge_of, open_map
@@ -252,7 +253,7 @@ def opened(source: MapSource, model: onnx.ModelProto) -> LoadedMap:
 def judged(file: Case, source: MapSource) -> tuple[Kinship, Judge]:
     skeleton = skeleton_of(file.path)
     found = opened(source, skeleton.model)
-    ctx = Context(skeleton.model, found.tree, values=lambda name: read_initializer(skeleton, name))
+    ctx = Context(skeleton.model, found.tree, blocks=partial(read_blocks, skeleton))
     judge = judge_of(ctx, found)
     if isinstance(source, Path):
         judge = Judge(ctx, found.tree, lambda names: parameters_of(source, names), lambda: listed_of(source))

@@ -6,7 +6,7 @@ The manager that runs them lives in `manager`; the passes themselves each have a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import ClassVar, Generic, TypeVar, cast
@@ -17,6 +17,7 @@ import onnx
 import onnx.numpy_helper
 
 from onnx_tagger.errors import PassError
+from onnx_tagger.files.tensors import without_ones
 from onnx_tagger.hierarchy.map import HierarchyMap
 from onnx_tagger.model import graph
 from onnx_tagger.model.arguments import described, insist_on
@@ -126,6 +127,8 @@ class Context:
     values : callable or None
         Reads the values of a stored tensor of the main graph by name, where the model does not hold them; None if
         they must not be read.
+    blocks : callable or None
+        Reads the same some rows at a time, as `files.tensors.read_blocks` does; where it is None, they are read whole.
     """
 
     model: onnx.ModelProto
@@ -133,6 +136,7 @@ class Context:
     tags: dict[Op, Tag] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
     values: Callable[[str], Values | None] | None = None
+    blocks: Callable[[str], Iterator[Values]] | None = None
     evidence: dict[Op, Evidence] = field(default_factory=dict)
     _walk: Walk | None = None
     _analyses: dict[type[Analysis[object]], object] = field(default_factory=dict)
@@ -224,7 +228,30 @@ class Context:
     def read_values(self, tensor: onnx.TensorProto) -> Values | None:
         """The values of a stored tensor of the main graph, or None if they are not at hand."""
         held = _held_values(tensor)
-        return self.values(tensor.name) if held is None and self.values is not None else held
+        if held is not None or self.values is not None or self.blocks is None:
+            return self.values(tensor.name) if held is None and self.values is not None else held
+        return np.concatenate(list(self.blocks(tensor.name))).reshape(tuple(tensor.dims))
+
+    @property
+    def reads_values(self) -> bool:
+        """Whether values that the model does not hold may be read."""
+        return self.values is not None or self.blocks is not None
+
+    def read_blocks(self, tensor: onnx.TensorProto) -> Iterator[Values]:
+        """The same some rows at a time, nothing if they are not at hand; memory does not grow with the tensor.
+
+        Raises
+        ------
+        TaggerError
+            If they cannot be read and `blocks` says so.
+        """
+        held = _held_values(tensor)
+        if held is None and self.blocks is not None:
+            yield from self.blocks(tensor.name)
+            return
+        values = held if held is not None or self.values is None else self.values(tensor.name)
+        if values is not None:
+            yield values.reshape(without_ones(values.shape))
 
     def drop(self, touched: Touches) -> None:
         """Forget the analyses that read what was touched, and those that build on them."""

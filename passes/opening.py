@@ -6,13 +6,14 @@ What is done in the context is the passes' matter; how a file is read `files`'.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
+from onnx_tagger.files.tensors import read_blocks, read_initializer
 from onnx_tagger.files.whole import parse_whole, read_whole
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.loading import MapSource, load_map
@@ -42,7 +43,7 @@ def context_of(model: ModelSource, hierarchy: MapSource | None, report: Report, 
     TaggerError
         If either is something else, or cannot be read.
     """
-    values = None
+    values = blocks = None
     if isinstance(model, (str, os.PathLike)) and whole:
         proto = read_whole(Path(model))
     elif isinstance(model, bytes) and whole:
@@ -50,12 +51,26 @@ def context_of(model: ModelSource, hierarchy: MapSource | None, report: Report, 
     elif isinstance(model, (str, os.PathLike, bytes)):
         skeleton = read_skeleton(model)
         proto, values = skeleton.model, reader_of_values(skeleton, report)
+        blocks = reader_of_blocks(skeleton, report)
     elif isinstance(model, onnx.ModelProto):
         proto = model
     else:
         raise TaggerError(f"the model is {described(model)}; give an onnx.ModelProto, or the path of an ONNX file")
     tree = load_map(hierarchy, beside=proto) if hierarchy is not None else hierarchy_of_model(proto)
-    return Context(proto, tree, report=report, values=values)
+    return Context(proto, tree, report=report, values=values, blocks=blocks)
+
+
+def reader_of_blocks(skeleton: Skeleton, report: Report) -> Callable[[str], Iterator[Values]]:
+    """Reads weights on request, some rows at a time; the first one that cannot be read is noted."""
+
+    def read(name: str) -> Iterator[Values]:
+        try:
+            yield from read_blocks(skeleton, name)
+        except TaggerError as error:
+            _note(report, error)
+            raise
+
+    return read
 
 
 def reader_of_values(skeleton: Skeleton, report: Report) -> Callable[[str], Values | None]:
@@ -65,8 +80,12 @@ def reader_of_values(skeleton: Skeleton, report: Report) -> Callable[[str], Valu
         try:
             return read_initializer(skeleton, name)
         except TaggerError as error:
-            if not any(note.startswith("weights are not compared") for note in report.fallbacks):
-                report.fallbacks.append(f"weights are not compared by value: {error}")
+            _note(report, error)
             return None
 
     return read
+
+
+def _note(report: Report, error: TaggerError) -> None:
+    if not any(note.startswith("weights are not compared") for note in report.fallbacks):
+        report.fallbacks.append(f"weights are not compared by value: {error}")

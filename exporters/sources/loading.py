@@ -278,7 +278,12 @@ def _imported(path: Path) -> ModuleType | None:
     """The module that somebody else imported from a file; a script that is running may not have come to its end."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if name != "__main__" and isinstance(file, str) and Path(file).name == path.name and Path(file).resolve() == path:
+        if (
+            name != "__main__"
+            and isinstance(file, str)
+            and Path(file).name == path.name
+            and Path(file).resolve() == path
+        ):
             return module
     return None
 

@@ -20,6 +20,7 @@ from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
 from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.base import Analysis, Context, Touches
 from onnx_tagger.passes.replay.complexes import named_trace
+from onnx_tagger.passes.replay.dependence import Dependence, known_before
 from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
 from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, assigned
 
@@ -153,13 +154,14 @@ class Replay:
         self.solved: dict[object, tuple[_Places, ...]] = {}
         self.whose: dict[TensorKey, frozenset[str]] = {(0, name): names for name, names in weights.items()}
         # No operation of the run stands for what prepares weights, makes constants, converts and works out sizes.
-        out, sizes, inserted = self._preparing(), ctx.get(OnlySizes), _INSERTED
+        self.sizes = ctx.get(OnlySizes)
+        out, inserted = self._preparing(), _INSERTED
         if any(not writes(operator).isdisjoint(_QUANTISED) for operator in self.run.operators):
             inserted -= _QUANTISED
         self.items = [
             op
             for op in self.ops
-            if op.scope.name == MAIN and op not in out and not sizes[op.id] and op.node.op_type not in inserted
+            if op.scope.name == MAIN and op not in out and not self.sizes[op.id] and op.node.op_type not in inserted
         ]
         self.possible = {op: self.run.possible(op.node.op_type, ctx.tags.get(op), self._read(op)) for op in self.items}
         certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
@@ -203,7 +205,20 @@ class Replay:
         """For each node of which something is known the operations that it may be part of."""
         # A weight tells whose its reader is, also of one that the order of nodes has in another place.
         known = {op: found for op, found in self.possible.items() if found is not None}
-        return known | {op: (place,) for op, place in self.pins.items()} | self.assigned()
+        return known | {op: (place,) for op, place in self.pins.items()} | self._consistent(self.assigned())
+
+    def _consistent(self, assigned: Mapping[Op, _Places]) -> dict[Op, _Places]:
+        """Of the operations that nodes may be part of those that depend on what the nodes read."""
+        known = {op.id: place for op, place in self.pins.items()}
+        before = known_before(self.flow, known, self.sizes) if assigned else {}
+        run = Dependence(self.run.trace)
+        found: dict[Op, _Places] = {}
+        for op, places in assigned.items():
+            read = before.get(op.id)
+            fitting = tuple(place for place in places if read is None or not run.contradicts(place, read))
+            if fitting:
+                found[op] = fitting
+        return found
 
     def rests_on(self, op: Op) -> Evidence:
         """What the place of a node in the run rests on: a weight that it reads, or those around it."""

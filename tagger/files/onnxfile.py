@@ -15,10 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files import wire
@@ -27,7 +24,7 @@ from onnx_tagger.files.external import insist_on_no_data_file, locations, most_e
 from onnx_tagger.files.fetching import fetched
 from onnx_tagger.files.filecopy import Output, permissions_of, replacing
 from onnx_tagger.files.proof import Weights, weights_of
-from onnx_tagger.files.pruning import Pruner, prune
+from onnx_tagger.files.pruning import Pruner
 from onnx_tagger.files.sources import ByteSource, SourceReader, data_file, insist_on_content, is_source, open_place
 from onnx_tagger.files.splice import Layout, parse, plan
 from onnx_tagger.files.wire import (
@@ -124,19 +121,20 @@ def read_skeleton(source: Source) -> Skeleton:
     if isinstance(source, (bytes, bytearray, memoryview)):
         view = memoryview(source)
         view = view.cast("B") if view.c_contiguous else memoryview(bytes(view))
-        return _read(MemoryReader(view), None)
+        return read_opened(MemoryReader(view), None)
     if isinstance(source, MemoryReader):
-        return _read(source, None)
+        return read_opened(source, None)
     if not isinstance(source, (str, os.PathLike)) and hasattr(source, "seek"):
-        return _read(StreamReader(cast(BinaryIO, source)), None)
+        return read_opened(StreamReader(cast(BinaryIO, source)), None)
     if is_source(source) and isinstance(source, ByteSource):
-        return _read(SourceReader(source), None)
+        return read_opened(SourceReader(source), None)
     place = place_of(source, "the model")
     with open_place(place) as reader:
-        return _read(reader, place)
+        return read_opened(reader, place)
 
 
-def _read(reader: Reader, place: Place | None) -> Skeleton:
+def read_opened(reader: Reader, place: Place | None) -> Skeleton:
+    """The same of what is open already; `place` is where it lies, None for what is in memory."""
     if reader.size == 0:
         raise FileFormatError(f"{reader.name} is empty; give an ONNX model")
     insist_on_content(reader)
@@ -335,113 +333,3 @@ def splice_bytes(skeleton: Skeleton) -> bytes:
             at = segment.end
         parts.append(reader.read_at(at, reader.size - at))
         return b"".join(parts)
-
-
-def read_initializer(skeleton: Skeleton, name: str) -> npt.NDArray[np.generic]:
-    """Read one initializer's values from the source.
-
-    Parameters
-    ----------
-    skeleton : Skeleton
-        What `read_skeleton` returned.
-    name : str
-        Name of an initializer of the main graph.
-
-    Returns
-    -------
-    numpy.ndarray
-        Its values, as `onnx.numpy_helper.to_array` gives them.
-
-    Raises
-    ------
-    TaggerError
-        If there is no such initializer, or its external data is missing, too short or outside the model's folder.
-    FileFormatError
-        If the values do not fit the shape and type.
-    """
-    with skeleton.opened() as reader:
-        window = Window(reader)
-        if skeleton.initializers is None:
-            skeleton.initializers = _initializer_index(window, skeleton.layout.initializers)
-        at = skeleton.initializers.get(name)
-        if at is None:
-            raise TaggerError(f"{reader.name} has no initializer {name!r} in its main graph; check the name")
-        _, value, end = skeleton.layout.initializers[at : at + 3]
-        tensor = _whole_tensor(window, value, end)
-        try:
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                tensor.raw_data = _external_values(skeleton, tensor)
-                tensor.data_location = onnx.TensorProto.DEFAULT
-                del tensor.external_data[:]
-            values: npt.NDArray[np.generic] = numpy_helper.to_array(tensor)
-        except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-            raise broken(reader, value, f"the values of {name!r} do not fit its shape and type ({error})") from error
-        return values
-
-
-def _initializer_index(window: Window, spans: array[int]) -> dict[str | bytes, int]:
-    """Map the name of each initializer to its place in the layout; of equal names the first one counts."""
-    index: dict[str | bytes, int] = {}
-    for at in range(0, len(spans), 3):
-        pruned = prune(window, wire.TENSOR, spans[at + 1], spans[at + 2])
-        index.setdefault(_parsed(window, pruned, spans[at + 1]).name, at)
-    return index
-
-
-def _parsed(window: Window, data: bytes, at: int) -> onnx.TensorProto:
-    tensor: onnx.TensorProto = parse(onnx.TensorProto.FromString, data, window.reader, at)
-    return tensor
-
-
-def _whole_tensor(window: Window, value: int, end: int) -> onnx.TensorProto:
-    """Parse a tensor with its values; raw values do not go through the parser, which stops at 2 GiB."""
-    _insist_on_readable(window.reader, value, end - value)
-    payload = [found for found in fields(window, value, end) if found[0] in wire.TENSOR.payload]
-    if len(payload) == 1 and payload[0][:2] == (wire.RAW_DATA_OF_TENSOR, wire.LENGTH):
-        tensor = _parsed(window, prune(window, wire.TENSOR, value, end), value)
-        tensor.raw_data = window.reader.read_at(payload[0][4], payload[0][5] - payload[0][4])
-        return tensor
-    if end - value > wire.MAX_MESSAGE:
-        raise broken(window.reader, value, "a tensor exceeds 2 GiB")
-    return _parsed(window, window.read(value, end), value)
-
-
-def _external_values(skeleton: Skeleton, tensor: onnx.TensorProto) -> bytes:
-    """Read a tensor's values from its data file."""
-    if skeleton.place is None:
-        raise TaggerError(
-            f"{tensor.name!r} has external data, which a model in memory cannot find; read it from its file"
-        )
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    with _opened_data(skeleton, skeleton.place, location) as data:
-        insist_on_content(data)
-        try:
-            offset = int(entries.get("offset", 0))
-            length = int(entries.get("length", data.size - offset))
-        except ValueError as error:
-            raise TaggerError(
-                f"the place of {tensor.name!r} in {data.name} is no number; save the model again"
-            ) from error
-        if offset < 0 or length < 0 or offset + length > data.size:
-            raise TaggerError(f"{data.name} ends before the values of {tensor.name!r}; copy the data file again")
-        _insist_on_readable(data, offset, length)
-        return data.read_at(offset, length)
-
-
-@contextmanager
-def _opened_data(skeleton: Skeleton, model: Place, location: str) -> Iterator[Reader]:
-    """Open a model's data file; one that lies elsewhere only once."""
-    if location in skeleton.data:
-        yield skeleton.data[location]
-        return
-    with open_place(data_file(model, location)) as data:
-        if isinstance(model, Url):
-            skeleton.data[location] = data
-        yield data
-
-
-def _insist_on_readable(reader: Reader, at: int, length: int) -> None:
-    most = input_limits().tensor_bytes
-    if length > most:
-        raise wire.too_much(reader, at, f"a tensor's values take more than {most} bytes", "tensor_bytes")

@@ -86,10 +86,14 @@ def parse(decode: Callable[[bytes], Proto], data: bytes | bytearray, reader: Rea
     ------
     FileFormatError
         If protobuf refuses it.
+    TaggerError
+        If there is not enough memory for it.
     """
     try:
         return decode(bytes(data))  # protobuf 4 takes no bytearray
     except (DecodeError, ValueError) as error:
+        if "alloc failed" in str(error):  # protobuf's own word for it, not Python's MemoryError
+            raise TaggerError(f"{reader.name} takes more memory than this process may hold; allow it more") from error
         raise broken(reader, at, f"a message starts that protobuf cannot parse ({error})") from error
 
 

@@ -122,6 +122,31 @@ def all_digests(tensors: Iterable[tuple[Array, Array | None]]) -> Iterator[tuple
         yield from map(_shown, waiting)
 
 
+def added(digests: Iterable[str]) -> str:
+    """The digest of a whole, given those of its parts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> a = np.arange(6, dtype=np.float32)
+    >>> added([stored_digest(a[:2]), stored_digest(a[2:])]) == stored_digest(a)
+    True
+    """
+    return f"{sum(int(digest, 16) for digest in digests) % 2**64:016x}"
+
+
+def digests_of_blocks(blocks: Iterable[Array]) -> tuple[str, str]:
+    """What `value_digests` gives of a tensor that is read in parts, a few of which are held at a time.
+
+    Parameters
+    ----------
+    blocks : iterable of numpy.ndarray
+        Of one type, in any order.
+    """
+    found = list(all_digests((block, None) for block in blocks))
+    return added(stored for stored, _ in found), added(rounded for _, rounded in found)
+
+
 def without_zeros(digest: str, size: int) -> int:
     """What a digest of so many values adds up to without its zeros.
 

@@ -12,13 +12,15 @@ from math import prod
 from pathlib import Path
 
 import onnx
+from onnx.helper import tensor_dtype_to_np_dtype
 
 from onnx_tagger.errors import MapError
 from onnx_tagger.files.nearby import advice_on_missing
-from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
 from onnx_tagger.files.sources import begins_as_model
+from onnx_tagger.files.tensors import read_blocks
 from onnx_tagger.hierarchy.carriers import tag_by_itself
-from onnx_tagger.hierarchy.digest import LEAST_VALUES, value_digests
+from onnx_tagger.hierarchy.digest import LEAST_VALUES, digests_of_blocks
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter, SavedGraph
 from onnx_tagger.model.arguments import described
@@ -102,9 +104,9 @@ def _parameters(skeleton: Skeleton, owners: Mapping[str, tuple[str, ...]]) -> tu
     for tensor in skeleton.model.graph.initializer:
         if len(owners[tensor.name]) != 1 or prod(tensor.dims) < LEAST_VALUES:
             continue
-        values = read_initializer(skeleton, tensor.name)
-        if values.dtype.kind in "fiub":
-            shape = tuple(tensor.dims)
+        dtype = tensor_dtype_to_np_dtype(tensor.data_type)
+        if dtype.kind in "fiub":
+            digests = digests_of_blocks(read_blocks(skeleton, tensor.name))
             (owner,) = owners[tensor.name]
-            found.append(Parameter(tensor.name, owner, shape, values.dtype.name, value_digests(values)))
+            found.append(Parameter(tensor.name, owner, tuple(tensor.dims), dtype.name, digests))
     return tuple(found)

@@ -10,7 +10,7 @@ of unrelated weights agree by chance with a known probability, whatever the weig
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,34 @@ def channel_numbers(values: Array) -> Numbers:
     rows = rows[: filled[-1] + 1 if filled.size else 0]
     with np.errstate(all="ignore"):
         numbers: Numbers = np.abs(rows.mean(axis=1)) / np.sqrt(np.square(rows).mean(axis=1))
+    return numbers
+
+
+def numbers_of_columns(blocks: Iterable[Array]) -> Numbers:
+    """The same for the first columns of a matrix that is read some rows at a time.
+
+    Parameters
+    ----------
+    blocks : iterable of numpy.ndarray
+        Its rows in order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> matrix = np.random.default_rng(0).standard_normal((6, 9))
+    >>> np.allclose(numbers_of_columns([matrix[:4], matrix[4:]]), channel_numbers(matrix.T))
+    True
+    """
+    count, totals = 0, np.zeros((3, 1))
+    for block in blocks:
+        first = block[:, :MOST].astype(np.float64)
+        with np.errstate(all="ignore"):
+            totals = totals + np.stack([first.sum(axis=0), np.square(first).sum(axis=0), first.any(axis=0)])
+        count += len(first)
+    used = np.flatnonzero(totals[2])
+    sums, squares, _ = totals[:, : used[-1] + 1 if used.size else 0]
+    with np.errstate(all="ignore"):
+        numbers: Numbers = np.abs(sums / count) / np.sqrt(squares / count)
     return numbers
 
 

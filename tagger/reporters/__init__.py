@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from onnx_tagger.measures.comparison.comparison import Comparison
     from onnx_tagger.measures.table import ModuleTable
+    from onnx_tagger.model.fleetsummary import Summary
     from onnx_tagger.model.gated import Gated
     from onnx_tagger.model.verdict import Verdict
     from onnx_tagger.workflows.viewing import View
@@ -76,3 +77,14 @@ COMPARISON_FORMS = {
 def render_comparison(comparison: Comparison, form: str, out: TextIO) -> None:
     """Write a comparison in one of the `COMPARISON_FORMS`."""
     import_module(f"{__name__}.{COMPARISON_FORMS[form]}").render(comparison, out)
+
+
+# What `fleet report --format` takes, with the file here that writes it.
+FLEET_FORMS = {"text": "fleet.text", "json": "jsonform", "markdown": "fleet.markdown", "html": "fleet.page"}
+
+
+def render_fleet(summary: Summary, form: str) -> str:
+    """What a fleet adds up to, in one of the `FLEET_FORMS`."""
+    out = StringIO()
+    import_module(f"{__name__}.{FLEET_FORMS[form]}").render(summary, out)
+    return out.getvalue()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.files.onnxfile import Skeleton, read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import Skeleton, read_skeleton
+from onnx_tagger.files.tensors import read_blocks
 from onnx_tagger.hierarchy.from_model import hierarchy_of_model
 from onnx_tagger.hierarchy.loading import MapSource as MapSource, load_map as load_map, load_with_file
 from onnx_tagger.hierarchy.map import HierarchyMap, Parameter
@@ -22,13 +24,14 @@ from onnx_tagger.model.dialects import READABLE, claims
 from onnx_tagger.model.evidence import EVIDENCES, evidence_class
 from onnx_tagger.model.report import Limits, Report, peak_rss_mb
 from onnx_tagger.model.urls import local_path_of, place_of
-from onnx_tagger.passes.base import Context, Values
+from onnx_tagger.passes.base import Context
 from onnx_tagger.passes.coverage import Coverage
 from onnx_tagger.passes.manager import PassManager
 from onnx_tagger.passes.match import Match
 
 if TYPE_CHECKING:
     from onnx_tagger.workflows.kinship.judging import Judge
+    from onnx_tagger.workflows.kinship.stored import StoredWeight
     from onnx_tagger.workflows.kinship.verdict import Kinship
 
 Target = str | os.PathLike[str]
@@ -58,37 +61,33 @@ class LoadedMap:
         """What a tagged file says of a map that was forced on it; empty if nothing was."""
         return metadata.model_value(self.skeleton.model, metadata.FORCED) if self.skeleton is not None else ""
 
+    @cached_property
+    def _weights(self) -> tuple[Context, list[StoredWeight], Mapping[str, Sequence[str]]]:
+        """The tagged file, its weights, and the modules that read them."""
+        from onnx_tagger.workflows.kinship.stored import stored_weights
+
+        assert self.skeleton is not None
+        graph = self.tree.graph
+        ctx = Context(self.skeleton.model, self.tree, blocks=partial(read_blocks, self.skeleton))
+        return ctx, stored_weights(ctx), graph.initializers if graph is not None else {}
+
     def listed(self) -> list[Parameter]:
         """The same without their values: names, owners and shapes."""
         if self.skeleton is None:
             return []
-        from onnx_tagger.workflows.kinship.stored import stored_weights
-
-        graph = self.tree.graph
-        owners = graph.initializers if graph is not None else {}
-        weights = stored_weights(Context(self.skeleton.model, self.tree))
+        _, weights, owners = self._weights
         return [
             Parameter(each.name, next(iter(owners.get(each.name, ())), ""), each.shape, "", ("", ""))
             for each in weights
         ]
 
     def parameters(self, names: Collection[str] | None = None) -> list[Parameter]:
-        """The weights of a tagged file, all or those of some names, read one at a time."""
+        """The weights of a tagged file, all or those of some names, read some rows at a time."""
         if self.skeleton is None:
             return []
         from onnx_tagger.workflows.kinship.weights import parameters_of
 
-        skeleton, graph = self.skeleton, self.tree.graph
-        ctx = Context(skeleton.model, self.tree, values=lambda name: _values_of(skeleton, name))
-        return parameters_of(ctx, graph.initializers if graph is not None else {}, names)
-
-
-def _values_of(skeleton: Skeleton, name: str) -> Values | None:
-    """A stored tensor's values, None if they cannot be read: the map is of use without them."""
-    try:
-        return read_initializer(skeleton, name)
-    except TaggerError:
-        return None
+        return parameters_of(*self._weights, names)
 
 
 def open_map(source: MapSource, *, beside: onnx.ModelProto | None = None) -> LoadedMap:
@@ -113,8 +112,8 @@ def kinship_of(model: Target, hierarchy: MapSource, *, values: bool = True) -> K
     """
     skeleton = read_skeleton(model)
     source = open_map(hierarchy, beside=skeleton.model if values else None)
-    read = (lambda name: _values_of(skeleton, name)) if values else None
-    return judge_of(Context(skeleton.model, source.tree, values=read), source).verdict()
+    blocks = partial(read_blocks, skeleton) if values else None
+    return judge_of(Context(skeleton.model, source.tree, blocks=blocks), source).verdict()
 
 
 def judge_of(ctx: Context, source: LoadedMap, verified: Mapping[str, object] | None = None) -> Judge:
@@ -233,20 +232,32 @@ def check(
         skeleton = read_skeleton(place_of(model, "the model"))
         tree = load_map(hierarchy) if hierarchy is not None else None
     with report.phase("check"):
-        if dialect is None:
-            problems, ctx = _own_problems(skeleton.model, tree)
-        else:
-            problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
-        ctx.report = report
-        step = coverage_by(limits, assume=False)
-        PassManager([step]).run_in(ctx)
-        report.failures.extend(problems)
-        if forced := metadata.model_value(skeleton.model, metadata.FORCED):
-            told = report.fallbacks if allow_forced else report.failures
-            told.append(f"the tags rest on a map that was taken with --force, although {forced}")
-        report.ok = not report.failures
+        check_skeleton(skeleton, tree, limits, report, dialect=dialect, allow_forced=allow_forced)
     report.peak_rss_mb = peak_rss_mb()
     return report
+
+
+def check_skeleton(
+    skeleton: Skeleton,
+    tree: HierarchyMap | None,
+    limits: Limits,
+    report: Report,
+    *,
+    dialect: str | None = None,
+    allow_forced: bool = False,
+) -> None:
+    """The same of a file that was read, into a report."""
+    if dialect is None:
+        problems, ctx = _own_problems(skeleton.model, tree)
+    else:
+        problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
+    ctx.report = report
+    PassManager([coverage_by(limits, assume=False)]).run_in(ctx)
+    report.failures.extend(problems)
+    if forced := metadata.model_value(skeleton.model, metadata.FORCED):
+        told = report.fallbacks if allow_forced else report.failures
+        told.append(f"the tags rest on a map that was taken with --force, although {forced}")
+    report.ok = not report.failures
 
 
 def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[list[str], Context]:

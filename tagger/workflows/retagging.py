@@ -32,7 +32,7 @@ from onnx_tagger.passes.inherit import Inherit
 from onnx_tagger.passes.inject import Inject
 from onnx_tagger.passes.manager import PassManager, passes_of
 from onnx_tagger.passes.match import Match
-from onnx_tagger.passes.opening import reader_of_values
+from onnx_tagger.passes.opening import reader_of_blocks, reader_of_values
 from onnx_tagger.workflows.checking import Target, coverage_by, judge_of, open_map
 from onnx_tagger.workflows.exporting import Progress
 from onnx_tagger.workflows.inferring import passes_by_name
@@ -196,7 +196,8 @@ def retag(
     tell("tag")
     with report.phase("tag"):
         proto = whole if whole is not None else skeleton.model
-        ctx = Context(proto, tree, report=report, values=reader_of_values(skeleton, report) if values else None)
+        reads = (reader_of_values(skeleton, report), reader_of_blocks(skeleton, report)) if values else (None, None)
+        ctx = Context(proto, tree, report=report, values=reads[0], blocks=reads[1])
         forced = found.forced if found is not None else metadata.model_value(skeleton.model, metadata.FORCED)
         judge = judge_of(ctx, found, report.verified) if found is not None and not parent else None
         if found is not None:

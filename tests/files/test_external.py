@@ -15,7 +15,8 @@ from examples.stored import floats, model_with
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files import external as external_data
 from onnx_tagger.files.external import contained
-from onnx_tagger.files.onnxfile import read_initializer, read_skeleton, write_spliced
+from onnx_tagger.files.onnxfile import read_skeleton, write_spliced
+from onnx_tagger.files.tensors import read_initializer
 from onnx_tagger.model.limits import InputLimits, limited
 from onnx_tagger.workflows.carrying import carry
 

@@ -10,8 +10,9 @@ from hypothesis import given, strategies as st
 
 from onnx_tagger.errors import TaggerError
 from onnx_tagger.files.filled import PiecesReader, filled
-from onnx_tagger.files.onnxfile import read_initializer, read_skeleton, splice_bytes, write_spliced
+from onnx_tagger.files.onnxfile import read_skeleton, splice_bytes, write_spliced
 from onnx_tagger.files.proof import weights_of
+from onnx_tagger.files.tensors import read_initializer
 from onnx_tagger.files.wire import MemoryReader
 
 

@@ -15,7 +15,8 @@ from onnx import helper, numpy_helper
 from examples.stored import floats, model_with, sparse_file, tag, untag
 from onnx_tagger.errors import FileFormatError, TaggerError
 from onnx_tagger.files import wire
-from onnx_tagger.files.onnxfile import read_initializer, read_skeleton, splice_bytes, write_spliced
+from onnx_tagger.files.onnxfile import read_skeleton, splice_bytes, write_spliced
+from onnx_tagger.files.tensors import read_initializer
 
 PAD = "pkg.onnx_tagger.pad"
 

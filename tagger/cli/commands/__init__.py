@@ -1,6 +1,7 @@
 """The commands, one a file: what each takes, which workflow does it, and what is printed; nothing else.
 
-A file holds a function `command`, which typer reads, and is imported only when its command is asked for. What several
+A file holds a function `command`, which typer reads, or a `group` of commands, and is imported only when its command
+is asked for. What several
 commands share is in `onnx_tagger.cli.app` and `onnx_tagger.cli.options`.
 """
 
@@ -15,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
     "Tag": ("export", "capture", "infer", "retag", "carry", "each", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
-    "Gate": ("check", "rules"),
+    "Gate": ("check", "rules", "fleet"),
     "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
     "Change": ("extract", "splice", "split", "place"),
 }
@@ -25,8 +26,12 @@ _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 
 def load(name: str) -> None:
     """Import a command and add it to the application, unless it is there already."""
-    if all(found.name != name for found in app.registered_commands):
+    there = {found.name for found in app.registered_commands} | {found.name for found in app.registered_groups}
+    if name not in there:
         module = import_module(f"{__name__}.{name.replace('-', '_')}")
+        if hasattr(module, "group"):
+            app.add_typer(module.group, name=name, rich_help_panel=_GROUP_OF[name])
+            return
         epilog = getattr(module, "EPILOG", None)
         app.command(name, rich_help_panel=_GROUP_OF[name], epilog=epilog)(module.command)
         # Help lists commands in the order in which they were added, which must not depend on what ran before.

@@ -13,6 +13,8 @@ from onnx_tagger.model.urls import Url, shown_url
 _VERSIONS = ("ETag", "etag", "e_tag", "md5Hash", "generation", "VersionId", "version_id", "blob_id", "oid", "mtime",
              "LastModified", "last_modified", "created")  # fmt: skip
 
+_TIMES = frozenset({"mtime", "LastModified", "last_modified", "created"})
+
 
 class FileSystemRanges(Ranges):
     """Ranges of a file in a file system.
@@ -93,6 +95,13 @@ class FileSystemRanges(Ranges):
                 f"{self.url.shown} cannot be read ({type(error).__name__}: "
                 f"{first_sentence(shown_url(str(error)))}); check the URL and the credentials"
             ) from None
+
+    @property
+    def version(self) -> tuple[str | None, str | None]:
+        """What the file's version is called and when it was changed."""
+        names = [value for key, value in self._version.items() if key not in _TIMES]
+        times = [value for key, value in self._version.items() if key in _TIMES]
+        return names[0] if names else None, times[0] if times else None
 
     def confirm(self) -> None:
         """Raise if size or version are not what they were."""

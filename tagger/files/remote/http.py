@@ -60,6 +60,12 @@ class HttpRanges(Ranges):
         self.size = 0
         self.begin = self._sync(self._start)
 
+    @property
+    def version(self) -> tuple[str | None, str | None]:
+        """ETag and Last-Modified of the first answer."""
+        etag, modified = self._version or ("", "")
+        return etag or None, modified or None
+
     def fetch(self, wanted: Sequence[Range]) -> list[bytes]:
         """The bytes of each range: of short ones in one answer if the server gives it, else side by side."""
         if self._whole is not None:

@@ -60,6 +60,11 @@ class Ranges(ABC):
             If they cannot be had, or are those of another version of the file.
         """
 
+    @property
+    def version(self) -> tuple[str | None, str | None]:
+        """What the file's version is called and when it was changed, each None where nobody says it."""
+        return None, None
+
     def confirm(self) -> None:  # noqa: B027 - not abstract: `fetch` may see all there is to see
         """Raise if the file is another one than at the beginning, where `fetch` itself does not see that."""
 

@@ -122,6 +122,11 @@ class RemoteReader(Reader):
         while wanted := list(islice(pieces, _AT_ONCE)):
             yield from self.ranges.fetch(wanted)
 
+    @property
+    def version(self) -> tuple[str | None, str | None]:
+        """What the server calls the file's version, and when it was changed; each None where it does not say that."""
+        return self.ranges.version
+
     def confirm(self) -> None:
         """Raise if the file was changed while it was read."""
         self.ranges.confirm()

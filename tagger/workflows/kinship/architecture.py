@@ -254,8 +254,8 @@ def layers(
     """Stacks of equal layers of which the file has another number than the map: path to (in the map, in the file).
 
     A stack counts if of its layers' matrices most are missing, or there once more, equally often by their sizes, and
-    none the other way; other weights may be of these sizes, too. Stacks whose layers have sizes in common, as those of
-    an encoder and a decoder, are taken to have lost or gained as many layers each.
+    hardly any the other way; other weights may be of these sizes, too. Stacks whose layers have sizes in common, as
+    those of an encoder and a decoder, are taken to have lost or gained as many layers each.
     """
     distinct = [each for each in _distinct(parameters) if len(each.shape) > 1]
     in_map = sizes_of(distinct)
@@ -320,7 +320,9 @@ def _repeated(sizes: Mapping[int, int], apart: Mapping[int, int]) -> int:
     number, votes = max(times.items(), key=itemgetter(1))
     # Of the only layer of a stack it cannot be seen what others would not have: a few sizes may be as often as before.
     whole, signs = sum(sizes.values()), [number * other for other in times]
-    agree = whole > 1 and ((min(signs) > 0 and 2 * votes > whole) or (min(signs) >= 0 and 3 * votes > 2 * whole))
+    # A few may be there less often though layers were added: tools compute tables of positions in advance.
+    least, share = min(signs), votes / whole
+    agree = whole > 1 and share > (1 / 2 if least > 0 else 2 / 3 if least == 0 else 4 / 5)
     return int(number) if agree and number.is_integer() else 0
 
 

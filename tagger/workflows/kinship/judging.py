@@ -11,9 +11,10 @@ from onnx_tagger.model import metadata
 from onnx_tagger.model.metadata import Source
 from onnx_tagger.passes.base import Context
 from onnx_tagger.workflows.kinship import architecture
-from onnx_tagger.workflows.kinship.stored import Array, StoredWeight, read, stored_weights
+from onnx_tagger.workflows.kinship.rows import Rows
+from onnx_tagger.workflows.kinship.stored import StoredWeight, read, stored_weights
 from onnx_tagger.workflows.kinship.verdict import ENOUGH, Evidence, Kinship
-from onnx_tagger.workflows.kinship.weights import Fit, Found, KnownWeights, tells
+from onnx_tagger.workflows.kinship.weights import Fit, Found, KnownWeights
 
 # Gives the weights of a map that lists none: all of them, or those of some names.
 ReadParameters = Callable[[Collection[str] | None], Sequence[Parameter]]
@@ -138,11 +139,11 @@ class Judge:
             by_size = {weight.size: weight for weight in reversed(floats[start : start + step])}
             yield [by_size[size] for size in sorted(by_size)][:_TRIES]
 
-    def _telling(self, weights: Sequence[StoredWeight]) -> tuple[StoredWeight, Array] | None:
+    def _telling(self, weights: Sequence[StoredWeight]) -> tuple[StoredWeight, Rows] | None:
         """The first of some weights that is no constant, with its values."""
         for weight in weights:
             values = read(self.ctx, weight)
-            if values is not None and tells(values):
+            if values is not None and values.tell:
                 return weight, values
         return None
 
@@ -154,7 +155,7 @@ class Judge:
         return [weight for at in range(_RUNS) for weight in self.stored[int(at * step) : int(at * step) + _RUN]]
 
     def _compare(self, weights: Sequence[StoredWeight]) -> None:
-        unknown: list[tuple[Found, Array]] = []
+        unknown: list[tuple[Found, str]] = []
         for weight in weights:
             if weight.name in self.found:
                 continue
@@ -162,14 +163,14 @@ class Judge:
             found = self.known.compare(weight, values)
             self.found[weight.name] = found
             if found.fit is Fit.UNKNOWN and values is not None and not weight.rounded:
-                unknown.append((found, values))
+                unknown.append((found, values.digest))
         for found in self.known.split(unknown):
             self.found[found.weight.name] = found
 
     @property
     def _can_compare(self) -> bool:
         """Whether weights may be read and the map has some."""
-        return self.ctx.values is not None and bool(self._listed or self._parameters or self.tree.parameters)
+        return self.ctx.reads_values and bool(self._listed or self._parameters or self.tree.parameters)
 
     @property
     def _could_compare(self) -> bool:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from onnx_tagger.errors import TaggerError
+from onnx_tagger.files.tensors import without_ones
 from onnx_tagger.hierarchy.digest import LEAST_VALUES
 from onnx_tagger.model.graph import Op
 from onnx_tagger.passes.base import Context
 from onnx_tagger.runtime.verify import is_quantising
-
-Array = npt.NDArray[Any]
+from onnx_tagger.workflows.kinship.rows import Array, Rows
 
 _T = onnx.TensorProto
 _FLOATS = frozenset({_T.FLOAT, _T.DOUBLE, _T.FLOAT16, _T.BFLOAT16})
@@ -114,47 +113,72 @@ def _weight(tensor: onnx.TensorProto, reader: onnx.NodeProto, place: int) -> Sto
     return StoredWeight(tensor, reader, place, True, shape)
 
 
-def read(ctx: Context, weight: StoredWeight) -> Array | None:
+def read(ctx: Context, weight: StoredWeight) -> Rows | None:
     """A weight's values, those of small integers but for the scale of each channel; None if they cannot be read."""
-    values = ctx.read_values(weight.tensor)
-    if values is None or not weight.rounded:
-        return values
-    kind = weight.reader.op_type
     inputs = {tensor.name: tensor for tensor in ctx.model.graph.initializer if tensor.name in set(weight.reader.input)}
+    shape = without_ones(weight.shape)
+    try:
+        blocks = _reading(ctx, weight, inputs, shape)
+        first = next(blocks(), None) if blocks is not None else None
+    except TaggerError:
+        return None  # which is noted where they are read
+    return Rows(blocks, first, shape) if blocks is not None and first is not None else None
+
+
+_Reading = Callable[[], Iterator[Array]]
+
+
+def _reading(
+    ctx: Context, weight: StoredWeight, inputs: dict[str, onnx.TensorProto], shape: tuple[int, ...]
+) -> _Reading | None:
+    """What reads a weight's rows, each time anew."""
+    tensor, kind = weight.tensor, weight.reader.op_type
+    if not weight.rounded:
+        return lambda: ctx.read_blocks(tensor)
     if kind == "MatMulNBits":
-        return _unpacked(ctx, weight, np.asarray(values), inputs)
-    numbers = values.astype(np.float32)
-    if weight.tensor.data_type not in _SMALL:
-        return numbers
+        return _unpacking(ctx, weight, inputs)
+    if tensor.data_type not in _SMALL:
+        return lambda: (block.astype(np.float32) for block in ctx.read_blocks(tensor))
     at = _WEIGHT_OF[kind][1] if kind in _WEIGHT_OF else -1
-    zero = inputs.get(weight.reader.input[at]) if 0 <= at < len(weight.reader.input) else None
-    found = ctx.read_values(zero) if zero is not None else None
-    if found is None:
-        return numbers - (_MIDDLE if weight.tensor.data_type == _T.UINT8 else 0.0)
-    return numbers - _spread(found.astype(np.float32), numbers.shape)
+    stored = inputs.get(weight.reader.input[at]) if 0 <= at < len(weight.reader.input) else None
+    found = ctx.read_values(stored) if stored is not None else None
+    middle = np.full((), _MIDDLE if tensor.data_type == _T.UINT8 else 0.0, np.float32)
+    zero = _spread(found.astype(np.float32), shape) if found is not None else middle
+    return lambda: _centred(ctx.read_blocks(tensor), zero)
+
+
+def _centred(blocks: Iterator[Array], zero: Array) -> Iterator[Array]:
+    """Rows of small integers less their zero points, of which there may be one a row."""
+    start = 0
+    for block in blocks:
+        stop = start + len(block)
+        yield block.astype(np.float32) - (zero[start:stop] if zero.ndim and len(zero) > 1 else zero)
+        start = stop
 
 
 def _spread(zero: Array, shape: tuple[int, ...]) -> Array:
     """Zero points, one for all or one a channel, in the shape of what they are subtracted from."""
     if zero.size == 1:
         return zero.reshape(())
-    axis = next((axis for axis in (len(shape) - 1, 0) if shape[axis] == zero.size), None)
+    axis = next((axis for axis in (len(shape) - 1, 0) if shape[axis] == zero.size), None) if shape else None
     if zero.ndim != 1 or axis is None:
         return np.zeros(())
     return zero.reshape([-1 if at == axis else 1 for at in range(len(shape))])
 
 
-def _unpacked(ctx: Context, weight: StoredWeight, packed: Array, inputs: dict[str, onnx.TensorProto]) -> Array | None:
-    """The values of a weight whose rows are blocks of numbers of four bits with a scale each; see ORT's MatMulNBits."""
-    numbers = _numbers(weight.reader)
+def _unpacking(ctx: Context, weight: StoredWeight, inputs: dict[str, onnx.TensorProto]) -> _Reading | None:
+    """What reads a weight whose rows are blocks of numbers of four bits with a scale each; see ORT's MatMulNBits."""
+    numbers, names = _numbers(weight.reader), list(weight.reader.input)
     rows, columns = weight.shape
-    block, names = numbers.get("block_size", 0), list(weight.reader.input)
+    width = numbers.get("block_size", 0)
     scales = inputs.get(names[2]) if len(names) > 2 else None
     scale = ctx.read_values(scales) if scales is not None else None
-    blocks = -(-columns // block) if block else 0
-    if numbers.get("bits", 4) != 4 or scale is None or not rows or packed.size * 2 != rows * blocks * block:
+    blocks = -(-columns // width) if width else 0
+    dims = tuple(weight.tensor.dims)
+    if numbers.get("bits", 4) != 4 or scale is None or rows < 2 or dims[0] != rows:
         return None
-    values = _nibbles(packed).reshape(rows, blocks, block)
+    if prod(dims) * 2 != rows * blocks * width:
+        return None
     stored = inputs.get(names[3]) if len(names) > 3 else None
     zero = ctx.read_values(stored) if stored is not None else None
     middle: Array = np.full((rows, blocks), 8, np.float32)
@@ -162,9 +186,19 @@ def _unpacked(ctx: Context, weight: StoredWeight, packed: Array, inputs: dict[st
         middle = _nibbles(zero).reshape(rows, -1)[:, :blocks]
     if scale.size != rows * blocks or middle.shape != (rows, blocks):
         return None
-    scaled = (values - middle[..., None]) * scale.astype(np.float32).reshape(rows, blocks, 1)
-    unpacked: Array = scaled.reshape(rows, -1)[:, :columns]
-    return unpacked
+    factors = scale.astype(np.float32).reshape(rows, blocks)
+    return lambda: _unpacked(ctx.read_blocks(weight.tensor), middle, factors, width, columns)
+
+
+def _unpacked(packed: Iterator[Array], middle: Array, factors: Array, width: int, columns: int) -> Iterator[Array]:
+    """Rows of numbers, less their zero points and times their scales."""
+    start = 0
+    for block in packed:
+        stop = start + block.size * 2 // (factors.shape[1] * width)
+        values = _nibbles(block).reshape(stop - start, -1, width)
+        scaled = (values - middle[start:stop, :, None]) * factors[start:stop, :, None]
+        yield scaled.reshape(stop - start, -1)[:, :columns]
+        start = stop
 
 
 def _nibbles(packed: Array) -> Array:

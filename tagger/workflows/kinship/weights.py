@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from math import prod
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from onnx_tagger.hierarchy.digest import LEAST_VALUES, stored_digest, value_digests, without_zeros
+from onnx_tagger.hierarchy.digest import LEAST_VALUES, without_zeros
 from onnx_tagger.hierarchy.map import Parameter
 from onnx_tagger.hierarchy.sketch import (
-    LEAST,
     MOST,
     Numbers,
     agreements,
-    channel_numbers,
     ranks_in,
     ranks_of,
     sketch_in,
 )
 from onnx_tagger.passes.base import Context
-from onnx_tagger.workflows.kinship.stored import StoredWeight, read, stored_weights
-
-Array = npt.NDArray[Any]
-
-# Blocks of channels in onnxruntime's NCHWc layout, by processor.
-_BLOCKS = (8, 16)
+from onnx_tagger.workflows.kinship.rows import BLOCKS, Rows
+from onnx_tagger.workflows.kinship.stored import StoredWeight, read
 
 # How many weights tools store as one (query, key and value), or one as several.
 JOINED = (2, 3)
@@ -42,9 +32,6 @@ _LEAST_BITS = 12.0
 
 # Channels from which on a copy of a weight would agree beyond doubt.
 _TELLING = 12
-
-# Of fewer different values a tensor is a mask or a constant, which many models have.
-_DIFFERENT = 16
 
 
 class Fit(Enum):
@@ -129,25 +116,25 @@ class KnownWeights:
                 ranks.append(ranks_in(each.sketch))
         return found
 
-    def compare(self, weight: StoredWeight, values: Array | None) -> Found:
+    def compare(self, weight: StoredWeight, values: Rows | None) -> Found:
         """Say what a stored weight is to the map's.
 
         Parameters
         ----------
         weight : StoredWeight
-        values : numpy.ndarray or None
+        values : Rows or None
             As `stored.read` gives them.
         """
-        if values is None or not tells(numbers := _as_numbers(values)):
+        if values is None or not values.tell:
             return Found(weight, Fit.MUTE)
         if not weight.rounded and (found := self._by_digest(weight, values)) is not None:
             return found
-        return self._by_sketch(weight, numbers)
+        return self._by_sketch(weight, values)
 
-    def split(self, unknown: Sequence[tuple[Found, Array]]) -> list[Found]:
-        """Of unknown weights in order of use those that together are one of the map's, which a tool has split."""
+    def split(self, unknown: Sequence[tuple[Found, str]]) -> list[Found]:
+        """Of unknown weights with digests, in order of use, those that are one of the map's, which a tool has split."""
         found: list[Found] = []
-        sums = [without_zeros(stored_digest(values), values.size) for _, values in unknown]
+        sums = [without_zeros(digest, each.weight.size) for each, digest in unknown]
         for count in JOINED:
             for start in range(len(unknown) - count + 1):
                 names = self._sums[0].get(sum(sums[start : start + count]) % 2**64)
@@ -156,20 +143,20 @@ class KnownWeights:
                     found.extend(Found(each.weight, Fit.JOINED, _WORTH[Fit.JOINED], names) for each, _ in parts)
         return found
 
-    def _by_digest(self, weight: StoredWeight, values: Array) -> Found | None:
-        names, fit = self._sums[0].get(without_zeros(stored_digest(values), values.size)), Fit.SAME
+    def _by_digest(self, weight: StoredWeight, values: Rows) -> Found | None:
+        names, fit = self._sums[0].get(without_zeros(values.digest, values.size)), Fit.SAME
         if names is None:
-            names, fit = self._sums[1].get(without_zeros(value_digests(values)[1], values.size)), Fit.ROUNDED
+            names, fit = self._sums[1].get(without_zeros(values.digests[1], values.size)), Fit.ROUNDED
         if names is None:
             return None
         fit = Fit.JOINED if len(names) > 1 else fit
         return Found(weight, fit, _WORTH[fit], names)
 
-    def _by_sketch(self, weight: StoredWeight, numbers: Array) -> Found:
+    def _by_sketch(self, weight: StoredWeight, values: Rows) -> Found:
         """The parameter whose channels agree best, if chance does not explain it."""
         best, name, compared, telling = 0.0, "", 0, False
-        least = _TELLING / _filled(weight, numbers)
-        for channels, found in _views(numbers):
+        least = _TELLING / _filled(weight, values)
+        for channels, found in values.orders:
             telling = telling or (ranks_of(found) is not None and found.size >= least)
             for names, ranks in self._candidates(channels):
                 bits = agreements(ranks, found)
@@ -196,21 +183,26 @@ class KnownWeights:
     def _candidates(self, channels: int) -> Iterator[tuple[list[str], list[Numbers]]]:
         """Parameters of as many channels, of fewer to which zeros or others were added, or of more that were cut."""
         for known, entry in self._sketches.items():
-            padded = known < channels == -(-known // _BLOCKS[0]) * _BLOCKS[0]
-            padded = padded or known < channels == -(-known // _BLOCKS[1]) * _BLOCKS[1]
+            padded = known < channels == -(-known // BLOCKS[0]) * BLOCKS[0]
+            padded = padded or known < channels == -(-known // BLOCKS[1]) * BLOCKS[1]
             if known == channels or padded or channels in [known * count for count in JOINED]:
                 yield entry
 
 
 def parameters_of(
-    ctx: Context, owners: Mapping[str, Sequence[str]], names: Collection[str] | None = None
+    ctx: Context,
+    weights: Iterable[StoredWeight],
+    owners: Mapping[str, Sequence[str]],
+    names: Collection[str] | None = None,
 ) -> list[Parameter]:
-    """The weights of a tagged file as a map would list them; one is read at a time.
+    """The weights of a tagged file as a map would list them; some rows of one are read at a time.
 
     Parameters
     ----------
     ctx : Context
         Of the tagged file.
+    weights : iterable of StoredWeight
+        Of the file, as `stored_weights` gives them.
     owners : mapping
         Stored tensors to the modules that read them.
     names : collection of str, optional
@@ -222,61 +214,22 @@ def parameters_of(
         One for each way in which a weight's output channels may lie.
     """
     found: list[Parameter] = []
-    for weight in stored_weights(ctx):
+    for weight in weights:
         if names is not None and weight.name not in names:
             continue
         values = read(ctx, weight)
-        if values is None or values.dtype.kind not in "fiu" or not tells(numbers := _as_numbers(values)):
+        if values is None or values.first.dtype.kind not in "fiu" or not values.tell:
             continue
         owner = next(iter(owners.get(weight.name, ())), "")
-        digests = value_digests(values)
-        ways = {channels: sketch for channels, told in _views(numbers) if (sketch := sketch_in(told))}
+        ways = {channels: sketch for channels, told in values.orders if (sketch := sketch_in(told))}
         for channels, sketch in (ways or {weight.shape[0]: ""}).items():
             shape = (channels, weight.size // channels) if len(weight.shape) > 1 else weight.shape
-            found.append(Parameter(weight.name, owner, shape, values.dtype.name, digests, sketch))
+            found.append(Parameter(weight.name, owner, shape, values.first.dtype.name, values.digests, sketch))
     return found
 
 
-def _filled(weight: StoredWeight, numbers: Array) -> float:
+def _filled(weight: StoredWeight, values: Rows) -> float:
     """The share of a convolution's values that are no padding: blocks of 16 channels may hold 4."""
     if weight.rounded or len(weight.shape) != 4:
         return 1.0
-    return max(1, int(np.count_nonzero(numbers))) / numbers.size
-
-
-def _as_numbers(values: Array) -> Array:
-    return values if values.dtype.kind == "f" else values.astype(np.float32)
-
-
-def tells(numbers: Array) -> bool:
-    """Whether values are those of a weight and not of a constant, a mask or a table that rises or falls throughout."""
-    flat = numbers.reshape(-1)
-    some = flat[:: max(1, flat.size // 512)][:512]
-    with np.errstate(invalid="ignore"):
-        steps = np.diff(some)
-        if (steps >= 0).all() or (steps <= 0).all():
-            return False
-    return np.unique(some).size >= min(_DIFFERENT, 3 * some.size // 4)
-
-
-def _views(numbers: Array) -> Iterator[tuple[int, Numbers]]:
-    """The ways in which output channels may lie in a stored weight, each by their count and their numbers."""
-    for channels, found in _orders(numbers):
-        # Of fewer numbers than there are channels, the others are padding.
-        yield (channels if found.size == min(channels, MOST) else found.size), found
-
-
-def _orders(numbers: Array) -> Iterator[tuple[int, Numbers]]:
-    """First and last dimension of a matrix, the first one otherwise, and onnxruntime's blocks of channels."""
-    while numbers.ndim > 1 and numbers.shape[0] == 1:
-        numbers = numbers[0]
-    channels = numbers.shape[0]
-    if channels >= LEAST:
-        yield channels, channel_numbers(numbers)
-    if numbers.ndim == 2 and numbers.shape[1] >= LEAST:
-        yield numbers.shape[1], channel_numbers(numbers[:, :MOST].T)
-    if numbers.ndim == 4:
-        for block in _BLOCKS:
-            if channels % block == 0:
-                first = numbers.reshape(channels // block, -1, block)[: -(-MOST // block)]
-                yield channels, channel_numbers(first.transpose(0, 2, 1).reshape(-1, first.shape[1]))
+    return values.filled

@@ -498,7 +498,8 @@ def test_a_file_that_was_imported_under_another_name_is_taken(tmp_path: Path) ->
     path = tmp_path / "named_otherwise.py"
     path.write_text(REGISTERING.replace("::raised", "::risen"))
     found = importlib.util.spec_from_file_location("another_name_of_it", path)
-    assert found is not None and found.loader is not None
+    assert found is not None
+    assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules["another_name_of_it"] = module
     try:

@@ -15,9 +15,10 @@ from examples.stored import floats, model_with
 from examples.web import Web, serving
 from onnx_tagger.cli.main import run
 from onnx_tagger.errors import MissingExtraError, TaggerError
-from onnx_tagger.files.onnxfile import read_initializer, read_skeleton
+from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.files.remote import ranges as patience
 from onnx_tagger.files.remote.readahead import RemoteReader
+from onnx_tagger.files.tensors import read_initializer
 from onnx_tagger.model.metadata import Source, Tag, write_node
 
 

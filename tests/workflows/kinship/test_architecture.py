@@ -69,6 +69,14 @@ def test_a_table_of_the_first_layer_alone_does_not_matter() -> None:
     assert layers_of((*LAYER * 3, (7, 9)), map_of({"layers": 2}, first=[(7, 9)])) == {"layers": (2, 3)}
 
 
+def test_a_table_that_a_tool_has_computed_in_advance_does_not_matter() -> None:
+    tree = map_of({"encoder": 1, "decoder": 2}, first=[(7, 9)])
+    # Layers were added, and of their tables of positions nothing is left.
+    assert layers_of(LAYER * 5, tree) == {"encoder": (1, 2), "decoder": (2, 3)}
+    # Where more is missing than that, the layers are others.
+    assert layers_of(((16, 16),) * 24, tree) == {}
+
+
 def test_joined_matrices_count_as_their_parts() -> None:
     stored = stored_weights(
         Context(file_of([(16, 48), (16, 16), (5, 7)]), HierarchyMap.from_rows([ModuleRow("", "M")]))

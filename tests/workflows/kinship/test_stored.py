@@ -63,7 +63,7 @@ def test_zero_points_are_taken_off(zero: int) -> None:
     assert weight.rounded
     found = read(ctx, weight)
     assert found is not None
-    np.testing.assert_array_equal(found, stored["w"].astype("f4") - zero)
+    np.testing.assert_array_equal(found.first, stored["w"].astype("f4") - zero)
 
 
 def test_zero_points_of_channels_lie_along_their_axis() -> None:
@@ -72,7 +72,7 @@ def test_zero_points_of_channels_lie_along_their_axis() -> None:
     ctx = context([helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["y"])], stored)
     found = read(ctx, the_weight(ctx))
     assert found is not None
-    np.testing.assert_array_equal(found, stored["w"].astype("f4") - zeros[None, :])
+    np.testing.assert_array_equal(found.first, stored["w"].astype("f4") - zeros[None, :])
 
 
 def test_unsigned_integers_without_a_zero_point_lie_around_the_middle() -> None:
@@ -80,7 +80,7 @@ def test_unsigned_integers_without_a_zero_point_lie_around_the_middle() -> None:
     ctx = context([helper.make_node("MatMulInteger", ["x", "w"], ["y"])], stored)
     found = read(ctx, the_weight(ctx))
     assert found is not None
-    np.testing.assert_array_equal(found, stored["w"].astype("f4") - 128)
+    np.testing.assert_array_equal(found.first, stored["w"].astype("f4") - 128)
 
 
 def packed(rows: int, columns: int, block: int) -> tuple[Stored, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
@@ -105,7 +105,7 @@ def test_blocks_of_four_bits_are_unpacked(columns: int) -> None:
     assert weight.shape == (6, columns)
     found = read(ctx, weight)
     assert found is not None
-    np.testing.assert_allclose(found, values, rtol=1e-6)
+    np.testing.assert_allclose(found.first, values, rtol=1e-6)
 
 
 def test_other_numbers_of_bits_are_not_read() -> None:

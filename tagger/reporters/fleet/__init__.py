@@ -1,0 +1,1 @@
+"""The forms of a fleet's summary, one a file."""
