@@ -1,4 +1,4 @@
-"""Stages of the zoo, fresh and after onnxruntime at EXTENDED: chained, are they the whole, bit for bit?
+"""Stages of the zoo, fresh and after onnxruntime at EXTENDED and ALL: chained, are they the whole, bit for bit?
 
 Each file is cut by the modules below the root, into two, three and four stages, and by each measure into three.
 
@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import onnxruntime as ort
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "fixtures" / "zoo"), str(ROOT / "benchmarks")]
 
-from index import ZOO, build  # noqa: E402 - the zoo is a folder, no package
+from functions import files_of  # noqa: E402 - benchmarks and the zoo are folders, no packages
+from index import ZOO  # noqa: E402
 from measure import machine, table  # noqa: E402
 
 import onnx_tagger as ot  # noqa: E402
@@ -41,22 +40,6 @@ class Row:
     hoisted: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
-
-
-def files_of(name: str, strategy: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of one model, tagged: fresh, and after onnxruntime."""
-    model, args, kwargs = build(name, perturb=True)
-    fresh = folder / f"{name}.onnx"
-    ot.export(model, args, fresh, kwargs=kwargs, strategy=strategy, compare=False)
-    yield "fresh", fresh
-    raw, tagged = folder / f"{name}.raw.onnx", folder / f"{name}.extended.onnx"
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(raw)
-    options.log_severity_level = 4
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    ort.InferenceSession(str(fresh), options, providers=["CPUExecutionProvider"])
-    ot.retag(raw, fresh, tagged)
-    yield "EXTENDED", tagged
 
 
 def ways_of(path: Path) -> Iterator[dict[str, object]]:
@@ -119,7 +102,7 @@ def main() -> None:
             except Exception as error:  # noqa: BLE001 - what cannot be exported is no case
                 print(f"{name} {strategy}: {type(error).__name__}: {str(error)[:200]}", file=sys.stderr)
     print(machine())
-    headers = ("files", "models", "ways", "bit-equal", "refused", "skip connections", "hoisted nodes")
+    headers = ("file", "models", "ways", "bit-equal", "refused", "skip connections", "hoisted nodes")
     table(
         "Stages, chained",
         headers,

@@ -8,9 +8,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from onnx_tagger.errors import TaggerError, first_sentence, require
+from onnx_tagger.files.nearby import advice_on_missing
 from onnx_tagger.model.texts import brief_fields
+
+if TYPE_CHECKING:
+    from onnxruntime import OrtEpDevice
 
 _SETTING = "session.layer_assignment_settings"
 _RECORD = "session.record_ep_graph_assignment_info"
@@ -37,7 +42,7 @@ class Assignment:
     __repr__ = brief_fields
 
 
-def assigned(path: str | os.PathLike[str], setting: str, plugin: Path | None = None) -> Assignment:
+def assigned(path: str | os.PathLike[str], setting: str, plugin: Path | None = None, name: str = "") -> Assignment:
     """Load a file without optimisation and ask onnxruntime where its nodes went.
 
     Parameters
@@ -47,7 +52,9 @@ def assigned(path: str | os.PathLike[str], setting: str, plugin: Path | None = N
     setting : str
         The value of ``session.layer_assignment_settings``.
     plugin : Path, optional
-        The library of a plug-in execution provider, all of whose devices join the session before the CPU.
+        The library of a plug-in execution provider, the first of whose devices joins the session before the CPU.
+    name : str
+        What the plug-in is registered as, which some take for their own name; that of the file if left out.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def assigned(path: str | os.PathLike[str], setting: str, plugin: Path | None = N
     options.add_session_config_entry(_RECORD, "1")
     if setting:
         options.add_session_config_entry(_SETTING, setting)
-    devices = [] if plugin is None else _devices_of(plugin)
+    devices = [] if plugin is None else _devices_of(plugin, name)
     if devices:
         options.add_provider_for_devices(devices, {})
     providers = {} if devices else {"providers": ["CPUExecutionProvider"]}
@@ -76,18 +83,22 @@ def assigned(path: str | os.PathLike[str], setting: str, plugin: Path | None = N
     found = {
         node.name: graph.ep_name for graph in session.get_provider_graph_assignment_info() for node in graph.get_nodes()
     }
-    return Assignment(found, tuple(session.get_providers()))
+    # The session lists a plug-in under the name that it was registered by.
+    names = [device.ep_name for device in devices] if devices else session.get_providers()
+    return Assignment(found, tuple(dict.fromkeys([*names, "CPUExecutionProvider"])))
 
 
-def _devices_of(plugin: Path) -> list[object]:
-    """The devices that a plug-in brings; it is registered under its path, once in a process."""
+def _devices_of(plugin: Path, name: str) -> list[OrtEpDevice]:
+    """The devices that a plug-in brings; it is registered once in a process."""
     import onnxruntime as ort
 
-    name = str(plugin.resolve())
+    name = name or plugin.stem
+    if not plugin.is_file():
+        raise TaggerError(f"{plugin}: no such file; {advice_on_missing(plugin) or 'name the library of a provider'}")
     before = [device.ep_name for device in ort.get_ep_devices()]
     if name not in _registered:
         try:
-            ort.register_execution_provider_library(name, name)
+            ort.register_execution_provider_library(name, str(plugin.resolve()))
         except Exception as error:
             raise TaggerError(
                 f"{plugin}: onnxruntime does not load it as an execution provider: {first_sentence(error)}"

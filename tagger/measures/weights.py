@@ -55,11 +55,20 @@ def _sizes(scope: Scope) -> dict[str, float]:
 
 
 def _bytes_of(tensor: onnx.TensorProto) -> float:
-    """Size of a tensor's values as they are stored; 0 for types without a fixed size."""
-    count = prod(tensor.dims)
+    return stored_bytes(tensor.data_type, prod(tensor.dims))
+
+
+def stored_bytes(data_type: int, count: int) -> float:
+    """Size of so many values of an ONNX type as they are stored; 0 for types without a fixed size.
+
+    Examples
+    --------
+    >>> stored_bytes(onnx.TensorProto.FLOAT16, 3), stored_bytes(onnx.TensorProto.INT4, 3)
+    (6, 2)
+    """
     try:
-        name = onnx.TensorProto.DataType.Name(tensor.data_type)
-        bits = _BITS.get(name) or 8 * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        name = onnx.TensorProto.DataType.Name(data_type)
+        bits = _BITS.get(name) or 8 * helper.tensor_dtype_to_np_dtype(data_type).itemsize
     except (KeyError, ValueError, TypeError):
         return 0.0
     return 0.0 if name == "STRING" else (count * bits + 7) // 8

@@ -34,8 +34,11 @@ def show_split(screen: Screen, made: Split) -> None:
         lines.append(f"and {len(made.skips) - _LISTED} more; stages.json lists all")
     if made.verified is not None:
         outputs = counted(len(made.outputs), "output")
-        verdict = "bit-equal to the whole" if made.verified else f"differ from the whole: {', '.join(made.different)}"
-        lines.append(f"verified: the chained stages are {verdict} ({outputs})" if made.verified else f"{verdict}")
+        lines.append(
+            f"verified: the chained stages are bit-equal to the whole ({outputs})"
+            if made.verified
+            else f"differ from the whole: {', '.join(made.different)}"
+        )
     screen.lines(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Annotated
 
 import typer
@@ -30,8 +30,10 @@ def command(
         typer.Option("--verify", help="Load the file in onnxruntime, and compare where it puts the nodes."),
     ] = False,
     plugin: Annotated[
-        Path | None,
-        typer.Option(metavar="LIB", help="With --verify: the library of a plug-in execution provider to load, too."),
+        str | None,
+        typer.Option(
+            metavar="[NAME=]LIB", help="With --verify: the library of a plug-in execution provider to load, too."
+        ),
     ] = None,
 ) -> None:
     """Predict which nodes onnxruntime puts where by placement rules; exit with 1 if a rule does nothing."""

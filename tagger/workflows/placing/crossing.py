@@ -8,12 +8,11 @@ from math import prod
 
 import onnx
 
+from onnx_tagger.measures.weights import stored_bytes
 from onnx_tagger.model.graph import Op, Walk
+from onnx_tagger.model.shapes import inferred_graph
 from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.passes.analyses.dataflow import Flow
-
-# Bits of the types that share bytes.
-_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +94,7 @@ def _typed(model: onnx.ModelProto) -> Iterable[onnx.ValueInfoProto]:
     graph = model.graph
     stated = {value.name for value in (*graph.value_info, *graph.input, *graph.output)}
     if not stated.issuperset(name for node in graph.node for name in node.output if name):
-        try:
-            graph = onnx.shape_inference.infer_shapes(model).graph
-        except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
-            graph = model.graph  # it is too large for protobuf, or does not fit itself: what is stated has to do
+        graph = inferred_graph(model)
     return [*graph.value_info, *graph.input, *graph.output]
 
 
@@ -109,9 +105,6 @@ def bytes_of_type(kind: onnx.TypeProto) -> int | None:
         return None
     if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
         return None
-    try:
-        name = onnx.TensorProto.DataType.Name(tensor.elem_type)
-        bits = _BITS.get(name) or 8 * onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
-    except (KeyError, ValueError, TypeError):
-        return None
-    return None if name == "STRING" else (prod(dim.dim_value for dim in tensor.shape.dim) * bits + 7) // 8
+    count = prod(dim.dim_value for dim in tensor.shape.dim)
+    size = round(stored_bytes(tensor.elem_type, count))
+    return size if size or not count else None

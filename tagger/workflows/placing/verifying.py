@@ -57,8 +57,14 @@ class Verified:
         return [*found, f"and {counted(rest, 'more node')}"] if rest > 0 else found
 
 
-def verify(placement: Placement, plugin: Path | None = None) -> Verified:
+def verify(placement: Placement, plugin: str | Path | None = None) -> Verified:
     """Load a file in onnxruntime by a placement's setting, without optimisation, and compare.
+
+    Parameters
+    ----------
+    placement : Placement
+    plugin : str or path, optional
+        The library of a plug-in execution provider to load, too: ``LIB`` or ``NAME=LIB``.
 
     Raises
     ------
@@ -72,7 +78,8 @@ def verify(placement: Placement, plugin: Path | None = None) -> Verified:
         )
     from onnx_tagger.runtime.assignment import assigned
 
-    real = assigned(placement.model, placement.setting, plugin)
+    name, _, library = str(plugin or "").rpartition("=")
+    real = assigned(placement.model, placement.setting, Path(library) if library else None, name)
     agreed, still = 0, 0
     elsewhere: list[tuple[str, str, str]] = []
     for index, device in placement.devices.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from onnx_tagger.errors import TaggerError
+from onnx_tagger.model.shapes import inferred_graph
 from onnx_tagger.model.texts import brief, counted
 from onnx_tagger.workflows.splitting.maingraph import MainGraph
 from onnx_tagger.workflows.splitting.staging import Staging
@@ -77,10 +78,7 @@ def typed(
     """
     found = {value.name: value for value in _stated(model.graph) if value.name in names and _has_type(value)}
     if len(found) < len(names):
-        try:
-            inferred = onnx.shape_inference.infer_shapes(model).graph
-        except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
-            inferred = model.graph  # it is too large for protobuf, or does not fit itself
+        inferred = inferred_graph(model)
         found |= {v.name: v for v in inferred.value_info if v.name in names and v.name not in found and _has_type(v)}
     open_names = [name for name in names if name not in found]
     if open_names:

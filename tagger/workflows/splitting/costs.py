@@ -11,6 +11,7 @@ from onnx_tagger.errors import TaggerError
 from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.measures.work import flops_of
 from onnx_tagger.model.graph import Op, operator
+from onnx_tagger.model.shapes import inferred_graph
 from onnx_tagger.model.texts import counted
 from onnx_tagger.workflows.querying import id_of
 from onnx_tagger.workflows.reading import Tagged
@@ -94,10 +95,7 @@ def _counted(tagged: Tagged, shapes: Shapes) -> tuple[dict[int, float], list[Op]
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[str, tuple[int, ...]]]:
-    try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
-    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
-        graph = model.graph
+    graph = inferred_graph(model)
     found = {tensor.name: ("", tuple(tensor.dims)) for tensor in model.graph.initializer}
     for value in (*graph.value_info, *graph.input, *graph.output):
         tensor = value.type.tensor_type
