@@ -152,7 +152,9 @@ def alarms(subject: Subject, tools: Sequence[Tool], score: Score) -> None:
                 continue
             score.counts["files"] += 1
             score.counts["modules"] += sum(bool(row.own.get("tensors")) for row in found.modules.rows)
-            score.counts["called broken"] += len(found.bad)
+            by_tool = {module for module, error in found.bad.items() if error.coarse}
+            score.counts["broken by the tool"] += len(by_tool)
+            score.counts["called broken"] += len(set(found.bad) - by_tool)
             score.counts["files with alarms"] += bool(found.bad)
             if found.failures:
                 score.details.append(f"alarm: {subject.name} {strategy} {tool.name}: {found.failures[:3]}")
@@ -165,7 +167,9 @@ def rounded(subject: Subject, tools: Sequence[Tool], score: Score) -> None:
             try:
                 path = subject.after(strategy, tool.run, "tool")
                 model = onnx.load(path)
-                bad = list(spoiled(model, subject.leaves))
+                # What the tool itself has broken stays the worst, whatever else is off.
+                known = set(compare(subject.recording, path).bad)
+                bad = [(modules, made) for modules, made in spoiled(model, subject.leaves) if not modules & known]
             except Exception as error:  # noqa: BLE001 - what a tool cannot do
                 score.details.append(f"unable: {subject.name} {strategy} {tool.name}: {str(error)[:100]}")
                 continue
@@ -177,7 +181,9 @@ def rounded(subject: Subject, tools: Sequence[Tool], score: Score) -> None:
                 except ot.TaggerError as error:
                     score.details.append(f"unable: {subject.name} {tool.name}: {str(error)[:100]}")
                     continue
-                worst = max(found.tensors, key=lambda error: error.excess)
+                worst = max(
+                    (error for error in found.tensors if error.module not in known), key=lambda error: error.excess
+                )
                 score.counts["spoiled"] += 1
                 hit = worst.module in modules
                 near = bool(modules & {worst.module, *worst.fused})

@@ -23,7 +23,8 @@ from onnx_tagger.passes.analyses.sizes import Idle, OnlySizes
 from onnx_tagger.passes.analyses.weights import Anchors, StoredWeights, WeightOwners
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.replay.operators import CONVERTERS
-from onnx_tagger.passes.replay.replay import CapturedRun, place_by_run
+from onnx_tagger.passes.replay.replay import place_by_run
+from onnx_tagger.passes.replay.run import CapturedRun
 
 # Of a file that shares fewer of its tensors with the saved graph, the captured run is asked as well: it was exported by
 # other means, or all of it was renamed.

@@ -82,6 +82,11 @@ class Coverage(Pass):
             for op in counted
             if op.node.name and (op not in tags or tags[op].source in (Source.NAMED, Source.INHERITED, Source.ROOT))
         }
+        report.modules = {
+            op.label: tags[op].module
+            for op in counted
+            if op in tags and tags[op].source in (Source.NAMED, Source.INHERITED, Source.ROOT)
+        }
         report.judge(Limits(self.min_coverage, self.max_root, self.max_inherited, self.max_named, self.min_evidence))
         for scope in ctx.walk.scopes:
             if not scope.called and scope.owner is None:

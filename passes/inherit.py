@@ -18,7 +18,8 @@ from onnx_tagger.passes.analyses.sizes import OnlySizes
 from onnx_tagger.passes.analyses.weights import Anchors, StoredWeights, WeightOwners
 from onnx_tagger.passes.base import Context, Pass, Touches
 from onnx_tagger.passes.repetition import Repetition
-from onnx_tagger.passes.replay.replay import CapturedRun, Replay
+from onnx_tagger.passes.replay.replay import Replay
+from onnx_tagger.passes.replay.run import CapturedRun
 
 # They make numbers out of nothing or out of a shape: what they are for is said by who reads them.
 _FROM_SHAPES = frozenset({"Constant", "Shape", "Size", "ConstantOfShape", "RandomNormal", "RandomUniform"})
@@ -101,6 +102,8 @@ class _Sweep:
         self.sizes = ctx.get(OnlySizes)
         # What encloses a node for sure, of which it is not known yet where it is.
         self.bounds: dict[Op, str] = {}
+        # The modules that it may be of.
+        self.choices: dict[Op, frozenset[str]] = {}
         # What is around a node that does no operation of the run: an exporter's own work, at any place there.
         self.strays: dict[Op, str] = {}
 
@@ -108,7 +111,7 @@ class _Sweep:
         """Tag the nodes of which the captured run says whose operation they do part of."""
         replay = Replay(ctx, weights)
         said = replay.tags(self.tree, Source.INHERITED, merge)
-        self.bounds, self.strays = said.bounds, said.strays
+        self.bounds, self.choices, self.strays = said.bounds, said.choices, said.strays
         found = {op: tag for op, tag in said.tags.items() if op not in self.tags}
         self.evidence.update({op: replay.rests_on(op) for op in found})
         self.tags.update(found)
@@ -213,6 +216,10 @@ class _Sweep:
         bound = self.bounds.get(op, "")
         if not self.tree.encloses(bound, module):
             module = bound if self.tree.encloses(module, bound) else self.tree.enclosing([module, bound])
+        elif op in self.choices:
+            # Between two children of a container that did nothing itself runs what is around it, or one of them.
+            outwards = self.tree.chain(module)[::-1]
+            module = next((path for path in outwards if path in self.choices[op]), bound)
         owner = op.scope.owner
         if owner is not None and owner in self.tags:
             within = self.tags[owner].module

@@ -17,7 +17,7 @@ from onnx_tagger.model.metadata import Tag
 from onnx_tagger.passes.analyses.weights import WeightOwners
 from onnx_tagger.passes.base import Analysis, Context
 from onnx_tagger.passes.replay.operators import MOVES, writes
-from onnx_tagger.passes.replay.replay import CapturedRun, Run
+from onnx_tagger.passes.replay.run import CapturedRun, Run
 
 # An exporter writes them for any operation: constants, sizes, and positions and what picks by them.
 _AUXILIARY = frozenset(

@@ -18,6 +18,7 @@ from onnx_tagger.errors import TaggerError, first_sentence, require
 from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.model.graph import walk
 from onnx_tagger.runtime.feeds import Array
+from onnx_tagger.runtime.sessions import opened
 from onnx_tagger.runtime.verify import is_quantising
 
 # How far a number may be off, as a share of itself or of the output's scale, whichever is larger. onnxruntime without
@@ -175,13 +176,8 @@ def difference(wanted: Array, found: Array) -> float:
 
 def _outputs(path: Path, model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str, object]:
     """What a file's outputs are on these inputs, as it stands."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = opened(str(path))
     except Exception as error:
         raise NotComparedError(f"onnxruntime does not load the file ({first_sentence(error)})") from error
     names = [value.name for value in session.get_outputs()]

@@ -6,7 +6,7 @@ decoded for one run alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,15 @@ Times = npt.NDArray[np.float64]
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 
 
-class _Event(msgspec.Struct):
+# Hundreds of thousands of them, which hold nothing that could hold them: the garbage collector need not look at any.
+class _Event(msgspec.Struct, gc=False):
     cat: str
     name: str
     dur: int
     ts: int
+
+
+class _FullEvent(_Event, gc=False):
     args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -101,8 +105,9 @@ def read_events(path: Path, *, facts: bool = False) -> Recording:
     TaggerError
         If it is no profile, or holds no complete run.
     """
+    events: Sequence[_Event]
     try:
-        events = msgspec.json.decode(path.read_bytes(), type=list[_Event])
+        events = msgspec.json.decode(path.read_bytes(), type=list[_FullEvent] if facts else list[_Event])
     except OSError as error:
         raise TaggerError(f"{path}: cannot be read ({error.strerror}); give a profile of onnxruntime") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -115,20 +120,21 @@ def read_events(path: Path, *, facts: bool = False) -> Recording:
     kernels = [e for e in events if e.cat == "Node" and e.name.endswith(_SUFFIX)]
     starts = np.array([start for start, _ in runs])
     ends = starts + np.array([dur for _, dur in runs])
-    began = np.array([e.ts for e in kernels], dtype=np.int64)
+    began = np.fromiter((e.ts for e in kernels), np.int64, len(kernels))
     run = np.searchsorted(starts, began, side="right") - 1
     inside = (run >= 0) & (began <= ends[run])
-    order = np.argsort(began, kind="stable")
-    places: dict[str, int] = {}
-    for at in order[inside[order]]:
-        places.setdefault(kernels[at].name, len(places))
-    where = np.array([places.get(e.name, -1) for e in kernels], dtype=np.int64)[inside]
+    if not inside.all():
+        kernels = [kernels[at] for at in np.flatnonzero(inside).tolist()]
+        began, run = began[inside], run[inside]
+    called = [e.name for e in kernels]
+    order = np.argsort(began, kind="stable").tolist()
+    places = {name: place for place, name in enumerate(dict.fromkeys(map(called.__getitem__, order)))}
+    where = np.fromiter(map(places.__getitem__, called), np.int64, len(called))
     shape = (len(places), len(runs))
-    cells = where * len(runs) + run[inside]
-    durations = np.array([e.dur for e in kernels], dtype=np.float64)[inside]
+    cells = where * len(runs) + run
+    durations = np.fromiter((e.dur for e in kernels), np.float64, len(kernels))
     names = [name.removesuffix(_SUFFIX) for name in places]
-    seen = [kernels[at] for at in np.flatnonzero(inside)] if facts else []
-    known, peak = _facts(seen)
+    known, peak = _facts([e for e in kernels if isinstance(e, _FullEvent)], len(names))
     return Recording(
         names,
         np.bincount(cells, durations, shape[0] * shape[1]).astype(np.float64).reshape(shape),
@@ -139,11 +145,13 @@ def read_events(path: Path, *, facts: bool = False) -> Recording:
     )
 
 
-def _facts(events: list[_Event]) -> tuple[dict[str, Facts], float | None]:
+def _facts(events: list[_FullEvent], kernels: int) -> tuple[dict[str, Facts], float | None]:
     """What is known of each kernel from its last execution, and the most memory that was held."""
     found: dict[str, Facts] = {}
     peak = None
     for event in reversed(events):
+        if len(found) == kernels:
+            break
         name = event.name.removesuffix(_SUFFIX)
         if name in found:
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,37 @@ from onnx import helper, numpy_helper
 
 from onnx_tagger.errors import first_sentence, require
 from onnx_tagger.files.whole import read_whole
+from onnx_tagger.model.texts import brief
 from onnx_tagger.runtime.feeds import Array
-from onnx_tagger.runtime.sessions import NotRunError
+from onnx_tagger.runtime.sessions import NotRunError, opened, plain_options
 
 # Smaller weights stay in the graph, where onnxruntime looks for shapes and axes.
 _SMALL = 1024
 
 # Suffixes of the tensors that a probe adds.
-_GIVEN, _PLAIN = "__given", "__plain"
+_GIVEN, _PLAIN, _NUDGED, _STEPS = "__given", "__plain", "__nudged", "__steps"
 
 _BLOCKED = "com.microsoft.nchwc"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Nudge:
+    """By how many steps each number of a tensor of integers is moved, up to the ends of their range.
+
+    Attributes
+    ----------
+    steps : numpy.ndarray
+        Whole numbers in the shape of the tensor and the type of its scale.
+    scale, zero : str
+        The tensors that say what the integers stand for; `zero` may be empty.
+    """
+
+    steps: Array
+    scale: str
+    zero: str
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.steps.size} numbers", self.scale)
 
 
 class Probe:
@@ -100,6 +122,8 @@ class Probe:
         look: Callable[[str, Array], None],
         *,
         given: Mapping[str, Array] | None = None,
+        nudged: Mapping[str, Nudge] | None = None,
+        stored: Mapping[str, Array] | None = None,
         batches: Sequence[Sequence[str]] | None = None,
     ) -> None:
         """Run the file and show some of its tensors, one after another.
@@ -114,6 +138,11 @@ class Probe:
             Shown name and value of each tensor; what it does not keep is gone.
         given : mapping, optional
             Tensor to the value that is taken in its place by whatever reads it; the tensor itself is computed still.
+        nudged : mapping, optional
+            Computed tensor of integers to how it is moved where it is shown, and for whatever reads it, unless another
+            value is given for that.
+        stored : mapping, optional
+            Stored tensor to the values that it has in this run.
         batches : sequence of sequence of str, optional
             The names in parts, which are held in memory one at a time; together if left out.
 
@@ -124,15 +153,16 @@ class Probe:
         """
         import onnxruntime as ort
 
-        replaced = dict(given or {})
-        session = self._session(names, replaced)
+        replaced, moved = dict(given or {}), dict(nudged or {})
+        session = self._session(names, replaced, moved, stored or {})
         options = ort.RunOptions()
         options.only_execute_path_to_fetches = True
         known = {value.name for value in session.get_inputs()}
         values = {name: value for name, value in feeds.items() if name in known}
         values |= {self._fed(name): value for name, value in replaced.items() if self._fed(name) in known}
+        values |= {name + _STEPS: nudge.steps for name, nudge in moved.items() if name + _STEPS in known}
         for batch in batches if batches is not None else [names]:
-            fetched = [name + _PLAIN if name in self.channels else name for name in batch]
+            fetched = [self._shown(name, moved) for name in batch]
             try:
                 found = session.run(fetched, values, options)
             except Exception as error:
@@ -148,14 +178,46 @@ class Probe:
         """The graph input by which a replaced tensor is given."""
         return name + _PLAIN + _GIVEN if name in self.channels else name + _GIVEN
 
-    def _session(self, names: Sequence[str], given: Mapping[str, Array]) -> Any:
+    def _shown(self, name: str, nudged: Mapping[str, Nudge]) -> str:
+        """The graph output by which a tensor is shown."""
+        if name in nudged:
+            return name + _NUDGED
+        return name + _PLAIN if name in self.channels else name
+
+    def _session(
+        self,
+        names: Sequence[str],
+        given: Mapping[str, Array],
+        nudged: Mapping[str, Nudge],
+        stored: Mapping[str, Array],
+    ) -> Any:
         import onnxruntime as ort
 
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         graph = model.graph
-        if given:
-            _rewired(graph, frozenset(given))
+        if given or nudged:
+            _rewired(graph, {name: name + _NUDGED for name in nudged} | {name: name + _GIVEN for name in given})
+        _move(graph, nudged)
+        for tensor in graph.initializer if stored else ():
+            if tensor.name in stored and tensor.name not in self.weights:
+                tensor.CopyFrom(numpy_helper.from_array(stored[tensor.name], tensor.name))
+        self._add_inputs(graph, given)
+        self._add_outputs(graph, names, nudged)
+        options = plain_options()
+        weights = {name: stored.get(name, value) for name, value in self.weights.items()}
+        shared = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in weights.values()]
+        if shared:
+            options.add_external_initializers(list(self.weights), shared)
+        try:
+            return opened(model.SerializeToString(), options)
+        except Exception as error:
+            raise NotRunError(
+                f"{self.path}: onnxruntime does not load it: {first_sentence(error)}; comparing needs it to run"
+            ) from error
+
+    def _add_inputs(self, graph: onnx.GraphProto, given: Mapping[str, Array]) -> None:
+        """Add the inputs by which replaced tensors are given."""
         for name, value in given.items():
             kind = helper.np_dtype_to_tensor_dtype(value.dtype)
             graph.input.append(helper.make_tensor_value_info(self._fed(name), kind, value.shape))
@@ -164,9 +226,14 @@ class Probe:
                     "ReorderInput", [self._fed(name)], [name + _GIVEN], name + _GIVEN, domain=_BLOCKED
                 )
                 graph.node.insert(0, reorder)
+
+    def _add_outputs(self, graph: onnx.GraphProto, names: Sequence[str], nudged: Mapping[str, Nudge]) -> None:
+        """Add the outputs by which tensors are shown."""
         stated = {value.name for value in graph.output}
         for name in dict.fromkeys(names):
-            if name in self.channels:
+            if name in nudged:
+                graph.output.append(onnx.ValueInfoProto(name=name + _NUDGED))
+            elif name in self.channels:
                 graph.node.append(
                     helper.make_node(
                         "ReorderOutput",
@@ -180,18 +247,6 @@ class Probe:
                 graph.output.append(onnx.ValueInfoProto(name=name + _PLAIN))
             elif name not in stated:
                 graph.output.append(onnx.ValueInfoProto(name=name))
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4
-        shared = [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value)) for value in self.weights.values()]
-        if shared:
-            options.add_external_initializers(list(self.weights), shared)
-        try:
-            return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise NotRunError(
-                f"{self.path}: onnxruntime does not load it: {first_sentence(error)}; comparing needs it to run"
-            ) from error
 
 
 _PLAIN_KINDS = frozenset(
@@ -226,8 +281,25 @@ def _read_in(graph: onnx.GraphProto) -> Iterator[str]:
     yield from (value.name for value in graph.output)
 
 
-def _rewired(graph: onnx.GraphProto, given: frozenset[str]) -> None:
-    """Have every node, in bodies too, read the given tensor in place of the one that is computed."""
+def _move(graph: onnx.GraphProto, nudged: Mapping[str, Nudge]) -> None:
+    """Add the nodes that move integers: into numbers, so many steps further, and back."""
+    for name, nudge in nudged.items():
+        kind = helper.np_dtype_to_tensor_dtype(nudge.steps.dtype)
+        graph.input.append(helper.make_tensor_value_info(name + _STEPS, kind, nudge.steps.shape))
+        numbers, off, sum_ = (f"{name}{_NUDGED}_{part}" for part in ("numbers", "off", "sum"))
+        ends = [each for each in (nudge.scale, nudge.zero) if each]
+        graph.node.extend(
+            [
+                helper.make_node("DequantizeLinear", [name, *ends], [numbers], numbers),
+                helper.make_node("Mul", [name + _STEPS, nudge.scale], [off], off),
+                helper.make_node("Add", [numbers, off], [sum_], sum_),
+                helper.make_node("QuantizeLinear", [sum_, *ends], [name + _NUDGED], name + _NUDGED),
+            ]
+        )
+
+
+def _rewired(graph: onnx.GraphProto, given: Mapping[str, str]) -> None:
+    """Have every node, in bodies too, read another tensor in place of the one that is computed."""
     for each in _graphs(graph):
         # What a body returns of the graph around it is read by the body, too; the main graph's outputs stay.
         for value in each.output if each is not graph else ():
@@ -237,4 +309,4 @@ def _rewired(graph: onnx.GraphProto, given: frozenset[str]) -> None:
         for node in each.node:
             for place, name in enumerate(node.input):
                 if name in given:
-                    node.input[place] = name + _GIVEN
+                    node.input[place] = given[name]

@@ -1,10 +1,14 @@
-"""Running a file in onnxruntime as it stands, with inner tensors exposed."""
+"""Running a file in onnxruntime as it stands, with inner tensors exposed.
+
+Whoever runs a file to see its values opens it here: `verify`, `agreement`, `probing` and truth by execution.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -14,34 +18,62 @@ from onnx_tagger.files.external import contained
 from onnx_tagger.files.onnxfile import Skeleton
 from onnx_tagger.runtime.feeds import Array, given_feeds, numpy_type, random_feeds, widths_of
 
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+
+def plain_options() -> ort.SessionOptions:
+    """Options of a session that runs a file without optimising it, and without messages."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    return options
+
+
+def opened(source: str | bytes, options: ort.SessionOptions | None = None) -> ort.InferenceSession:
+    """A session of a file as it stands, on the CPU.
+
+    Parameters
+    ----------
+    source : str or bytes
+        Its path, or what it holds.
+    options : onnxruntime.SessionOptions, optional
+        `plain_options` with something more.
+    """
+    import onnxruntime as ort
+
+    return ort.InferenceSession(source, options or plain_options(), providers=["CPUExecutionProvider"])
+
+
+def expose(graph: onnx.GraphProto, names: Iterable[str], stated: onnx.GraphProto) -> None:
+    """Make tensors outputs of a graph, but those that another form of it states already."""
+    known = {value.name for value in stated.output}
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in known)
+
 
 class Runner:
     """One file in onnxruntime, as it stands, with some of its tensors exposed, and with nodes added behind its own."""
 
     def __init__(self, path: Path, skeleton: Skeleton, names: list[str], nodes: Sequence[onnx.NodeProto] = ()) -> None:
-        import onnxruntime as ort
-
         self.path, self.names = path, names
         graph = skeleton.model.graph
         stored = {tensor.name for tensor in graph.initializer}
         self.widths = widths_of(graph)
         self.inputs = {value.name: value.type.tensor_type for value in graph.input if value.name not in stored}
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4
+        options = plain_options()
         for location in skeleton.external:
             contained(path.parent, location)
         if skeleton.external:
             folder = "session.model_external_initializers_file_folder_path"
             options.add_session_config_entry(folder, str(path.resolve().parent))
-        stated = {value.name for value in graph.output}
         # Messages that follow each other are merged when they are read, so outputs can be added to the bytes.
         more = onnx.ModelProto()
-        more.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in stated)
+        expose(more.graph, names, graph)
         more.graph.node.extend(nodes)
-        data = path.read_bytes() + more.SerializeToString()
         try:
-            self.session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self.session = opened(path.read_bytes() + more.SerializeToString(), options)
         except Exception as error:
             raise TaggerError(
                 f"{path}: onnxruntime does not load it: {first_sentence(error)}; verify needs it to run"
@@ -94,16 +126,9 @@ def tensors_of(path: str | os.PathLike[str], feeds: Mapping[str, Array]) -> dict
         If onnxruntime is not installed.
     """
     require("onnxruntime", "ort", "truth by execution")
-    import onnxruntime as ort
-
     model = onnx.load(os.fspath(path))
-    stated = {value.name for value in model.graph.output}
-    names = [name for node in model.graph.node for name in node.output if name]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in stated)
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    expose(model.graph, (name for node in model.graph.node for name in node.output if name), model.graph)
+    session = opened(model.SerializeToString())
     wanted = [value.name for value in session.get_outputs()]
     known = {value.name for value in session.get_inputs()}
     found = session.run(wanted, {name: value for name, value in feeds.items() if name in known})

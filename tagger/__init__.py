@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from onnx_tagger.measures.comparison.comparison import Comparison as Comparison
     from onnx_tagger.measures.comparison.recorded import Recording as Recording
     from onnx_tagger.measures.measure import Column as Column, Measure as Measure
+    from onnx_tagger.measures.optimising.optimised import Optimized as Optimized
     from onnx_tagger.measures.profiling.profile import Profile as Profile
+    from onnx_tagger.measures.quantising import Quantized as Quantized, Sensitivity as Sensitivity
     from onnx_tagger.measures.table import ModuleTable as ModuleTable
     from onnx_tagger.model import keys as keys
     from onnx_tagger.model.graph import Op as Op
@@ -49,9 +51,12 @@ if TYPE_CHECKING:
     from onnx_tagger.workflows.exporting import Export as Export, capture as capture, export as export
     from onnx_tagger.workflows.functions import Functions as Functions, functions as functions
     from onnx_tagger.workflows.inferring import infer as infer
+    from onnx_tagger.workflows.optimising.optimise import optimize as optimize
     from onnx_tagger.workflows.placing.placing import Placement as Placement, place as place
     from onnx_tagger.workflows.profiling.attributing import attribute as attribute
     from onnx_tagger.workflows.profiling.measuring import profile as profile
+    from onnx_tagger.workflows.quantising.quantizing import quantize as quantize
+    from onnx_tagger.workflows.quantising.sensing import sensitivity as sensitivity
     from onnx_tagger.workflows.reading import Node as Node, Tagged as Tagged, read as read
     from onnx_tagger.workflows.retagging import default_passes as default_passes, retag as retag, strip as strip
     from onnx_tagger.workflows.splitting.splitting import Split as Split, split as split
@@ -79,7 +84,9 @@ _HOMES = {
     "onnx_tagger.measures.comparison.comparison": ("Comparison",),
     "onnx_tagger.measures.comparison.recorded": ("Recording",),
     "onnx_tagger.measures.measure": ("Column", "Measure"),
+    "onnx_tagger.measures.optimising.optimised": ("Optimized",),
     "onnx_tagger.measures.profiling.profile": ("Profile",),
+    "onnx_tagger.measures.quantising": ("Quantized", "Sensitivity"),
     "onnx_tagger.measures.table": ("ModuleTable",),
     "onnx_tagger.model.metadata": ("Source", "Tag", "tag_of", "write_tag"),
     "onnx_tagger.passes.align": ("Align",),
@@ -99,8 +106,11 @@ _HOMES = {
     "onnx_tagger.workflows.exporting": ("Export", "capture", "export"),
     "onnx_tagger.workflows.functions": ("Functions", "functions"),
     "onnx_tagger.workflows.placing.placing": ("Placement", "place"),
+    "onnx_tagger.workflows.optimising.optimise": ("optimize",),
     "onnx_tagger.workflows.profiling.attributing": ("attribute",),
     "onnx_tagger.workflows.profiling.measuring": ("profile",),
+    "onnx_tagger.workflows.quantising.quantizing": ("quantize",),
+    "onnx_tagger.workflows.quantising.sensing": ("sensitivity",),
     "onnx_tagger.workflows.reading": ("Node", "Tagged", "read"),
     "onnx_tagger.workflows.retagging": ("default_passes", "retag", "strip"),
     "onnx_tagger.workflows.splitting.splitting": ("Split", "split"),

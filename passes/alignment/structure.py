@@ -25,6 +25,9 @@ _MOST_ALIKE = 64
 # So many moves in a row are looked behind.
 _MOST_MOVES = 8
 
+# A node, by its place, and the input by which it reads something.
+_Reader = tuple[int, int]
+
 
 class Structure:
     """Two graphs side by side.
@@ -156,9 +159,43 @@ class Structure:
                 for other, others in theirs.get(weight, {}).items():
                     alone = len(places) == len(others) == 1
                     if begins_with(operator, other) and (alone or (self.by_order and len(places) == len(others))):
-                        for (place, slot), (known, there) in zip(places, others, strict=True):
+                        for (place, slot), (known, there) in self._told_apart(places, others):
                             if slot == there:
                                 self._anchor(place, known)
+
+    def _told_apart(self, places: Sequence[_Reader], others: Sequence[_Reader]) -> Iterator[tuple[_Reader, _Reader]]:
+        """Readers of one weight and those that they are: by what else they read, if it is known, else by their order.
+
+        Tools write branches in any order.
+        """
+        open_ = dict.fromkeys(others)
+        by_read: dict[str, list[_Reader]] = defaultdict(list)
+        for other in others:
+            node = self.saved.nodes[other[0]]
+            for slot in self.saved.data(node):
+                by_read[node.inputs[slot]].append(other)
+        left: list[_Reader] = []
+        for reader in places:
+            node = self.new.nodes[reader[0]]
+            read = [self._known_behind(node.inputs[slot]) for slot in self.new.data(node)]
+            told = [other for name in read if name for other in by_read.get(name, ()) if other in open_]
+            if len(set(told)) == 1:
+                del open_[told[0]]
+                yield reader, told[0]
+            else:
+                left.append(reader)
+        yield from zip(left, open_, strict=True)
+
+    def _known_behind(self, name: str) -> str | None:
+        """The saved tensor that a tensor is, but for moves that a tool may have put before a reader."""
+        for _ in range(_MOST_MOVES):
+            if name in self.same:
+                return self.same[name]
+            node = self.new.source(name)
+            if node is None or not node.inputs or (node.op_type not in LAYOUTS and node.op_type not in SAME_VALUE):
+                return None
+            name = node.inputs[0]
+        return None
 
     def _anchor(self, place: int, other: int) -> None:
         """Equate what two nodes read besides the same weight, and what they make if that is read alike."""

@@ -55,10 +55,13 @@ class Dependence:
     ----------
     trace : sequence of Operation
         Where none has `reads`, nothing is known of what depends on what.
+    numbers : sequence of int, optional
+        The same for operations of which exporters make one; see `consistency.numbered`.
     """
 
-    def __init__(self, trace: Sequence[Operation]) -> None:
+    def __init__(self, trace: Sequence[Operation], numbers: Sequence[int] = ()) -> None:
         self._trace = trace
+        self._numbers = numbers or range(len(trace))
         self._known = any(step.reads for step in trace)
         self._asked: dict[tuple[int, frozenset[int]], bool] = {}
 
@@ -75,16 +78,17 @@ class Dependence:
         if not self._known:
             return False
         if key not in self._asked:
-            self._asked[key] = self._looked_up(place, set(before))
+            self._asked[key] = self._looked_up(place, before)
         return self._asked[key]
 
-    def _looked_up(self, place: int, missing: set[int]) -> bool:
-        first, seen, left = min(missing, default=0), {place}, [place]
+    def _looked_up(self, place: int, before: frozenset[int]) -> bool:
+        first, seen, left = min(before, default=0), {place}, [place]
+        missing = {self._numbers[at] for at in before}
         for _ in range(_LOOKS):
             if not left or not missing:
                 return bool(missing)
             at = left.pop()
-            missing.discard(at)
+            missing.discard(self._numbers[at])
             for read in self._trace[at].reads:
                 if read >= first and read not in seen:
                     seen.add(read)

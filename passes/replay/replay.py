@@ -18,10 +18,12 @@ from onnx_tagger.model.graph import MAIN, Op
 from onnx_tagger.model.metadata import Source, Tag
 from onnx_tagger.passes.analyses.dataflow import DataFlow, TensorKey
 from onnx_tagger.passes.analyses.sizes import OnlySizes
-from onnx_tagger.passes.base import Analysis, Context, Touches
-from onnx_tagger.passes.replay.complexes import named_trace
+from onnx_tagger.passes.base import Context
+from onnx_tagger.passes.replay.consistency import by_dataflow, unattached
 from onnx_tagger.passes.replay.dependence import Dependence, known_before
-from onnx_tagger.passes.replay.operators import LINEAR, MOVES, composite, writes
+from onnx_tagger.passes.replay.operators import LINEAR, MOVES, writes
+from onnx_tagger.passes.replay.recurrent import LAYER, RECURRENT, first_of_calls, layers
+from onnx_tagger.passes.replay.run import CapturedRun
 from onnx_tagger.passes.replay.sequence import MOST_PAIRS, NodeLetter, OperationLetter, assigned
 
 _Places = tuple[int, ...]
@@ -35,85 +37,6 @@ _INSERTED = frozenset(
 )
 
 
-class Run:
-    """The trace of a map, looked up by module, by call and by weight.
-
-    Parameters
-    ----------
-    trace : sequence of Operation
-    """
-
-    def __init__(self, trace: Sequence[Operation]) -> None:
-        self.trace = trace
-        self.operators = {operation.operator for operation in trace}
-        self.of_call: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
-        self.of_module: dict[str, list[int]] = defaultdict(list)
-        self.of_weight: dict[str, list[int]] = defaultdict(list)
-        self.known: dict[object, _Places] = {}
-        for place, operation in enumerate(self.trace):
-            self.of_module[operation.module].append(place)
-            self.of_call[operation.module, operation.call].append(place)
-            if not operation.view:
-                for name in operation.weights:
-                    self.of_weight[name].append(place)
-
-    def fits(self, place: int, operator: str) -> bool:
-        """Whether an operation is usually written with nodes of an operator."""
-        known = writes(self.trace[place].operator)
-        return not known or operator in known or composite(operator)
-
-    def reading(self, names: frozenset[str]) -> _Places:
-        """The operations that read one of some weights, in order of time."""
-        if names not in self.known:
-            self.known[names] = tuple(sorted({place for name in names for place in self.of_weight.get(name, ())}))
-        return self.known[names]
-
-    def tagged(self, tag: Tag) -> _Places:
-        """The operations of a tag's modules, or of their calls that it names, in order of time."""
-        key = (tag.modules, tag.call)
-        if key not in self.known:
-            pairs = ((path, (call,)) for path in tag.modules for call in tag.call)
-            calls = [self.of_call[pair] for pair in pairs if pair in self.of_call]
-            found = calls or [self.of_module.get(path, []) for path in tag.modules]
-            self.known[key] = tuple(sorted({place for places in found for place in places}))
-        return self.known[key]
-
-    def possible(self, operator: str, tag: Tag | None, read: Sequence[frozenset[str]]) -> _Places | None:
-        """The operations that a node may be part of by its tag and the weights that it reads; None if both are mute.
-
-        Where none of those that read a weight is written with such nodes, an exporter has worked it out beforehand; but
-        if that is so of several weights, the node does what a whole series of operations did, as a recurrent layer.
-        """
-        key = (operator, tag.modules if tag is not None else None, tag.call if tag is not None else (), tuple(read))
-        if key not in self.known:
-            claims = [self.tagged(tag)] if tag is not None else []
-            for names in read:
-                claims.append(tuple(place for place in self.reading(names) if self.fits(place, operator)))
-            if len(read) > 1 and not any(claims):
-                claims = [self.reading(frozenset().union(*read))]
-            claims = sorted((claim for claim in claims if claim), key=len)
-            first = claims[0] if claims else ()
-            self.known[key] = tuple(place for place in first if all(_holds(claim, place) for claim in claims[1:]))
-        return self.known[key] or None
-
-
-def _holds(places: _Places, place: int) -> bool:
-    """Whether a place is among ordered ones."""
-    index = bisect_left(places, place)
-    return index < len(places) and places[index] == place
-
-
-class CapturedRun(Analysis[Run]):
-    """The run of the map, looked up; empty if the map holds none."""
-
-    reads = Touches.NOTHING
-
-    def compute(self, ctx: Context) -> Run:
-        """Index the trace."""
-        tree = ctx.hierarchy
-        return Run(named_trace(tree) if tree is not None else ())
-
-
 @dataclass(frozen=True)
 class Said:
     """What the captured run says of nodes.
@@ -124,12 +47,15 @@ class Said:
         Of the nodes whose module is known.
     bounds : dict
         Of the nodes that may be part of operations of several modules, the module that encloses those.
+    choices : dict
+        Of the same nodes, these modules.
     strays : dict
         Of the nodes that do no operation of the run, the module that encloses those before and after them.
     """
 
     tags: dict[Op, Tag]
     bounds: dict[Op, str]
+    choices: dict[Op, frozenset[str]]
     strays: dict[Op, str]
 
 
@@ -164,6 +90,10 @@ class Replay:
             if op.scope.name == MAIN and op not in out and not self.sizes[op.id] and op.node.op_type not in inserted
         ]
         self.possible = {op: self.run.possible(op.node.op_type, ctx.tags.get(op), self._read(op)) for op in self.items}
+        recurrent = {op: places for op, places in self.possible.items() if op.node.op_type in RECURRENT}
+        self.layers, self.steps = layers(self.run.trace, (places or () for places in recurrent.values()))
+        for op, places in recurrent.items():
+            self.possible[op] = first_of_calls(self.run.trace, places) if places else None
         certain = {op: places[0] for op, places in self.possible.items() if places is not None and len(places) == 1}
         self.pins = _in_order(self.items, self._by_weights() | certain)
         self.done: dict[int, tuple[str, ...]] = {}
@@ -196,7 +126,9 @@ class Replay:
         found: dict[Op, int] = {}
         for names, by_operator in readers.items():
             for operator, ops in by_operator.items():
-                fitting = [place for place in self.run.reading(names) if self.run.fits(place, operator)]
+                fitting: Sequence[int] = [place for place in self.run.reading(names) if self.run.fits(place, operator)]
+                if operator in RECURRENT:
+                    fitting = [place for place in self.possible[ops[0]] or () if place in self.layers]
                 if len(ops) == len(fitting):
                     found.update(zip(ops, fitting, strict=True))
         return found
@@ -205,13 +137,18 @@ class Replay:
         """For each node of which something is known the operations that it may be part of."""
         # A weight tells whose its reader is, also of one that the order of nodes has in another place.
         known = {op: found for op, found in self.possible.items() if found is not None}
-        return known | {op: (place,) for op, place in self.pins.items()} | self._consistent(self.assigned())
+        found = known | {op: (place,) for op, place in self.pins.items()} | self._consistent(self.assigned())
+        found = by_dataflow(self.items, self.flow, self.run.trace, self.run.numbers, found)
+        for op in unattached(self.items, self.flow, self.run.trace, found) - self.pins.keys():
+            if self.possible[op] is None:
+                del found[op]
+        return found
 
     def _consistent(self, assigned: Mapping[Op, _Places]) -> dict[Op, _Places]:
         """Of the operations that nodes may be part of those that depend on what the nodes read."""
         known = {op.id: place for op, place in self.pins.items()}
         before = known_before(self.flow, known, self.sizes) if assigned else {}
-        run = Dependence(self.run.trace)
+        run = Dependence(self.run.trace, self.run.numbers)
         found: dict[Op, _Places] = {}
         for op, places in assigned.items():
             read = before.get(op.id)
@@ -229,17 +166,21 @@ class Replay:
         places = self.places()
         folded = self.folded(places)
         tags: dict[Op, Tag] = {}
-        bounds: dict[Op, str] = {}
+        choices: dict[Op, frozenset[str]] = {}
         for op, ways in places.items():
             done = [self.run.trace[place] for place in folded.get(op, ways)]
             modules, calls = {operation.module for operation in done}, {operation.call for operation in done}
             if op in folded:
-                tags[op] = tree.merged([tree.tag(step.module, source, call=step.call) for step in done], merge, source)
+                # Of several equal calls that were made one, which one it was is not known.
+                known = len(ways) == 1
+                each = [tree.tag(step.module, source, call=step.call if known else ()) for step in done]
+                tags[op] = tree.merged(each, merge, source)
             elif len(modules) > 1:
-                bounds[op] = tree.enclosing(modules)
+                choices[op] = frozenset(modules)
             else:
                 tags[op] = tree.tag(modules.pop(), source, call=calls.pop() if len(calls) == 1 else ())
-        return Said(tags, bounds, self._strays(tree, places))
+        bounds = {op: tree.enclosing(modules) for op, modules in choices.items()}
+        return Said(tags, bounds, choices, self._strays(tree, places))
 
     def _strays(self, tree: HierarchyMap, places: Mapping[Op, _Places]) -> dict[Op, str]:
         """For each node that does no operation of the run what encloses the ones before and after it in the file."""
@@ -273,7 +214,9 @@ class Replay:
     def _assign(self, window: Sequence[Op], first: int, last: int) -> dict[Op, _Places]:
         """Assign the nodes of a window to its operations."""
         # Whatever only looks at a weight in another way has been done beforehand, or is among what prepares weights.
-        kept = [place for place in range(first, last + 1) if not self._looks_at_weight(place)]
+        kept = [
+            place for place in range(first, last + 1) if place not in self.steps and not self._looks_at_weight(place)
+        ]
         number = {place: position for position, place in enumerate(kept)}
         nodes = tuple(NodeLetter(op.node.op_type, self._within(op, first, last, number)) for op in window)
         operations = tuple(self._letter(place) for place in kept)
@@ -329,8 +272,10 @@ class Replay:
         places : mapping
             All nodes that are placed, with the operations that each may be part of.
         """
-        sure = {op: found[0] for op, found in places.items() if len(found) == 1}
-        done, trace, readers = set(sure.values()), self.run.trace, self._readers()
+        numbers = self.run.numbers
+        sure = {op: found[0] for op, found in places.items() if len({numbers[place] for place in found}) == 1}
+        done = {place for op in sure for place in places[op]}
+        trace, readers = self.run.trace, self._readers()
         folded: dict[Op, list[int]] = {}
         # What several nodes lead to is the last one's: the others' results were there before.
         for op in reversed([op for op in self.items if op in sure]):
@@ -370,7 +315,10 @@ class Replay:
 
     def _letter(self, place: int) -> OperationLetter:
         operation = self.run.trace[place]
-        optional = operation.view or MOVES.issuperset(writes(operation.operator) or {""})
+        if place in self.layers:
+            return OperationLetter(LAYER, False, self.done.get(place, ()))
+        # Of operations that are equal, exporters make one.
+        optional = operation.view or place in self.run.repeats or MOVES.issuperset(writes(operation.operator) or {""})
         return OperationLetter(operation.operator, optional, self.done.get(place, ()))
 
     def _within(self, op: Op, first: int, last: int, number: Mapping[int, int]) -> frozenset[int] | None:

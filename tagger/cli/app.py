@@ -19,6 +19,7 @@ from onnx_tagger.errors import TaggerError
 if TYPE_CHECKING:
     from onnx_tagger.cli.options import TableFormName
     from onnx_tagger.measures.table import ModuleTable
+    from onnx_tagger.model.gate.settings import Settings as GateSettings
     from onnx_tagger.model.report import Report
     from onnx_tagger.reporters.jsonform import HasJson
     from onnx_tagger.reporters.terminal import Screen
@@ -87,6 +88,18 @@ def names_of(also: Sequence[str] | None) -> list[str] | None:
     if also is None or not also:
         return None
     return [name.strip() for text in also for name in text.split(",") if name.strip()]
+
+
+def settings_of(config: Path | None, no_config: bool) -> GateSettings:
+    """The settings of the file that is named, of the nearest one, or none."""
+    from onnx_tagger.model.gate.settings import Settings as GateSettings
+    from onnx_tagger.workflows.gate import configuring
+
+    if no_config:
+        if config is not None:
+            raise TaggerError(f"{config}: --config and --no-config exclude each other; give one of them")
+        return GateSettings()
+    return configuring.read(config) if config is not None else configuring.find(Path())
 
 
 def files_of(source: str) -> list[Path]:

@@ -63,6 +63,14 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+GatedModels = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[M.onnx]...",
+        help="ONNX files, folders of them, globs, URLs, or - for names on stdin; else those of the settings.",
+        show_default=False,
+    ),
+]
 ModelOrUrl = Annotated[
     str,
     typer.Argument(metavar="M.onnx", help="The ONNX file to read, or its URL.", show_default=False),
@@ -129,6 +137,16 @@ InPlace = Annotated[bool, typer.Option("--in-place", help="Write to the input fi
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT.onnx", help="The file to write.", show_default=False)
 ]
+OutputOrFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT.onnx|FOLDER",
+        help="The file to write; with many files the folder.",
+        show_default=False,
+    ),
+]
 Under = Annotated[
     list[str] | None,
     typer.Option(
@@ -150,6 +168,15 @@ Isolate = Annotated[
         show_default="isolate",
     ),
 ]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Take settings from this file; else from onnx-tagger.toml or pyproject.toml, here or above.",
+    ),
+]
+NoConfig = Annotated[bool, typer.Option("--no-config", help="Take settings from no file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsTsv = Annotated[bool, typer.Option("--tsv", help="Print tab-separated values, with a header.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]

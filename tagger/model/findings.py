@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.model.report import WEAK_EVIDENCE
+from onnx_tagger.model.report import WEAK_EVIDENCE, Report
 from onnx_tagger.model.suggestions import advice_on
 from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.model.verdict import Verdict, id_of
@@ -92,7 +92,14 @@ LIMIT = Rule(
     "Re-tag from the map of the export, or change the limit.",
 )
 
-RULES = (UNTAGGED, ROOT, INHERITED, INCONSISTENT, FORCED, UNREADABLE, EVIDENCE, LIMIT, NAMED)
+LOOSE = Rule(
+    "OT010",
+    "loose-baseline",
+    "The baseline records more than there is now, and --strict-baseline asks that it does not.",
+    "Tighten it: onnx-tagger check ... --baseline B.json --update-baseline.",
+)
+
+RULES = (UNTAGGED, ROOT, INHERITED, INCONSISTENT, FORCED, UNREADABLE, EVIDENCE, LIMIT, NAMED, LOOSE)
 
 _BY_WORD = {
     "min-coverage": UNTAGGED,
@@ -187,7 +194,7 @@ def rules_of(texts: Iterable[str]) -> set[str]:
 def findings_of(verdict: Verdict) -> list[Finding]:
     """What a verdict blames, node by node; a limit on a number of nodes stands for the nodes that it counts."""
     report, file = verdict.report, verdict.file
-    found = [_of_sentence(text, file, report.by_graph, report.names) for text in verdict.problems]
+    found = [_of_sentence(text, file, report) for text in verdict.problems]
     for limit, sentence in verdict.limits.items():
         if sentence:
             rule = _BY_WORD.get(limit.split()[0], LIMIT)
@@ -201,7 +208,14 @@ def _of_limit(rule: Rule, sentence: str, verdict: Verdict) -> list[Finding]:
     if not nodes:
         return [Finding(rule, verdict.file, sentence)]
     return [
-        Finding(rule, verdict.file, f"{shown(node, report.names)} {ending}", node, report.names.get(node, ""))
+        Finding(
+            rule,
+            verdict.file,
+            f"{shown(node, report.names)} {ending}",
+            node,
+            report.names.get(node, ""),
+            report.modules.get(node),
+        )
         for node in nodes
     ]
 
@@ -222,14 +236,15 @@ def _blamed(rule: Rule, verdict: Verdict) -> tuple[Sequence[str], str]:
     return (), ""
 
 
-def _of_sentence(text: str, file: str, graphs: Collection[str], names: dict[str, str]) -> Finding:
-    graph, position = id_of(text, graphs)
+def _of_sentence(text: str, file: str, report: Report) -> Finding:
+    graph, position = id_of(text, report.by_graph)
     if not graph:
         return Finding(FORCED if "--force" in text else LIMIT, file, text)
     label = f"{graph}{position}"
     node = label + text[len(label) :].split(" ", 1)[0]
     rest = text[len(node) :].lstrip()
-    return Finding(INCONSISTENT, file, " ".join(filter(None, (shown(node, names), rest))), node, names.get(node, ""))
+    says = " ".join(filter(None, (shown(node, report.names), rest)))
+    return Finding(INCONSISTENT, file, says, node, report.names.get(node, ""), report.modules.get(node))
 
 
 def shown(node: str, names: dict[str, str]) -> str:

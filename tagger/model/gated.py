@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from onnx_tagger.model.findings import Finding
+from onnx_tagger.model.findings import UNREADABLE, Finding
 from onnx_tagger.model.report import Report, shown_share
 from onnx_tagger.model.texts import brief, brief_fields, counted
 
@@ -42,7 +42,8 @@ class Judged:
     def headline(self) -> str:
         """A line that says whether the file holds, and what was counted."""
         if self.report is None:
-            return f"{self.file}: cannot be read"
+            read = all(each.rule is not UNREADABLE for each in self.findings)
+            return f"{self.file}: {counted(len(self.findings), 'finding') if read else 'cannot be read'}"
         found = "ok" if self.ok else f"failed ({counted(len(self.findings), 'finding')})"
         return f"{self.file}: {found}, {self.report.split()}"
 
@@ -63,9 +64,12 @@ class Gated:
     Parameters
     ----------
     files : tuple of Judged
+    notes : tuple of str
+        Sentences about all of them that fail nothing.
     """
 
     files: tuple[Judged, ...]
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return brief(self, counted(len(self.files), "file"), counted(len(self.findings), "finding"))
@@ -95,5 +99,6 @@ class Gated:
 
     def to_json(self) -> str:
         """All files as JSON text."""
-        shape = {"ok": self.ok, "by_rule": self.by_rule(), "files": [file.as_dict() for file in self.files]}
+        files = [file.as_dict() for file in self.files]
+        shape = {"ok": self.ok, "by_rule": self.by_rule(), "notes": self.notes, "files": files}
         return json.dumps(shape, ensure_ascii=False, indent=1)

@@ -36,6 +36,47 @@ class PassTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class FusedNode:
+    """A node that a fusion wrote in place of others.
+
+    Attributes
+    ----------
+    by : str
+        Name of the pass.
+    output : str
+        The tensor that it makes.
+    op : str
+        Its operator.
+    replaced : tuple of str
+        The operators of the nodes whose place it took.
+    module : str or None
+        Its module.
+    origins : tuple of str
+        The modules whose work it does.
+    """
+
+    by: str
+    output: str
+    op: str
+    replaced: tuple[str, ...]
+    module: str | None = None
+    origins: tuple[str, ...] = ()
+
+    __repr__ = brief_fields
+
+    def as_dict(self) -> dict[str, object]:
+        """The record as plain values."""
+        return {
+            "pass": self.by,
+            "output": self.output,
+            "op": self.op,
+            "replaced": list(self.replaced),
+            "module": self.module,
+            "origins": list(self.origins),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
     """One phase of a command and its wall time in seconds."""
 
@@ -95,6 +136,9 @@ class Report:
         Source to ids of nodes, for the sources that a limit may name; not part of the JSON.
     names : dict
         Id to the node's own name, for the nodes that fall short; not part of the JSON.
+    modules : dict
+        Id to the path of the module that the node is, or says to be, in, for the nodes that fall short; not part of
+        the JSON.
     tags : dict
         Tag to number of nodes.
     origins : int
@@ -115,6 +159,8 @@ class Report:
         Whether the map is of the file's model: `verdict`, `relation`, `bits`, `likelihood` and `evidence`.
     weights : dict or None
         What was proved to be stored as before: the tensors' number, bytes and digest.
+    fused : list of FusedNode
+        Nodes that fusions wrote in place of others.
     passes, phases : list
         Timings.
     peak_rss_mb : float or None
@@ -132,6 +178,7 @@ class Report:
     failures: list[str] = field(default_factory=list)
     weak: dict[str, list[str]] = field(default_factory=dict, repr=False)
     names: dict[str, str] = field(default_factory=dict, repr=False)
+    modules: dict[str, str] = field(default_factory=dict, repr=False)
     tags: dict[str, int] = field(default_factory=dict)
     origins: int = 0
     strategy: str | None = None
@@ -141,6 +188,7 @@ class Report:
     compared: dict[str, object] | None = None
     kinship: dict[str, object] | None = None
     weights: dict[str, object] | None = None
+    fused: list[FusedNode] = field(default_factory=list)
     passes: list[PassTiming] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     peak_rss_mb: float | None = None
@@ -222,6 +270,7 @@ class Report:
             "compared": self.compared,
             "kinship": self.kinship,
             "weights": self.weights,
+            "fused": [each.as_dict() for each in self.fused],
             "passes": [step.as_dict() for step in self.passes],
             "phases": [
                 {"name": p.name, "seconds": round(p.seconds, 6), "share": round(p.seconds / whole, 4) if whole else 0.0}

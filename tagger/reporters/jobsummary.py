@@ -28,12 +28,13 @@ def render_many(gated: Gated, out: TextIO) -> None:
     out.writelines(f"{_row(file)}\n" for file in gated.files)
     for file in gated.files:
         out.writelines(f"{line}\n" for line in _section(file))
+    out.writelines(f"\n{escaped(note)}\n" for note in gated.notes)
 
 
 def _row(file: Judged) -> str:
     report = file.report
     if report is None:
-        return f"| {escaped(file.file)} | cannot be read | | | |"
+        return f"| {escaped(file.file)} | {escaped(file.headline.rpartition(': ')[2])} | | | |"
     sources = ", ".join(f"{name} {count}" for name, count in report.by_source.items() if count)
     share = shown_share(report.tagged, report.nodes)
     return f"| {escaped(file.file)} | {'ok' if file.ok else 'failed'} | {report.nodes} | {share} | {sources} |"

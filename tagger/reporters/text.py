@@ -56,4 +56,4 @@ def closing_of(gated: Gated) -> list[str]:
         f"  {rule}  {names[rule]:<18}{counted(count, 'finding'):>14} in {counted(files[rule], 'file')}"
         for rule, count in gated.by_rule().items()
     ]
-    return [gated.headline, *table]
+    return [gated.headline, *table, *gated.notes]

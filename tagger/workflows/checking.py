@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Target = str | os.PathLike[str]
 
+# A node's id, the module that it says to be in, and a sentence that begins with the id.
+Problem = tuple[str, str | None, str]
+
 
 def map_path(path: Target) -> Path:
     """Where a model's map is saved: ``M.onnx`` has ``M.hierarchy.json`` beside it."""
@@ -253,17 +256,18 @@ def check_skeleton(
         problems, ctx = _dialect_problems(skeleton.model, tree, dialect)
     ctx.report = report
     PassManager([coverage_by(limits, assume=False)]).run_in(ctx)
-    report.failures.extend(problems)
+    report.failures.extend(text for _, _, text in problems)
+    report.modules |= {label: module for label, module, _ in problems if module is not None}
     if forced := metadata.model_value(skeleton.model, metadata.FORCED):
         told = report.fallbacks if allow_forced else report.failures
         told.append(f"the tags rest on a map that was taken with --force, although {forced}")
     report.ok = not report.failures
 
 
-def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[list[str], Context]:
+def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[list[Problem], Context]:
     """Read our own keys; a node whose keys do not hold has no tag and a sentence says why."""
     ctx = Context(model, tree)
-    problems: list[str] = []
+    problems: list[Problem] = []
     known: dict[tuple[str, str], str] = {}
     pairs = _Pairs(tree)
     for op in ctx.walk.counted:
@@ -282,7 +286,7 @@ def _own_problems(model: onnx.ModelProto, tree: HierarchyMap | None) -> tuple[li
             if metadata.EVIDENCE in props:
                 ctx.evidence[op] = EVIDENCES[props[metadata.EVIDENCE]]
         else:
-            problems.append(f"{op.label} {problem}")
+            problems.append((op.label, tag.module if tag is not None else None, f"{op.label} {problem}"))
     return problems, ctx
 
 
@@ -324,7 +328,7 @@ class _Pairs:
         return f"has the origin {lost[0]!r}, which the map does not know" if lost else ""
 
 
-def _dialect_problems(model: onnx.ModelProto, tree: HierarchyMap | None, dialect: str) -> tuple[list[str], Context]:
+def _dialect_problems(model: onnx.ModelProto, tree: HierarchyMap | None, dialect: str) -> tuple[list[Problem], Context]:
     """Read one foreign carrier alone; with a map, what it names must exist there."""
     names = metadata.check_dialects([dialect], READABLE)
     known = tree or hierarchy_of_model(model, dialects=names, own=False)
@@ -332,10 +336,11 @@ def _dialect_problems(model: onnx.ModelProto, tree: HierarchyMap | None, dialect
     if known is None:
         return [], ctx
     PassManager([Match(dialects=names, own=False, saved=False)]).run_in(ctx)
-    problems = []
+    problems: list[Problem] = []
     if tree is not None:
         for op in ctx.walk.counted:
             claim = next(claims(op.node, names), None)
             if claim is not None and op not in ctx.tags:
-                problems.append(f"{op.label} names {claim.module or claim.tag!r}, which the map does not know")
+                text = f"{op.label} names {claim.module or claim.tag!r}, which the map does not know"
+                problems.append((op.label, claim.module, text))
     return problems, ctx

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from examples.faulty import file_of
 from onnx_tagger.errors import TaggerError
-from onnx_tagger.runtime.probing import Probe
+from onnx_tagger.runtime.probing import Nudge, Probe
 from onnx_tagger.runtime.sessions import NotRunError
 
 X = np.array([[1, 2, 3, 4], [-1, -2, -3, -4]], dtype=np.float32)
@@ -122,3 +122,49 @@ def test_a_tensor_in_blocks_of_channels_is_shown_and_given_in_the_order_of_the_s
     probe.run({"x": image}, [name, "out"], blocked.__setitem__, given={name: plain["mid"] * 2})
     np.testing.assert_allclose(blocked[name], plain["mid"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(blocked["out"], plain["out"] * 2, rtol=1e-4, atol=1e-3)
+
+
+def test_integers_are_moved_where_they_are_shown_and_read(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["out"]),
+    ]
+    onnx.save(file_of(*nodes), tmp_path / "m.onnx")
+    probe = Probe(tmp_path / "m.onnx")
+    plain, moved = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    probe.run({"x": X}, ["q", "s", "out"], plain.__setitem__)
+    steps = np.array([[1, -1, 1, 1], [0, 0, -1, -1]], dtype=np.float32)
+    probe.run({"x": X}, ["q", "out"], moved.__setitem__, nudged={"q": Nudge(steps, "s", "z")})
+    off = moved["q"].astype(int) - plain["q"].astype(int)
+    # Nothing leaves the range: the smallest number cannot go down.
+    np.testing.assert_array_equal(moved["q"], np.clip(plain["q"] + steps, 0, 255))
+    assert off[1, 3] == 0
+    np.testing.assert_allclose(moved["out"] - plain["out"], off * plain["s"], atol=1e-6)
+    assert repr(Nudge(steps, "s", "z")) == "<Nudge 8 numbers, s>"
+
+
+def test_what_is_given_in_place_of_a_moved_tensor_is_read_and_the_moved_one_is_shown(tmp_path: Path) -> None:
+    scale, zero = np.array(0.5, dtype=np.float32), np.array(0, dtype=np.int8)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["out"]),
+    ]
+    onnx.save(file_of(*nodes, s=scale, z=zero), tmp_path / "m.onnx")
+    found: dict[str, np.ndarray] = {}
+    given, nudge = np.full((2, 4), 7, dtype=np.int8), Nudge(np.ones((2, 4), dtype=np.float32), "s", "z")
+    Probe(tmp_path / "m.onnx").run({"x": X}, ["q", "out"], found.__setitem__, given={"q": given}, nudged={"q": nudge})
+    np.testing.assert_array_equal(found["q"], 2 * X + 1)
+    np.testing.assert_array_equal(found["out"], np.full((2, 4), 3.5))
+
+
+def test_stored_tensors_have_other_values_for_one_run(probe: Probe, tmp_path: Path) -> None:
+    found: dict[str, np.ndarray] = {}
+    probe.run({"x": X}, ["wide"], found.__setitem__, stored={"w": 2 * WEIGHT})
+    np.testing.assert_allclose(found["wide"], X @ (2 * WEIGHT), rtol=1e-5)
+    probe.run({"x": X}, ["wide"], found.__setitem__)
+    np.testing.assert_allclose(found["wide"], X @ WEIGHT, rtol=1e-5)
+    small = file_of(helper.make_node("Add", ["x", "b"], ["out"]), b=np.ones((2, 4), dtype=np.float32))
+    onnx.save(small, tmp_path / "small.onnx")
+    other = Probe(tmp_path / "small.onnx")
+    other.run({"x": X}, ["out"], found.__setitem__, stored={"b": X})
+    np.testing.assert_array_equal(found["out"], 2 * X)

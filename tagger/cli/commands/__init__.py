@@ -16,9 +16,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo",),
     "Tag": ("export", "capture", "infer", "retag", "carry", "each", "strip"),
     "Look": ("tree", "show", "nodes", "stats", "diff", "view", "functions", "passes"),
-    "Gate": ("check", "rules", "fleet"),
-    "Measure": ("profile", "profile-diff", "attribute", "compare", "bench", "strategies"),
-    "Change": ("extract", "splice", "split", "place"),
+    "Gate": ("check", "config", "rules", "fleet"),
+    "Measure": ("profile", "profile-diff", "attribute", "compare", "sensitivity", "bench", "strategies"),
+    "Change": ("quantize", "optimize", "extract", "splice", "split", "place"),
 }
 
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}

@@ -64,7 +64,12 @@ def command(
     ] = None,
     provider: Annotated[str | None, typer.Option(metavar="NAME", help="Execution provider, such as CPU.")] = None,
     threads: Annotated[int, typer.Option(min=0, help="Threads inside a kernel; with more than one times scatter.")] = 1,
-    sessions: Annotated[int, typer.Option(min=1, help="How many sessions, with and without the profiler.")] = 5,
+    sessions: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How many sessions, with and without the profiler; 5 to 20 by the time that one takes."
+        ),
+    ] = None,
     runs: Annotated[int, typer.Option(min=1, help="How many runs of each session count.")] = 30,
     roofline: Annotated[
         bool, typer.Option("--roofline", help="Operations, bytes, and how close to what this machine can do.")
@@ -97,7 +102,7 @@ def command(
     from onnx_tagger.measures.profiling.groups import grouped
     from onnx_tagger.reporters.profiling.text import show_profile, show_ways
     from onnx_tagger.workflows.profiling.comparing import ways
-    from onnx_tagger.workflows.profiling.measuring import Plan
+    from onnx_tagger.workflows.profiling.planning import Plan
     from onnx_tagger.workflows.profiling.rows import chosen_rows
 
     files = {"chrometrace": trace, "speedscope": speedscope, "overlay": overlay}

@@ -59,6 +59,9 @@ class TensorError(msgspec.Struct, frozen=True):
         Whether it has NaN or infinite numbers where the reference has none, all else being the reference's.
     differs : bool
         Whether the local error is larger than the tolerance.
+    coarse : str
+        If it differs: a tensor in front of it that is rounded to integers in steps too coarse for its numbers, since a
+        few of them, such as those of a mask, take up the range of all; empty if there is none.
     """
 
     tensor: str
@@ -71,6 +74,7 @@ class TensorError(msgspec.Struct, frozen=True):
     fused: list[str] = []
     wild: bool = False
     differs: bool = False
+    coarse: str = ""
 
     @property
     def excess(self) -> float:

@@ -6,7 +6,7 @@ of the same class in the same run is.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,6 +26,9 @@ _CACHED = 4 << 20
 
 # Share of the copy's speed from which a kernel is bound by memory; and what counts as a small kernel, in µs.
 _BOUND, _SMALL = 0.5, 2.0
+
+# Operators of onnxruntime's own: nearly all do the work of several of the standard's.
+_FUSED = "com.microsoft::"
 
 _PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "com.microsoft::FusedMatMul", "com.microsoft::FusedGemm"})
 _INTEGER = ("Integer", "QLinear", "QGemm", "DynamicQuantizeMatMul", "MatMulNBits")
@@ -137,17 +140,22 @@ def _compared_with_siblings(profile: Profile) -> Iterator[Hint]:
 
 def _unfused(name: str, modules: list[Module], kernels: dict[str, list[Kernel]]) -> Iterator[Hint]:
     """A fused operator that most modules of a class have and one has not, which runs more kernels for it."""
-    ops = {m.path: {k.op for k in kernels[m.path] if k.op.startswith("com.microsoft::Fused")} for m in modules}
-    for op in sorted(set().union(*ops.values())):
+    ops = {m.path: Counter(k.op for k in kernels[m.path]) for m in modules}
+    for op in sorted({op for each in ops.values() for op in each if op.startswith(_FUSED)}):
         having = [m for m in modules if op in ops[m.path]]
         most = max(len(kernels[m.path]) for m in having)
         for module in modules if 2 * len(having) > len(modules) else ():
             own = kernels[module.path]
             if op not in ops[module.path] and len(own) > most:
+                # The sibling that is most like it shows what it runs in the place of the fused operator.
+                other = min((ops[m.path] for m in having), key=lambda each: (ops[module.path] - each).total())
+                instead = ops[module.path] - other
                 text = (
                     f"runs {counted(len(own), 'kernel')} where {len(having)} of {len(modules)} {name} "
-                    f"run at most {most}, with {op}"
+                    f"run at most {most}, with {op}; in the place of that it has {', '.join(sorted(instead))}"
                 )
+                if between := sorted(_TYPES & instead.keys()):
+                    text += f", of which {' and '.join(between)} computes nothing and only stands between"
                 yield Hint(module.path, "not fused", text, sum(kernel.mean for kernel in own))
 
 

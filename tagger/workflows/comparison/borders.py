@@ -199,14 +199,15 @@ class Borders:
         entered: set[tuple[str, str]] = set()
         for name, readers in self.readers.items():
             maker = self.makers.get(name)
-            made = self.work[maker].last if maker is not None else None
-            if made is None:
+            made = self.work[maker].calls if maker is not None else ()
+            if not made:
                 continue
             for reader in readers:
                 if reader.first is None or (reader.first, name) in entered:
                     continue
                 entered.add((reader.first, name))
-                least = depth_in_common(reader.first, made)
+                # Between two nodes that both work for several calls, a tensor enters none of those.
+                least = _deepest(reader.first, made)
                 for depth, call in enumerate(around(reader.first)):
                     if depth > least:
                         self.entries[call].append(name)
@@ -244,6 +245,6 @@ def _owner(op: Op) -> Op:
     return op
 
 
-def _deepest(last: str, calls: Sequence[str]) -> int:
-    """Up to which depth a reader is in the call that made a tensor; -1 for a reader without a tag."""
-    return max((depth_in_common(last, call) for call in calls), default=-1)
+def _deepest(border: str, calls: Sequence[str]) -> int:
+    """Up to which depth calls on the other side of a tensor are in the call at this side; -1 for none."""
+    return max((depth_in_common(border, call) for call in calls), default=-1)

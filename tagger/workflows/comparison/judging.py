@@ -99,7 +99,14 @@ def _tensor(trial: Trial, name: str, modules: Collection[str]) -> TensorError:
         sorted(path for path in modules if path != module),
         name in trial.wild,
         trial.differs(name),
+        _coarsest(trial, name) if trial.differs(name) else "",
     )
+
+
+def _coarsest(trial: Trial, name: str) -> str:
+    """The first tensor in front of another one whose steps are too coarse for its numbers; empty if there is none."""
+    found = trial.tolerances.rounded_before(name) & set(trial.coarse)
+    return min(found, key=lambda each: trial.borders.ranks.get(each, -1), default="")
 
 
 def _kind(name: str) -> Kind:
@@ -245,7 +252,10 @@ def sentence(error: TensorError) -> str:
     """What a person has to know of a tensor that differs."""
     off = "has NaN or infinite numbers that the reference has not" if error.wild else _off(error)
     more = f"; fused with {_listed(error.fused)}" if error.fused else ""
-    return f"{error.module or '(root)'}: {off}, at the tensor {error.tensor!r}{more}"
+    why = (
+        f"; the range of {error.coarse!r} is taken up by a few numbers, and the others get lost" if error.coarse else ""
+    )
+    return f"{error.module or '(root)'}: {off}, at the tensor {error.tensor!r}{more}{why}"
 
 
 def _off(error: TensorError) -> str:

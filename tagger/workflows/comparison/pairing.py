@@ -209,14 +209,21 @@ class Pairing:
                 return rough
         return distance(fitted, numbers, self.metric)
 
-    def local(self, name: str, found: Values) -> tuple[float, bool]:
+    def local(self, name: str, found: Values, metric: Metric | None = None) -> tuple[float, bool]:
         """How far a tensor is from its value, and whether it is wild where the value is not."""
         match = self.chosen[name]
         wanted = laid_out(self.recording.values[match.value], match.order, found.shape)
         numbers = self._numbers(name, found)
         assert numbers is not None
         wild = bool(np.isfinite(wanted[~np.isfinite(numbers)]).any())
-        return distance(wanted, numbers, self.metric), wild and not _masks(wanted, numbers)
+        return distance(wanted, numbers, metric or self.metric), wild and not _masks(wanted, numbers)
+
+    def apart(self, name: str, one: Values, other: Values) -> float:
+        """How far two values of a tensor are apart."""
+        first, second = (self._numbers(name, each) for each in (one, other))
+        assert first is not None
+        assert second is not None
+        return distance(first, second)
 
     def within_range(self, name: str, found: Values) -> float:
         """How far an integer tensor is from its value, rounded to and cut off by the range of these integers."""
@@ -278,22 +285,12 @@ class Pairing:
                 self.chosen[match.tensor] = match
         self.chosen = {name: self.chosen[name] for name in self.matches if name in self.chosen}
 
-    def given(self, names: Collection[str], noise: float = 0.0) -> dict[str, Values]:
-        """The reference's values for tensors, as the file would have computed them.
-
-        Parameters
-        ----------
-        names : collection of str
-        noise : float
-            What is added at random to each, as a share of its size.
-        """
+    def given(self, names: Collection[str]) -> dict[str, Values]:
+        """The reference's values for tensors, as the file would have computed them."""
         found: dict[str, Values] = {}
-        random = np.random.default_rng(0)
         for name in names:
             match, seen = self.chosen[name], self.seen[name]
             wanted = laid_out(self.recording.values[match.value], match.order, seen.shape)
-            if noise:
-                wanted = wanted + random.standard_normal(wanted.shape, dtype=np.float32) * (noise * _size(wanted))
             if name in self.scales and seen.dtype.kind in "iu":
                 found[name] = self.scales[name].integers(wanted, seen.dtype)
             elif wanted.dtype == seen.dtype:
@@ -302,13 +299,6 @@ class Pairing:
                 most = _most(seen.dtype)
                 found[name] = np.ascontiguousarray(np.clip(wanted, -most, most).astype(seen.dtype))
         return found
-
-
-def _size(value: Values) -> Values:
-    """The root mean square of a tensor, masks apart, in its own type."""
-    plain = np.clip(np.nan_to_num(value), -LARGEST, LARGEST)
-    found: Values = np.sqrt(np.mean(plain * plain, dtype=np.float64)).astype(value.dtype)
-    return found
 
 
 def _off_alike(one: Match, other: Match) -> bool:

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from onnx_tagger.measures.comparison.distances import Values
 from onnx_tagger.measures.comparison.metrics import Metric
 from onnx_tagger.measures.comparison.recorded import Recording
@@ -13,6 +15,7 @@ from onnx_tagger.passes.base import Context
 from onnx_tagger.runtime.probing import Probe
 from onnx_tagger.workflows.comparison.borders import Borders
 from onnx_tagger.workflows.comparison.pairing import Pairing
+from onnx_tagger.workflows.comparison.rounding import Roundings, noise_of_rounding, roundings, stored_moved
 from onnx_tagger.workflows.comparison.tolerances import Tolerances, scale_names, scales_of
 
 # So many bytes of tensors are fetched in one run.
@@ -24,8 +27,8 @@ _STEP = 24
 # How often tensors are paired again, how many that are off are asked what they are computed of, and of how many each.
 _ROUNDS, _ASKED, _TRIED = 5, 24, 8
 
-# The noise that is added to values to see how much of it arrives, as a share of their size.
-_NOISE = 0.02
+# How often integers are moved anew to see whether that changes what is chosen by them, as the experts of a token are.
+_DRAWS = 8
 
 # An error that is so many times larger with some values than without them comes from them.
 _MUCH = 5.0
@@ -55,6 +58,8 @@ class Trial:
         Tensor to its error in the run as it is, and with the reference's values in whatever it is computed of.
     wild : set of str
         Tensors that are not finite where the reference is, though what they are computed of is the reference's.
+    coarse : dict
+        Tensor of integers to the size of its steps, where a few numbers, such as those of a mask, take up its range.
     """
 
     probe: Probe
@@ -66,6 +71,7 @@ class Trial:
     accumulated: dict[str, float] = field(default_factory=dict)
     local: dict[str, float] = field(default_factory=dict)
     wild: set[str] = field(default_factory=set)
+    coarse: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.borders = Borders.of(self.ctx, self.recording.spans)
@@ -77,12 +83,10 @@ class Trial:
         self.tolerances = Tolerances(self.metric, self.tolerance, self.borders, types, axes)
         self._rounded: frozenset[str] = frozenset()
         self._cut_off: dict[str, float] = {}
-        self._zeros = {
-            node.output[0]: self._zero(node.input) for node in self.borders.nodes if _quantises(node.op_type)
-        }
-
-    def _zero(self, inputs: Sequence[str]) -> Values | None:
-        return self.probe.weight(inputs[2]) if len(inputs) > 2 else None
+        self._off: dict[str, float] = {}
+        self._made = {each.tensor: each for each in roundings(self.borders.nodes)}
+        self._scales = {name for each in self._made.values() for name in (each.scale, each.zero) if name}
+        self._scalars = {name: self.probe.weight(name) for name in self._scales}
 
     def run_as_it_is(self) -> None:
         """Compare all tensors at borders in the run as it is, and pair them with the reference's values."""
@@ -108,7 +112,7 @@ class Trial:
         dtypes = {name: seen.dtype for name, seen in self.pairing.seen.items()}
         self.tolerances.settle(self.pairing.matches, dtypes)
         self._look_at_weights()
-        self.pairing.choose(self.tolerances.allowed, barred)
+        self.pairing.choose(self.tolerances.near, barred)
         self.tolerances.settle(self.pairing.chosen, dtypes)
         self._look_at_weights()
         self.accumulated = {name: match.seen_error for name, match in self.pairing.chosen.items()}
@@ -151,40 +155,99 @@ class Trial:
             self._measure(stop_at_first)
 
     def _measure(self, stop_at_first: bool) -> None:
-        self.local, self.wild, self._cut_off = {}, set(), {}
+        self.local, self.wild, self._cut_off, self._off = {}, set(), {}, {}
+        self.tolerances.measured, self.tolerances.jumps = {}, {}
         points = list(self.pairing.chosen)
         self._rounded = frozenset(self.tolerances.rounded())
-        rounded = [name for name in self._rounded if name not in self.pairing.chosen]
         given = self.pairing.given(points)
         if not stop_at_first:
-            names = sorted({*points, *rounded}, key=self.borders.ranks.__getitem__)
-            self.probe.run(self.feeds, names, self._look, given=given, batches=list(self._batches(names)))
-            if rounded:
-                self._measure_noise(points)
+            self._compare(points, given)
             self._forgive()
             return
-        late = [place for place, name in enumerate(points) if self.accumulated[name] > self.tolerances.allowed(name)]
+        late = [place for place, name in enumerate(points) if self.accumulated[name] > self.tolerances.near(name)]
         for start in range(late[0] if late else len(points), len(points), _STEP):
             names = points[start : start + _STEP]
-            self.probe.run(self.feeds, [*names, *rounded], self._look, given=given)
+            self._compare(names, given)
             if any(self.differs(name) for name in names):
                 return
 
-    def _measure_noise(self, points: Sequence[str]) -> None:
-        """Find out how much larger noise is where it arrives than where it came in, at points behind rounding.
-
-        Noise does not cancel where the numbers themselves do.
-        """
+    def _compare(self, points: Sequence[str], given: Mapping[str, Values]) -> None:
+        """Compare some tensors, computed of values that are given, and find out what rounding does to them."""
         behind = [name for name in points if self.tolerances.kind(name) == "quantised"]
-        given = self.pairing.given(points, noise=_NOISE)
+        rounding = Roundings(self._made)
+        for name, scale in self.pairing.scales.items() if behind else ():
+            if name in given and name not in self._made:
+                rounding.look(name, given[name], scale.scale, scale.zero)
+        made = {name for name in (*self._made, *self._scales) if behind and name in self.borders.makers}
+        names = sorted({*points, *self._rounded, *made}, key=lambda name: (self._rank(name), name in self._made))
 
         def look(name: str, found: Values) -> None:
-            error, _ = self.pairing.local(name, found)
-            arrived = max(error * error - self.local[name] ** 2, 0.0) ** 0.5
-            self.tolerances.gain[name] = arrived / _NOISE if arrived < 1 else 1.0
+            if name in self._scales:
+                self._scalars[name] = found
+            if name in self._made:
+                each = self._made[name]
+                integers = given.get(name, found)
+                rounding.look(name, integers, self._scalars.get(each.scale), self._scalars.get(each.zero))
+            self._look(name, found)
 
-        if self.metric == "sqnr":
-            self.probe.run(self.feeds, behind, look, given=given, batches=list(self._batches(behind)))
+        self.probe.run(self.feeds, names, look, given=given, batches=list(self._batches(names)))
+        self.coarse |= rounding.coarse
+        if behind:
+            self._round_otherwise(behind, given, rounding)
+            doubtful = [name for name in behind if self.differs(name) and name not in self.wild][:_ASKED]
+            if doubtful:
+                self._look_for_jumps(doubtful, given, rounding)
+        for name in points:
+            self._doubt(name)
+
+    def _rank(self, name: str) -> int:
+        return self.borders.ranks[name]
+
+    def _round_otherwise(self, points: Sequence[str], given: Mapping[str, Values], rounding: Roundings) -> None:
+        """Measure the noise of rounding at tensors: all integers are moved by a step, then by the same back."""
+        errors: dict[str, list[float]] = defaultdict(list)
+
+        def look(name: str, found: Values) -> None:
+            errors[name].append(self.pairing.local(name, found, "sqnr")[0])
+
+        for sign in (1, -1):
+            self.probe.run(
+                self.feeds,
+                points,
+                look,
+                given=rounding.given(sign, given),
+                nudged=rounding.nudges(sign),
+                stored=self._stored_moved(sign),
+                batches=list(self._batches(points)),
+            )
+        for name in points:
+            self.tolerances.measured[name] = noise_of_rounding(self._off[name], errors[name])
+
+    def _look_for_jumps(self, points: Sequence[str], given: Mapping[str, Values], rounding: Roundings) -> None:
+        """Allow what a step of rounding does where it changes which numbers are taken, which no noise describes."""
+        plain: dict[str, Values] = {}
+        self.probe.run(self.feeds, points, plain.__setitem__, given=given)
+        largest: dict[str, float] = defaultdict(float)
+
+        def look(name: str, found: Values) -> None:
+            off = self.pairing.apart(name, plain[name], found)
+            largest[name] = max(largest[name], off if np.isfinite(off) else 0.0)
+
+        for draw in range(_DRAWS):
+            other = rounding.redrawn(draw + 1)
+            moved, stored = other.nudges(1), self._stored_moved(1, draw + 1)
+            self.probe.run(self.feeds, points, look, given=other.given(1, given), nudged=moved, stored=stored)
+        self.tolerances.jumps |= largest
+
+    def _stored_moved(self, sign: int, seed: int = 0) -> dict[str, Values]:
+        """The weights that are stored as integers, each moved by a step."""
+        random = np.random.default_rng(seed)
+        stored = ((name, self.probe.weight(name)) for name in self.tolerances.stored())
+        return {
+            name: stored_moved(value, self.tolerances.bits(name), sign, random)
+            for name, value in stored
+            if value is not None and value.dtype.itemsize == 1
+        }
 
     def _forgive(self) -> None:
         """Let integer tensors pass that are off by their range alone, if whatever is computed of them is right.
@@ -193,23 +256,39 @@ class Trial:
         """
         if not self._cut_off:
             return
-        feeding = self._feeding()
-        needed = {one for name, several in feeding.items() if self.differs(name) for one in several}
-        self.local |= {name: error for name, error in self._cut_off.items() if name not in needed}
+        computed: dict[str, list[str]] = defaultdict(list)
+        for name, several in self._feeding().items():
+            for one in several - {name}:
+                computed[one].append(name)
+        # From the last one on: what is computed of a tensor may have to be forgiven itself.
+        for name in sorted(self._cut_off, key=self._rank, reverse=True):
+            if not any(self.differs(other) for other in computed[name]):
+                self.local[name] = self._cut_off[name]
 
     def _look(self, name: str, found: Values) -> None:
         if name in self._rounded:
-            scale = self.pairing.scales.get(name)
-            self.tolerances.look(name, found, scale.zero if scale is not None else self._zeros.get(name))
+            scale, made = self.pairing.scales.get(name), self._made.get(name)
+            zero = scale.zero if scale is not None else self._scalars.get(made.zero) if made is not None else None
+            self.tolerances.look(name, found, zero)
         if name in self.pairing.chosen:
             self.local[name], wild = self.pairing.local(name, found)
+            self._off[name] = self.local[name]
+            if self.metric != "sqnr" and self.tolerances.kind(name) == "quantised":
+                self._off[name], _ = self.pairing.local(name, found, "sqnr")
             if wild:
                 self.wild.add(name)
-            if self.differs(name):
+            if self._may_differ(name):
                 self.pairing.look_again(name, found)
-                within = self.pairing.within_range(name, found)
-                if within <= self.tolerances.allowed(name):
-                    self._cut_off[name] = within
+                self._cut_off[name] = self.pairing.within_range(name, found)
+
+    def _may_differ(self, name: str) -> bool:
+        """Whether a tensor is off by more than its type explains; what rounding does to it is not known yet."""
+        return name in self.wild or self.local[name] > self.tolerances.floor(name)
+
+    def _doubt(self, name: str) -> None:
+        """Forget how far a tensor is off within its range, unless that makes all the difference."""
+        if not (self.differs(name) and self._cut_off.get(name, np.inf) <= self.tolerances.allowed(name)):
+            self._cut_off.pop(name, None)
 
     def differs(self, name: str) -> bool:
         """Whether a tensor's own error is larger than it may be."""
@@ -265,10 +344,6 @@ class Trial:
 
         self.probe.run(self.feeds, [name], look, given=given)
         return max(errors, default=float("inf"))
-
-
-def _quantises(op_type: str) -> bool:
-    return op_type in ("QuantizeLinear", "DynamicQuantizeLinear")
 
 
 def _blocked(borders: Borders) -> set[str]:

@@ -1,8 +1,8 @@
 """How far a tensor may be off, by how the nodes compute that lead to it.
 
-Rounding to integers is no error of the file: how much noise it makes is computed from the integers themselves, and a
-tensor behind it may be off by a few times as much. A wrong scale changes what integers stand for, not how many steps
-they take, so it is not hidden by this.
+Rounding to integers is no error of the file: how much noise it makes is estimated from the integers themselves for
+pairing tensors, and measured for judging them (`rounding`). A tensor may be off by a few times as much. A wrong scale
+changes what integers stand for, not how many steps they take, so it is not hidden by this.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ _COARSER = {"float64": 1.0, "float32": 1.0, "float16": 500.0, "bfloat16": 4000.0
 # Steps are counted in those of the reference, which are float32's where a file was made coarser.
 _COARSER_ULP = {"float64": 1.0, "float32": 1.0, "float16": 2.0**13, "bfloat16": 2.0**16}
 
-# How many times the noise of rounding a tensor behind it may be off, and how far at least.
-_TIMES, _LEAST = 4.0, 2e-2
+# How many times the noise of rounding a tensor may be off: with eight numbers that are free, which is what the smallest
+# layers have, one ratio of two samples of one noise in ten thousand is larger (Fisher's F, its root). And how far at
+# least as long as only the integers are known.
+_TIMES, _LEAST = 4.3, 2e-2
 
 # The noise of rounding to whole numbers.
 _STEP = 1 / sqrt(12)
@@ -55,8 +57,10 @@ class Tolerances:
         Stored tensor to its ONNX type and its number of axes.
     noise : dict
         Integer tensor to the noise of its rounding, as a share of its numbers.
-    gain : dict
-        Point to how many times as large noise arrives there as it came in.
+    measured : dict
+        Point to the noise of rounding that arrives there, as a share of it, where that was measured.
+    jumps : dict
+        Point to the most that it was off by with each integer in front of it a step off, where that was measured.
     """
 
     metric: Metric
@@ -65,7 +69,8 @@ class Tolerances:
     types: Mapping[str, int]
     ranks: Mapping[str, int] = field(default_factory=dict)
     noise: dict[str, float] = field(default_factory=dict)
-    gain: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
+    jumps: dict[str, float] = field(default_factory=dict)
     _bits: dict[str, int] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
     _rounded: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -92,7 +97,7 @@ class Tolerances:
 
     def _integers(self, node: onnx.NodeProto, place: int, dtypes: Mapping[str, np.dtype[Any]]) -> Iterable[str]:
         """The integer tensors that stand for rounded numbers, of those that a node reads or makes."""
-        if node.op_type in _QUANTISERS or operator(node) in _MADE:
+        if node.op_type in _QUANTISERS or operator(node) in MADE:
             yield node.output[0]
         if node.op_type.endswith("NBits") or node.op_type == "GatherBlockQuantized":
             packed = node.input[1 if node.op_type.endswith("NBits") else 0]
@@ -105,6 +110,10 @@ class Tolerances:
             # What is given in place of an integer tensor is rounded as that was.
             if name in dtypes and dtypes[name].kind in "iu" and dtypes[name].itemsize == 1:
                 yield name
+
+    def rounded_before(self, point: str) -> frozenset[str]:
+        """The tensors of integers that lead to a point."""
+        return frozenset(self._rounded.get(point, ()))
 
     def rounded(self) -> list[str]:
         """The tensors that nodes round to integers, which have to be looked at."""
@@ -134,18 +143,28 @@ class Tolerances:
         return "quantised" if self._rounded.get(point) else self._kinds.get(point, "float32")
 
     def allowed(self, point: str) -> float:
-        """How far a point may be off."""
+        """How far a point may be off, all that it is computed of being the reference's."""
+        if point not in self.measured:
+            return self.near(point)
+        noise = max(_TIMES * self.measured[point], self.jumps.get(point, 0.0))
+        return max(self.floor(point), _in_metric(noise, self.metric))
+
+    def near(self, point: str) -> float:
+        """How far a point may be off for it to agree with a value, before more has been measured than its integers."""
+        rounded = self._rounded.get(point)
+        if not rounded:
+            return self.floor(point)
+        noise = sqrt(sum(self.noise.get(name, 0.0) ** 2 for name in rounded))
+        return max(self.floor(point), _in_metric(max(_LEAST, _TIMES * noise), self.metric))
+
+    def floor(self, point: str) -> float:
+        """How far a point may be off by the type in which it is computed."""
         factors = _COARSER_ULP if self.metric == "ulp" else _COARSER
         factor = factors[self._kinds.get(point, "float32")]
         floor = self.base * factor
         if self.metric == "cosine" and factor > 1:
             floor = max(self.base, (DEFAULTS["sqnr"] * factor) ** 2)
-        rounded = self._rounded.get(point)
-        if not rounded:
-            return floor
-        noise = sqrt(sum(self.noise.get(name, 0.0) ** 2 for name in rounded))
-        arrived = _TIMES * noise * max(1.0, self.gain.get(point, 1.0))
-        return max(floor, _in_metric(max(_LEAST, arrived), self.metric))
+        return floor
 
 
 _RANKS = list(_COARSER)
@@ -215,7 +234,7 @@ def scale_names(nodes: Sequence[onnx.NodeProto]) -> set[str]:
 
 
 # Operators on integers to the positions of the scale and the zero point of what they make.
-_MADE = {
+MADE = {
     "QuantizeLinear": (1, 2),
     "QLinearConv": (6, 7),
     "QLinearMatMul": (6, 7),
@@ -234,7 +253,7 @@ _MADE = {
 def _scaled(node: onnx.NodeProto) -> Iterable[tuple[str, str, str]]:
     """Integer tensor, scale and zero point, of what a node makes or turns back into numbers."""
     inputs = list(node.input)
-    at = _MADE.get(operator(node))
+    at = MADE.get(operator(node))
     if at is not None and len(inputs) > at[0] and node.output:
         yield node.output[0], inputs[at[0]], inputs[at[1]] if len(inputs) > at[1] else ""
     if node.op_type == "DequantizeLinear" and len(inputs) > 1:

@@ -12,7 +12,8 @@ from onnx_tagger.measures.profiling.change import ProfileChange
 from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.measures.student import estimate
 from onnx_tagger.model.texts import brief
-from onnx_tagger.workflows.profiling.measuring import Plan, Progress, profiles
+from onnx_tagger.workflows.profiling.measuring import Progress, profiles
+from onnx_tagger.workflows.profiling.planning import Plan
 
 
 @dataclass(frozen=True)

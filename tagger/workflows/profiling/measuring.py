@@ -7,10 +7,9 @@ what a busy machine does to one of them it does to the others.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,10 @@ from onnx_tagger.measures.profiling.profile import Profile
 from onnx_tagger.measures.work import bytes_of, flops_of, size_of
 from onnx_tagger.model.arguments import insist_on, names_of, path_of
 from onnx_tagger.model.graph import bodies, operator, walk
-from onnx_tagger.model.texts import brief_fields, counted
+from onnx_tagger.model.texts import counted
+from onnx_tagger.workflows.profiling.planning import Plan
 from onnx_tagger.workflows.profiling.tagging import UNTAGGED, Known, Optimised, map_of
+from onnx_tagger.workflows.profiling.turns import Measured, by_turns, turned
 
 if TYPE_CHECKING:
     from onnx_tagger.runtime.events import Recording
@@ -38,64 +39,6 @@ Progress = Callable[[str], None]
 
 # A run that scatters more than this says little of single modules.
 _NOISY = 0.10
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured.
-
-    Parameters
-    ----------
-    sessions, runs : int
-        Sessions of each kind, and runs in each that count.
-    roofline, memory : bool
-        Count operations and bytes, and what is held at the peak.
-    seed : int
-        Of random inputs.
-    """
-
-    sessions: int = 5
-    runs: int = 30
-    roofline: bool = False
-    memory: bool = False
-    seed: int = 0
-
-    __repr__ = brief_fields
-
-    def __post_init__(self) -> None:
-        for name, value in (("sessions", self.sessions), ("runs", self.runs)):
-            insist_on(value, int, f"the number of {name}", "a whole number")
-            if value < 1:
-                raise TaggerError(f"{value} {name} measure nothing; ask for one or more")
-
-
-@dataclass
-class Measured:
-    """What was measured of one way to run a model, session by session.
-
-    Attributes
-    ----------
-    setup : Setup
-    latencies : list of float
-        Microseconds of a run without the profiler.
-    ratios : list of float
-        Logarithm of the latency over that of the first way, run by run in the same round.
-    creations : list of float
-        Seconds that making a session took.
-    recordings : list of Recording
-        With the profiler.
-    optimised : Optimised or None
-        The model as it ran.
-    """
-
-    setup: Setup
-    latencies: list[float] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
-    creations: list[float] = field(default_factory=list)
-    recordings: list[Recording] = field(default_factory=list)
-    optimised: Optimised | None = None
-
-    __repr__ = brief_fields
 
 
 @contextmanager
@@ -114,7 +57,7 @@ def profile(
     settings: Sequence[str] = (),
     provider: str | None = None,
     threads: int = 1,
-    sessions: int = 5,
+    sessions: int | None = None,
     runs: int = 30,
     roofline: bool = False,
     memory: bool = False,
@@ -140,8 +83,10 @@ def profile(
         Execution provider; the CPU if left out.
     threads : int
         Inside a kernel; 0 for onnxruntime's own choice. With more than one, times scatter on a busy machine.
-    sessions, runs : int
-        How many sessions, and how many runs in each count.
+    sessions : int, optional
+        How many sessions; if left out, as many as take a few seconds, 5 at least and 20 at most.
+    runs : int
+        How many runs in each count.
     roofline : bool
         Count operations and bytes of each kernel, and measure what the machine can do.
     memory : bool
@@ -220,43 +165,18 @@ def profiles(
         top = roof(folder, setups[0].threads) if plan.roofline else None
         found = [Measured(setup) for setup in setups]
         yards = []
-        for turn in range(plan.sessions):
-            tell(f"session {turn + 1} of {plan.sessions}")
-            _without_profiler(subject, found, feeds, runs, turn)
+        for turn in plan.turns():
+            tell(f"session {turn + 1}" if plan.sessions is None else f"session {turn + 1} of {plan.sessions}")
+            by_turns([(way, subject) for way in found], feeds, runs, turn)
             yards.append(stick.measure())
             probe.measure()
-            for way in _turned(found, turn):
+            for way in turned(found, turn):
                 _with_profiler(subject, way, feeds, runs, folder, tree)
+        for way in found if plan.memory else ():
+            tell("look at memory")
+            way.peak = _peak(subject, way.setup, feeds, folder)
         common = _Common(subject.path.name, tree, probe.cost, top, tuple(yards), tuple(notes))
         return [(way, _profile_of(way, common, plan)) for way in found]
-
-
-def _turned(ways: list[Measured], turn: int) -> list[Measured]:
-    """All ways, each time another one first."""
-    at = turn % len(ways)
-    return ways[at:] + ways[:at]
-
-
-def _without_profiler(subject: Subject, ways: list[Measured], feeds: Mapping[str, Array], runs: int, turn: int) -> None:
-    """One session of each way without the profiler; their runs take turns."""
-    from onnx_tagger.runtime.machine import timed
-    from onnx_tagger.runtime.profiles import PERCENTILE, WARM_UP
-
-    sessions = []
-    for way in _turned(ways, turn):
-        start = time.perf_counter()
-        sessions.append((way, subject.session(way.setup)))
-        way.creations.append(time.perf_counter() - start)
-    times: dict[int, list[float]] = {id(way): [] for way in ways}
-    for _, session in sessions:
-        timed(session, feeds, WARM_UP)
-    for run in range(runs):
-        for way, session in sessions if run % 2 else reversed(sessions):
-            times[id(way)] += timed(session, feeds, 1)
-    base = np.log(times[id(ways[0])])
-    for way in ways:
-        way.latencies.append(float(np.percentile(times[id(way)], PERCENTILE)))
-        way.ratios.append(float(np.median(np.log(times[id(way)]) - base)))
 
 
 def _with_profiler(
@@ -276,6 +196,17 @@ def _with_profiler(
     way.recordings.append(made.recording)
     if saved is not None:
         way.optimised = Optimised(saved, tree)
+
+
+def _peak(subject: Subject, setup: Setup, feeds: Mapping[str, Array], folder: Path) -> float | None:
+    """Bytes that were held at most in one run of a session without the memory pattern.
+
+    With it one block is taken for all results before the first kernel runs, and no kernel's event says what it holds.
+    """
+    from onnx_tagger.runtime.profiles import profiled
+
+    plain = replace(setup, settings={**setup.settings, "enable_mem_pattern": "0"})
+    return profiled(subject, plain, feeds, 1, folder, facts=True).recording.peak
 
 
 @dataclass(frozen=True)
@@ -313,7 +244,7 @@ def _profile_of(way: Measured, common: _Common, plan: Plan) -> Profile:
         tuple(way.creations),
         cost,
         common.roof,
-        first.peak,
+        first.peak if way.peak is None else way.peak,
         common.yardsticks,
         common.notes,
     )

@@ -15,6 +15,7 @@ from onnx_tagger.hierarchy.loading import MapSource, owners_of
 from onnx_tagger.hierarchy.map import HierarchyMap, Module as Record, SavedGraph
 from onnx_tagger.hierarchy.tree import ModuleTree
 from onnx_tagger.measures.profiling.kernel import Joined
+from onnx_tagger.model.collector import collector_paused
 from onnx_tagger.model.graph import MAIN, Op
 from onnx_tagger.model.metadata import Tag
 from onnx_tagger.model.report import Report
@@ -68,6 +69,7 @@ class Optimised:
         Only a root for a file that names no module.
     """
 
+    @collector_paused()
     def __init__(self, path: Path, hierarchy: HierarchyMap | None) -> None:
         skeleton = read_skeleton(path)
         self.model: onnx.ModelProto = skeleton.model
@@ -137,6 +139,7 @@ class Optimised:
         return Known(ops[0], tree.merged(known))
 
 
+@collector_paused()
 def map_of(skeleton: Skeleton, hierarchy: MapSource | None, where: str, *, force: bool) -> HierarchyMap | None:
     """A map whose graph is the profiled file itself, so that what the runtime makes of it can be aligned with it.
 

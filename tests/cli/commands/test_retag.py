@@ -54,3 +54,29 @@ def test_retag_hands_its_options_on(run: Run, files: Path, monkeypatch: pytest.M
         "verify_bytes": False,
         "inputs": None,
     }
+
+
+def test_many_files_into_a_folder(run: Run, files: Path) -> None:
+    (files / "deep").mkdir()
+    (files / "deep" / "plain.onnx").write_bytes((files / "plain.onnx").read_bytes())
+    (files / "bad.onnx").write_text("{}")
+    command = ("retag", ".", "--map", "tiny.hierarchy.json", "-o", "out", "--report", "r.json")
+    code, out, err = run(*command)
+    assert code == 2
+    assert out.splitlines() == [
+        "out/deep/plain.onnx: 100 % of 5 nodes tagged (matched 4, inherited 1)",
+        "out/plain.onnx: 100 % of 5 nodes tagged (matched 4, inherited 1)",
+        "out/tagged.onnx: 100 % of 5 nodes tagged (matched 4, inherited 1)",
+        "4 files, of which 1 cannot be read: 100 % of 15 nodes tagged (matched 12, inherited 3)",
+    ]
+    assert err.startswith("onnx-tagger: bad.onnx")
+    assert (files / "out" / "deep" / "plain.onnx").read_bytes() == (files / "tagged.onnx").read_bytes()
+    assert not (files / "out" / "bad.onnx").exists()
+    assert [bool(each["error"]) for each in json.loads((files / "r.json").read_text())["files"]] == [1, 0, 0, 0]
+
+
+def test_many_files_where_they_are(run: Run, files: Path) -> None:
+    assert run("retag", "plain.onnx", "tagged.onnx", "--map", "tiny.hierarchy.json")[0] == 2
+    assert run("retag", "plain.onnx", "tagged.onnx", "--map", "tiny.hierarchy.json", "-o", "plain.onnx")[0] == 2
+    assert run("retag", "plain.onnx", "tagged.onnx", "--map", "tiny.hierarchy.json", "--in-place")[0] == 0
+    assert (files / "plain.onnx").read_bytes() == (files / "tagged.onnx").read_bytes()

@@ -56,3 +56,20 @@ def test_a_file_without_tags(run: Run) -> None:
         "nodes  tag",
         "    1  (no tag)",
     ]
+
+
+def test_many_files(run: Run) -> None:
+    code, out, _ = run("stats", "after.onnx", "plain.onnx", "gone.onnx")
+    lines = out.splitlines()
+    assert code == 2
+    assert lines[0] == "after.onnx: 83.3 % of 6 nodes tagged (exported 2, aligned 2, inherited 1)"
+    assert lines[2].startswith("gone.onnx cannot be opened")
+    assert (
+        lines[3] == "3 files, of which 1 cannot be read: 71.4 % of 7 nodes tagged (exported 2, aligned 2, inherited 1)"
+    )
+    rows = list(csv.DictReader(StringIO(run("stats", "after.onnx", "plain.onnx", "--format", "csv")[1])))
+    assert [(row["file"], row["nodes"]) for row in rows] == [("after.onnx", "6"), ("plain.onnx", "1")]
+    files = json.loads(run("stats", "*.onnx", "--json")[1])["files"]
+    assert [each["file"] for each in files] == ["after.onnx", "before.onnx", "plain.onnx"]
+    assert run("stats", "*.onnx", "--measure", "weights")[0] == 2
+    assert run("stats", "*.onnx", "--format", "html")[0] == 2

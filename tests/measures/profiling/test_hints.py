@@ -50,6 +50,11 @@ def test_unfused_among_fused() -> None:
     hints = found(*fused, kernel("Gemm", 30, "c"), kernel("Relu", 10, "c"))
     assert list(hints) == [("c", "not fused")]
     assert "runs 2 kernels where 2 of 3 Linear run at most 1, with com.microsoft::FusedGemm" in hints["c", "not fused"]
+    assert hints["c", "not fused"].endswith("; in the place of that it has Gemm, Relu")
+    apart = found(*fused, *(kernel(op, 30, "c") for op in ("Gemm", "Cast", "Relu")))
+    assert apart["c", "not fused"].endswith(
+        "it has Cast, Gemm, Relu, of which Cast computes nothing and only stands between"
+    )
     # Most are not fused, so nothing says that this one could be.
     assert found(fused[0], *(kernel(op, 30, path) for path in "bc" for op in ("Gemm", "Relu"))) == {}
 

@@ -54,6 +54,12 @@ def test_a_fused_reader_of_a_weight_reads_the_same_but_makes_more() -> None:
     assert same(new, saved, w1="layer.weight") == {"1": "a"}
 
 
+def test_two_readers_of_one_weight_are_told_by_what_else_they_read_before_their_order() -> None:
+    saved = "A in -> a; MatMul a w1 -> b; MatMul x w1 -> c"
+    new = "Reshape x k1 -> 1; Gemm 1 w1 -> 2; Fused in -> 3; Gemm 3 w1 -> 4"
+    assert same(new, saved, {"in": "in", "x": "x"}, w1="layer.weight") == {"3": "a"}
+
+
 def test_a_weight_at_another_input_tells_nothing_of_the_others() -> None:
     saved = "A in -> a; Add a in -> s; LayerNormalization s w1 -> c"
     new = "A in -> 1; com.microsoft::SkipLayerNormalization 1 in w1 -> 2"

@@ -60,3 +60,9 @@ def test_of_a_node_that_reads_very_much_nothing_is_said() -> None:
     ctx = context(*makers, ("c", "Concat", " ".join(name for name, _, _ in makers)), ("d", "Relu", "c"))
     found = known_before(ctx.get(DataFlow), {at: at for at in range(9)}, [False] * 11)
     assert not {9, 10} & found.keys()
+
+
+def test_equal_calls_that_were_merged_count_as_one() -> None:
+    trace = [Operation("a", "mm"), Operation("a", "mm"), Operation("b", "relu", reads=(1,))]
+    assert Dependence(trace).contradicts(2, frozenset({0}))
+    assert not Dependence(trace, [0, 0, 1]).contradicts(2, frozenset({0}))

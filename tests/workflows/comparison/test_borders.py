@@ -78,3 +78,16 @@ def test_modules_in_bodies_are_noted() -> None:
     )
     assert list(found.hidden) == ["inner"]
     assert found.exits["p"] == ["r"]
+
+
+def test_between_two_nodes_that_work_for_the_same_calls_a_tensor_enters_none_of_them() -> None:
+    both = ("blk.conv", "blk.norm")
+    found = borders(
+        node("Relu", "x", "a", "pre"),
+        node("Neg", "a", "b", "blk", origins=both),
+        node("Exp", "b", "c", "blk", origins=both),
+        node("Abs", "c", "out", ""),
+        spans={"blk.conv": (3, 4), "blk.norm": (5, 5)},
+    )
+    assert found.entries["blk.conv"] == ["a"]
+    assert found.exits["blk.norm"] == ["c"]

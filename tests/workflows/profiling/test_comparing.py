@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from onnx_tagger.workflows.profiling.comparing import ways
-from onnx_tagger.workflows.profiling.measuring import Plan
+from onnx_tagger.workflows.profiling.planning import Plan
 
 
 def test_levels_and_settings_side_by_side(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import onnx_tagger as ot
 from examples.profiled import SIDE, TREE, blocks, saved
 from onnx_tagger.measures.profiling.groups import grouped
-from onnx_tagger.workflows.profiling.measuring import Plan
+from onnx_tagger.workflows.profiling.planning import Plan
 
 
 def test_every_kernel_has_its_module(profile: ot.Profile) -> None:

@@ -1,0 +1,1 @@
+"""The forms of an optimisation's report, one a file."""

@@ -1,0 +1,1 @@
+"""The forms of what quantising costs and of what was quantised."""
