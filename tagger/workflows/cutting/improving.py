@@ -270,7 +270,7 @@ class _Trial:
         if not wanted[self.gain]:
             return Gain(cut.module, NO_GAIN, _why_not(smaller, faster), **facts)  # type: ignore[arg-type]
         self.current = candidate
-        self.opened = Opened.of(candidate, None)
+        self.opened = Opened.of(candidate, self.map)
         return Gain(cut.module, KEPT, "", **facts)  # type: ignore[arg-type]
 
     def _race(self, part: Extracted, place: Path, made: Path, takes: dict[str, str]) -> Race:

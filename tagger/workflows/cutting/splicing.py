@@ -205,6 +205,7 @@ def put_back(
     gives = matched(list(piece.graph.output), region.outputs, types, named, "output")
     reconciled(whole, piece)
     join_functions(whole, piece)
+    _say_tags(opened, whole)
     new = _inserted(opened, cut, whole, piece, takes, gives)
     first = max(index for index in region.nodes if index not in region.copied)
     gone = set(region.nodes) - region.copied
@@ -220,6 +221,14 @@ def put_back(
     whole.graph.node.extend(copies.node)
     _tidy(whole)
     return removed, len(new), takes, gives
+
+
+def _say_tags(opened: Opened, whole: onnx.ModelProto) -> None:
+    """Write the tags that a map or another convention says onto nodes that do not say their own."""
+    for node, tag in zip(whole.graph.node, opened.tags, strict=True):
+        if tag is not None and (not node.metadata_props or own_tag(props_of(node)) is None):
+            clear_node(node, opened.also)
+            write_node(node, tag, opened.also)
 
 
 def _with_constants(

@@ -10,7 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 import onnx_tagger as ot
-from examples.staged import net
+from examples.staged import TREE, net
 from onnx_tagger.errors import TaggerError
 
 
@@ -94,3 +94,14 @@ def test_what_does_not_fit_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(TaggerError, match="names 3 modules"):
         ot.splice(file, "blocks.*", tmp_path / "p.onnx", tmp_path / "b.onnx")
     assert not (tmp_path / "b.onnx").exists()
+
+
+def test_a_file_that_only_its_map_tags_comes_out_tagged(tmp_path: Path) -> None:
+    onnx.save(net(), tmp_path / "tagged.onnx")
+    onnx.save(net(tagged=False), tmp_path / "m.onnx")
+    given = {"map": tmp_path / "tagged.onnx"}
+    ot.extract(tmp_path / "m.onnx", "blocks.1", tmp_path / "p.onnx", **given)
+    ot.splice(tmp_path / "m.onnx", "blocks.1", tmp_path / "p.onnx", tmp_path / "b.onnx", **given)
+    report = ot.check(tmp_path / "b.onnx", TREE)
+    assert report.coverage == 100
+    assert report.ok
