@@ -154,7 +154,11 @@ def test_the_hook_by_pre_commit_itself(nets: Path, tmp_path_factory: pytest.Temp
     for folder in (hooks, nets):
         for line in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "all")):
             assert call(folder, "git", *line).returncode == 0
-    try_it = (sys.executable, "-m", "pre_commit", "try-repo", str(hooks), "onnx-tagger-check", "--files")
+    # The environment of the hook is made once, by pip, and both runs take it.
+    repository = {"repo": str(hooks), "rev": "HEAD", "hooks": [{"id": "onnx-tagger-check"}]}
+    (nets / ".pre-commit-config.yaml").write_text(json.dumps({"repos": [repository]}))
+    assert call(nets, "git", "add", "-A").returncode == 0
+    try_it = (sys.executable, "-m", "pre_commit", "run", "--files")
     done = call(nets, *try_it, "before.onnx", "plain.onnx", "net.hierarchy.json")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "OT001 loose (main#5 Cast) has no tag" in done.stdout
