@@ -19,6 +19,7 @@ class Nothing(Pass):
     touches = Touches.NOTHING
 
     def run(self, ctx: Context) -> int:
+        """Change nothing."""
         return len(ctx.ops) * 0
 
 

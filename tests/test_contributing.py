@@ -46,7 +46,10 @@ ROWS = {
         "tagger/cli/commands/hello_world.py",
         {"onnx-tagger passes": "onnx-tagger hello-world"},
         {
-            "tagger/cli/commands/__init__.py": ('("check", "rules")', '("check", "rules", "hello-world")'),
+            "tagger/cli/commands/__init__.py": (
+                '("check", "config", "rules")',
+                '("check", "config", "rules", "hello-world")',
+            ),
             "docs/commands.md": ("| `passes` |", "| `hello-world` | an example |\n| `passes` |"),
         },
     ),

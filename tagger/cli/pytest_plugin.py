@@ -102,8 +102,10 @@ class _Gate:
         if path is None:
             (found,) = gating.check_by([file], lambda _: terms)
             return found
-        pairs = [(file, *gating.check_by([file], lambda _: baselines.every_node(terms)))]
-        return baselines.hold(pairs, baselines.load(path), path, left_out=lambda _: terms.left_out).gated.files[0]
+        (found,) = gating.check_by([file], lambda _: baselines.every_node(terms))
+        return baselines.hold(
+            [(file, found)], baselines.load(path), path, left_out=lambda _: terms.left_out
+        ).gated.files[0]
 
 
 _GATE = pytest.StashKey[_Gate]()

@@ -82,7 +82,7 @@ def _table_of(path: Path) -> dict[str, object] | None:
             text = stream.read(_MOST_BYTES + 1)
         if len(text) > _MOST_BYTES:
             raise TaggerError(f"{path}: is larger than {_MOST_BYTES} bytes, which no settings are; name another file")
-        document = tomllib.loads(text.decode())
+        document: dict[str, object] = tomllib.loads(text.decode())
     except FileNotFoundError:
         raise TaggerError(f"{path}: no such file; {advice_on_missing(path) or 'name another one'}") from None
     except OSError as error:
