@@ -103,8 +103,9 @@ class _Gate:
             (found,) = gating.check_by([file], lambda _: terms)
             return found
         (found,) = gating.check_by([file], lambda _: baselines.every_node(terms))
-        pairs = [(file, found)]
-        return baselines.hold(pairs, baselines.load(path), path, left_out=lambda _: terms.left_out).gated.files[0]
+        return baselines.hold(
+            [(file, found)], baselines.load(path), path, left_out=lambda _: terms.left_out
+        ).gated.files[0]
 
 
 _GATE = pytest.StashKey[_Gate]()

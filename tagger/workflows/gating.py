@@ -17,7 +17,7 @@ from onnx_tagger.model.report import Limits, Report
 from onnx_tagger.model.texts import brief_fields
 from onnx_tagger.model.urls import shown_place
 from onnx_tagger.model.verdict import Verdict
-from onnx_tagger.workflows.checking import check
+from onnx_tagger.workflows import checking
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def report_of(file: str, terms: Terms) -> Report:
         If the file or the map cannot be read.
     """
     wanted = terms.limits
-    return check(
+    return checking.check(
         file,
         terms.hierarchy,
         dialect=terms.dialect,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -110,24 +110,21 @@ def command(
     asked = Asked.of(settings_of(config, no_config), options, models)
     check_targets([report_file], [*asked.files, map_file, asked.baseline])
     screen = screen_of_run()
-    with screen.progress("check") as progress:
-        ok = _check(screen, asked, update_baseline, report_file, progress)
+    ok = _check(screen, asked, update_baseline, report_file)
     raise typer.Exit(0 if ok else 1)
 
 
-def _check(
-    screen: Screen, asked: Asked, update: bool, report_file: Path | None, progress: Callable[[str], None]
-) -> bool:
+def _check(screen: Screen, asked: Asked, update: bool, report_file: Path | None) -> bool:
     """Check the files, print the verdict and return whether all hold."""
     from onnx_tagger.model.gated import Gated
     from onnx_tagger.workflows import gating
 
     if asked.baseline is not None:
-        gated = _held(screen, asked, asked.baseline, update, progress)
+        gated = _held(screen, asked, asked.baseline, update)
     elif update:
         raise TaggerError("--update-baseline: no baseline is named; give --baseline B.json, or set it in the settings")
     elif asked.many:
-        gated = Gated(tuple(_each(asked.files, asked.terms, progress)))
+        gated = Gated(tuple(_each(screen, asked.files, asked.terms)))
     else:
         (file,) = asked.files
         terms = asked.terms(file)
@@ -142,21 +139,25 @@ def _check(
     return gated.ok
 
 
-def _each(files: Sequence[str], terms: Callable[[str], Terms], progress: Callable[[str], None]) -> Iterator[Judged]:
+def _each(screen: Screen, files: Sequence[str], terms: Callable[[str], Terms]) -> list[Judged]:
+    """Check files by their terms and show how far it is; what is printed then must wait until that is done."""
     from onnx_tagger.workflows import gating
 
-    for each in gating.check_by(files, terms):
-        progress(each.file)
-        yield each
+    found = []
+    with screen.progress("check") as progress:
+        for each in gating.check_by(files, terms):
+            progress(each.file)
+            found.append(each)
+    return found
 
 
-def _held(screen: Screen, asked: Asked, baseline: Path, update: bool, progress: Callable[[str], None]) -> Gated:
+def _held(screen: Screen, asked: Asked, baseline: Path, update: bool) -> Gated:
     """Check files against a baseline, and record them in it if that is asked for."""
     from onnx_tagger.model.gate.baseline import Baseline
     from onnx_tagger.workflows.gate import baselines
 
     known = baselines.load(baseline) if baseline.exists() or not update else Baseline()
-    found = list(_each(asked.files, lambda file: baselines.every_node(asked.terms(file)), progress))
+    found = _each(screen, asked.files, lambda file: baselines.every_node(asked.terms(file)))
     pairs = list(zip(asked.files, found, strict=True))
     left_out = {file: asked.terms(file).left_out for file in asked.files}
     held = baselines.hold(pairs, known, baseline, strict=asked.strict, left_out=lambda file: left_out.get(file, ()))
@@ -173,7 +174,8 @@ def _report_of(screen: Screen, file: str, terms: Terms, form: str) -> Report:
     from onnx_tagger.workflows import gating
 
     try:
-        return gating.report_of(file, terms)
+        with screen.progress("check"):
+            return gating.report_of(file, terms)
     except (TaggerError, OSError) as error:
         if form != "text":
             _show(screen, Gated((gating.unreadable(file, error),)), form)

@@ -134,10 +134,11 @@ def _retag_many(
             target.parent.mkdir(parents=True, exist_ok=True)
             (each,) = many.over_files([file], partial(work, target=target, progress=progress), [target])
             found.append(each)
-            if each.report is None:
-                complain(each.headline)
-            else:
-                screen.summary(each.headline)
+    for each in found:
+        if each.report is None:
+            complain(each.headline)
+        else:
+            screen.summary(each.headline)
     counts = FileCounts(tuple(found))
     write_report(counts, report)
     screen.summary(counts.headline)
