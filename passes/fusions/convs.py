@@ -17,7 +17,7 @@ from onnx_tagger.passes.fusions.parts import Parts, attributes_of, is_standard
 
 @dataclass(frozen=True)
 class FuseConvBatchNorm(Fusion):
-    """Write a convolution and the batch normalisation behind it as one convolution with other weights."""
+    """Write a Conv and the BatchNorm behind it as one Conv with other weights."""
 
     name = "fuse-conv-bn"
 
@@ -48,7 +48,7 @@ class FuseConvBatchNorm(Fusion):
 
 @dataclass(frozen=True)
 class FuseParallelConvs(Fusion):
-    """Write convolutions of one input, of the same form, whose outputs are concatenated, as one convolution."""
+    """Write Convs of one input, of the same form, whose outputs are joined, as one Conv."""
 
     name = "fuse-parallel-convs"
 
@@ -64,7 +64,7 @@ class FuseParallelConvs(Fusion):
 
 @dataclass(frozen=True)
 class FuseSplitConvs(Fusion):
-    """Write convolutions of the equal parts of one input, whose outputs are concatenated, as one grouped convolution.
+    """Write Convs of the equal parts of one input, whose outputs are joined, as one grouped Conv.
 
     It is no faster in every runtime: with few channels a group, onnxruntime takes longer for it than for the parts.
     """

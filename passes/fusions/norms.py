@@ -17,8 +17,9 @@ _LAYER_SINCE, _RMS_SINCE = 17, 23
 
 @dataclass(frozen=True)
 class FuseLayerNorm(Fusion):
-    """Write ``(x - mean(x)) / sqrt(var(x) + eps) * scale [+ bias]`` as one LayerNormalization.
+    """Write a layer norm, spelled out, as one operator.
 
+    That is ``(x - mean(x)) / sqrt(var(x) + eps) * scale [+ bias]`` as a LayerNormalization.
     The version of the operators must be 17 or more, and the shapes of `x` and `scale` must be known, since the operator
     does not broadcast.
 
@@ -49,7 +50,9 @@ class FuseLayerNorm(Fusion):
 
 @dataclass(frozen=True)
 class FuseRmsNorm(Fusion):
-    """Write ``x / sqrt(mean(x * x) + eps) * scale`` as one RMSNormalization.
+    """Write an RMS norm, spelled out, as one operator.
+
+    That is ``x / sqrt(mean(x * x) + eps) * scale`` as an RMSNormalization.
 
     Parameters
     ----------

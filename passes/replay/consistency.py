@@ -16,6 +16,10 @@ from onnx_tagger.passes.replay.operators import MOVES, writes
 
 Places = tuple[int, ...]
 
+# What only moves or converts is made by exporters, too, where the run has no operation: what it reads does not say
+# whose it is.
+_SILENT = MOVES | {"Cast"}
+
 # How often what is known is handed on in both directions.
 _ROUNDS = 2
 
@@ -96,7 +100,7 @@ def _narrowed(
         # For each neighbour that does one operation for sure, or hands on the result of one, its number.
         near = {number for other in beside[op.id] for number in known.get(other, ())}
         choices = found.get(op, ())
-        if len(choices) > 1 and near:
+        if len(choices) > 1 and near and op.node.op_type not in _SILENT:
             agreed = tuple(
                 place
                 for place in choices

@@ -40,4 +40,4 @@ def test_a_file_of_which_nothing_can_be_told() -> None:
     row.fail("why " * 1000)
     assert row.by_rule == {UNREADABLE.id: 1}
     assert row.error is not None
-    assert len(row.error) <= LONGEST
+    assert len(row.error) < LONGEST + 100 < 4000

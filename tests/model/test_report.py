@@ -21,6 +21,7 @@ SHAPE = {
     "evidence_by_source",
     "untagged",
     "failures",
+    "fused",
     "tags",
     "origins",
     "strategy",

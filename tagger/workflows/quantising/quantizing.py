@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx_tagger.errors import TaggerError, require
+from onnx_tagger.files.filecopy import permissions_of
+from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.files.scratch import scratch_folder
 from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.measures.quantising import ModulePrecision, Quantized, Variant
@@ -128,6 +130,8 @@ def quantize(
     source, place = path_of(model, "the model"), path_of(target, "the target")
     wish = Wish(not dynamic, form, tuple(methods), per_channel, tuple(only), tuple(keep), min_sqnr, max_drop, metric)
     wish.insist(data)
+    read_skeleton(source)  # what is wrong with it is said before anything is made
+    permissions_of(place)
     with scratch_folder(place) as folder:
         subject = Subject.of(source, folder, hierarchy)
         samples = Calibration(data, inputs_of(subject.model.graph), source) if data is not None else None

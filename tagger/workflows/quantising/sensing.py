@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 from onnx_tagger.errors import TaggerError, require
-from onnx_tagger.files.scratch import scratch_folder
+from onnx_tagger.files.onnxfile import read_skeleton
 from onnx_tagger.hierarchy.loading import MapSource
 from onnx_tagger.measures.quantising import ModuleNoise, Sensitivity
 from onnx_tagger.model.arguments import path_of
@@ -72,7 +73,9 @@ def sensitivity(
     source = path_of(model, "the model")
     if how not in HOWS:
         raise TaggerError(f"{how!r} is no way to measure: give {' or '.join(HOWS)}")
-    with scratch_folder(source.with_suffix(".sensitivity")) as folder:
+    read_skeleton(source)  # what is wrong with it is said before anything is made
+    with TemporaryDirectory(prefix="onnx-tagger-") as name:
+        folder = Path(name)
         subject = Subject.of(source, folder, hierarchy)
         samples = Calibration(data, inputs_of(subject.model.graph), source)
         count = sum(1 for _ in samples)
